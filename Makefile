@@ -1,0 +1,62 @@
+# Every target makes what it needs; nothing else has to be installed by hand.
+# PYTHON chooses the interpreter, EXTRA passes options on to pytest.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PYTEST := $(BIN)/python -m pytest -n auto
+WHEEL_VENV ?= .venv-wheel
+# What depends on the interpreter and on what is in the wheel; not the servers around it.
+WHEEL_TESTS ?= tests/managers tests/tokens tests/http tests/frameworks \
+	tests/stores/test_contract.py tests/stores/test_sqlite.py tests/test_public_names.py
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-slow coverage test-wheel lint types format bench clean
+
+help:  ## What can be made
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
+
+# An environment of its own for each purpose, made again when the dependencies change.
+$(VENV)/%.installed: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
+	$(BIN)/python -m pip install --quiet --editable . --group $*
+	@touch $@
+
+demo: $(VENV)/demo.installed  ## Start the Flask and the Starlette demo on one login
+	@$(BIN)/python examples/demo.py $(ARGS)
+
+test: $(VENV)/test.installed  ## Run the tests that are quick
+	$(PYTEST) -m "not slow" $(EXTRA)
+
+test-slow: $(VENV)/test.installed  ## Run the tests that take long
+	$(PYTEST) -m slow $(EXTRA)
+
+coverage: $(VENV)/test.installed  ## Run the quick tests with the branch coverage gate
+	$(PYTEST) -m "not slow" --cov --cov-report=term $(EXTRA)
+
+test-wheel: $(VENV)/build.installed  ## Build the wheel and run the quick tests against it
+	rm -rf dist $(WHEEL_VENV)
+	$(BIN)/python -m build --quiet --outdir dist
+	$(PYTHON) -m venv $(WHEEL_VENV)
+	$(WHEEL_VENV)/bin/python -m pip install --quiet --upgrade 'pip>=25.1'
+	$(WHEEL_VENV)/bin/python -m pip install --quiet --group wheel-test
+	$(WHEEL_VENV)/bin/python -m pip install --quiet --no-deps dist/*.whl
+	$(WHEEL_VENV)/bin/python -m pytest -n auto -m "not slow" $(WHEEL_TESTS) $(EXTRA)
+
+lint: $(VENV)/lint.installed  ## Check style and formatting
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/types.installed  ## Check types, twice
+	$(BIN)/mypy
+	$(BIN)/pyright
+
+format: $(VENV)/lint.installed  ## Format and mend what can be mended
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/bench.installed  ## Measure, beside what one would pick instead
+	$(BIN)/python benchmarks/run.py $(ARGS)
+
+clean:  ## Remove all that was made
+	rm -rf $(VENV) $(WHEEL_VENV) dist build .coverage* .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,181 @@
+"""One login for a Flask app and a Starlette app, each in a process of its own.
+
+Start it with ``make demo``; Ctrl-C stops it. The sessions are kept in a SQLite
+file, so a restart logs nobody out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import logging
+import os
+import secrets
+import signal
+import socket
+import sys
+from contextlib import closing
+from dataclasses import dataclass
+from multiprocessing import connection, get_context
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from sessiongate.stores import SQLiteStore
+from shared import HERE, Accounts, Services, Site, make_manager, read_secret_key
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from multiprocessing.connection import Connection
+    from multiprocessing.context import SpawnProcess
+
+HOST: Final = "127.0.0.1"
+PATIENCE: Final = 5
+"""Seconds that requests under way have to end."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """All that one of the two server processes has to know."""
+
+    site: Site
+    listener: socket.socket
+    database: Path
+    secret_key: str
+    accounts: Accounts
+    ready: Connection
+
+    def run(self, server: Callable[[Task, Services], None]) -> None:
+        """Run in the new process, until it is told to end."""
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # so that the store gets closed
+        logging.basicConfig(
+            level=logging.INFO, format=f"%(asctime)s  {self.site.name:9}  %(message)s", datefmt="%X"
+        )
+        # The session's own events are worth reading; a line for every request is not.
+        logging.getLogger("werkzeug").setLevel(logging.WARNING)
+        with closing(SQLiteStore(self.database)) as store:
+            manager = make_manager(store, self.secret_key)
+            server(self, Services(manager, self.accounts, self.site))
+
+
+def serve_flask(task: Task, services: Services) -> None:
+    """Flask on Werkzeug's threads, as ``flask run`` does it: for development."""
+    # Imported here, so that neither process loads what only the other one needs.
+    from werkzeug.serving import make_server  # noqa: PLC0415
+
+    from flask_app import create_app  # noqa: PLC0415
+
+    app = create_app(services)
+    host, port = task.listener.getsockname()
+    server = make_server(host, port, app, threaded=True, fd=task.listener.fileno())
+    task.ready.send("ready")
+    server.serve_forever()
+
+
+def serve_starlette(task: Task, services: Services) -> None:
+    """Starlette on uvicorn."""
+    import uvicorn  # noqa: PLC0415
+
+    from starlette_app import create_app  # noqa: PLC0415
+
+    app = create_app(services)
+    config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1)
+    task.ready.send("ready")
+    uvicorn.Server(config).run(sockets=[task.listener])
+
+
+def listen(port: int) -> socket.socket:
+    """A listening socket on this port, or on a free one if it is taken."""
+    listener = socket.socket()
+    if os.name == "posix":  # elsewhere the option would let two servers share a port
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((HOST, port))
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            raise
+        listener.bind((HOST, 0))
+        print(f"Port {port} is taken; using {listener.getsockname()[1]} instead.")
+    listener.listen()
+    return listener
+
+
+def start(
+    data: Path, flask_port: int, starlette_port: int, password: str
+) -> Iterator[tuple[SpawnProcess, Connection, Site]]:
+    """Start both servers; each with the pipe on which it says that it is ready."""
+    data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    secret_key = read_secret_key(data)
+    accounts = Accounts()
+    accounts.add("alice", password, scopes=("notes:read", "notes:write"))
+    listeners = [listen(flask_port), listen(starlette_port)]
+    names = ("Flask", "Starlette")
+    urls = ["http://{}:{}".format(*listener.getsockname()) for listener in listeners]
+    spawn = get_context("spawn")
+    for mine, server in enumerate((serve_flask, serve_starlette)):
+        site = Site(names[mine], urls[mine], names[1 - mine], urls[1 - mine])
+        ready, say_ready = spawn.Pipe(duplex=False)
+        task = Task(
+            site, listeners[mine], data / "sessions.sqlite3", secret_key, accounts, say_ready
+        )
+        process = spawn.Process(target=task.run, args=(server,), name=site.name, daemon=True)
+        process.start()
+        # The process has its own now, so that its end is seen here as the end of the pipe.
+        say_ready.close()
+        listeners[mine].close()
+        yield process, ready, site
+
+
+def run(data: Path, flask_port: int, starlette_port: int) -> int:
+    """Run until a signal comes or a server fails: the exit code."""
+    password = secrets.token_urlsafe(9)
+    started: list[tuple[SpawnProcess, Connection, Site]] = []
+    code = 1
+    # Ctrl-C reaches all processes of a terminal. The servers inherit that they ignore it,
+    # and end when this one tells them to.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        started.extend(start(data, flask_port, starlette_port, password))
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        for _, ready, _ in started:
+            ready.recv()
+        print()
+        for _, _, site in started:
+            print(f"  {site.name:9}  {site.url}")
+        print(f"\n  Log in on either as alice, password {password}")
+        print("  Ready. Ctrl-C stops it.\n", flush=True)
+        connection.wait([process.sentinel for process, _, _ in started])
+    except KeyboardInterrupt:
+        code = 0
+    except EOFError:
+        pass  # a server has ended before it was ready
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
+        for process, _, _ in started:
+            process.terminate()
+        for process, _, _ in started:
+            process.join(PATIENCE)
+            process.kill()
+    print("Stopped." if code == 0 else "A server ended unexpectedly; see above.", file=sys.stderr)
+    return code
+
+
+def main() -> int:
+    """Read the command line and run the demo."""
+    parser = argparse.ArgumentParser(description="Flask and Starlette on one login.")
+    parser.add_argument("--flask-port", type=int, default=8001, metavar="PORT")
+    parser.add_argument("--starlette-port", type=int, default=8002, metavar="PORT")
+    parser.add_argument(
+        "--data",
+        type=Path,
+        default=HERE.parent / ".demo",
+        metavar="DIRECTORY",
+        help="where the sessions and the key are kept (default: .demo in the repository)",
+    )
+    options = parser.parse_args()
+    return run(options.data, options.flask_port, options.starlette_port)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

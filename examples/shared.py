@@ -1,0 +1,201 @@
+"""What the two example apps have in common: the users, the sessions, and what a page shows."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from dataclasses import asdict, dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from argon2 import PasswordHasher
+from argon2.exceptions import VerifyMismatchError
+
+from sessiongate import SessionCookie, SessionManager
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from sessiongate.stores import Store
+
+HERE: Final = Path(__file__).parent
+TEMPLATES: Final = HERE / "templates"
+STATIC: Final = HERE / "static"
+
+SESSION_TIMEOUT: Final = timedelta(minutes=10)
+ROTATE_AFTER: Final = timedelta(minutes=1)
+"""Both are short, so that you can watch a session rotate and end."""
+
+COOKIE: Final = SessionCookie.for_http()
+"""The demo speaks plain HTTP with this machine alone, so its cookie is neither ``Secure`` nor
+named ``__Host-…``. Behind HTTPS leave ``cookie=`` out: the default is the strict one.
+
+A cookie belongs to a host, not to a port: this one serves both apps.
+"""
+
+PAGE_HEADERS: Final = {
+    "Cache-Control": "no-store",  # the back button shows no account page after a logout
+    "Content-Security-Policy": (
+        "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+    ),
+    "Referrer-Policy": "same-origin",
+    "X-Content-Type-Options": "nosniff",
+}
+
+WRONG: Final = "That is not the right username and password."
+"""One text for both, so that nobody learns which usernames exist."""
+FORBIDDEN: Final = 403
+
+
+# The users. sessiongate has no opinion on them: it begins where you know who somebody is.
+
+
+class Account(NamedTuple):
+    """A user: how to know them, and what they may do."""
+
+    password_hash: str
+    scopes: tuple[str, ...]
+
+
+class Accounts:
+    """The users of the demo, in a dictionary. Yours are in a database."""
+
+    def __init__(self) -> None:
+        self._hasher = PasswordHasher()
+        self._accounts: dict[str, Account] = {}
+        # Checked where there is no such user: an unknown name must not be refused sooner.
+        self._nobody = Account(self._hasher.hash(secrets.token_urlsafe()), ())
+
+    def add(self, username: str, password: str, scopes: tuple[str, ...] = ()) -> None:
+        """Add a user; of the password only a hash is kept."""
+        self._accounts[username] = Account(self._hasher.hash(password), scopes)
+
+    def check(self, username: str, password: str) -> Account | None:
+        """The account, if name and password are right.
+
+        Takes tens of milliseconds of CPU on purpose, so an async view calls it
+        in a thread. A real app also limits how often one may try.
+        """
+        account = self._accounts.get(username, self._nobody)
+        try:
+            self._hasher.verify(account.password_hash, password)
+        except VerifyMismatchError:
+            return None
+        return None if account is self._nobody else account
+
+
+# The sessions.
+
+
+def make_manager(store: Store, secret_key: str) -> SessionManager:
+    """The one thing that both apps must agree on: the rules, the store and the key."""
+    return SessionManager(
+        SESSION_TIMEOUT,
+        max_concurrent_sessions=None,
+        max_sessions_per_user=5,
+        on_limit="evict_oldest",  # the sixth login ends the first: nobody is ever locked out
+        rotate_after=ROTATE_AFTER,
+        touch_every=0,  # for a "last seen" to the second; at the price of a write per request
+        store=store,
+        secret_key=secret_key,
+    )
+
+
+def read_secret_key(directory: Path) -> str:
+    """The key that signs the tokens: from the environment, or made once and kept in a file.
+
+    Whoever reads it can log in as anybody, so the file is for its owner alone
+    (mode 0600) and belongs in no repository.
+    """
+    if key := os.environ.get("SESSIONGATE_SECRET_KEY"):
+        return key
+    path = directory / "secret.key"
+    try:
+        descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+    except FileExistsError:
+        return path.read_text()
+    with os.fdopen(descriptor, "w") as file:
+        file.write(key := secrets.token_urlsafe(64))
+    return key
+
+
+# What the pages show.
+
+
+@dataclass(frozen=True)
+class Site:
+    """Which of the two apps this is, and where the other one is found."""
+
+    name: str
+    url: str
+    other_name: str
+    other_url: str
+
+
+class Services(NamedTuple):
+    """What the views of an app work with."""
+
+    manager: SessionManager
+    accounts: Accounts
+    site: Site
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a user is shown of the session of this request."""
+
+    username: str
+    transport: str
+    scopes: tuple[str, ...]
+    logged_in_at: datetime
+    rotates_at: datetime
+    ends_at: datetime
+
+    def as_json(self) -> dict[str, Any]:
+        """The same with ISO 8601 dates."""
+        return {
+            key: value.isoformat(timespec="seconds") if key.endswith("_at") else value
+            for key, value in asdict(self).items()
+        }
+
+
+def facts_of(handle: Any) -> Facts:
+    """The facts of a logged-in request; ``handle`` is what the middleware attached to it."""
+    user = handle.user
+    return Facts(
+        username=user.username,
+        transport=handle.transport,
+        scopes=user.scopes,
+        logged_in_at=user.info["created_at"],
+        rotates_at=handle.rotates_at,
+        ends_at=handle.expires_at,
+    )
+
+
+_BROWSERS: Final = (
+    ("Edg/", "Edge"),
+    ("Firefox/", "Firefox"),
+    ("Chrome/", "Chrome"),
+    ("Safari/", "Safari"),
+    ("curl/", "curl"),
+    ("httpx/", "httpx"),
+)
+_SYSTEMS: Final = (
+    ("Android", "Android"),
+    ("iPhone", "iPhone"),
+    ("iPad", "iPad"),
+    ("Windows", "Windows"),
+    ("Mac OS X", "macOS"),
+    ("Linux", "Linux"),
+)
+
+
+def describe_device(user_agent: str, site: Site) -> dict[str, str]:
+    """What "my devices" shall show of a client, such as "Firefox on Linux"."""
+    found = [
+        next((name for mark, name in known if mark in user_agent), "")
+        for known in (_BROWSERS, _SYSTEMS)
+    ]
+    name = " on ".join(filter(None, found)) or "A program"
+    return {"name": name, "site": site.name}

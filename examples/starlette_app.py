@@ -1,0 +1,199 @@
+"""The Starlette side of the demo: the same pages and API as in Flask, and a websocket."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.middleware import Middleware
+from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.routing import Mount, Route, WebSocketRoute
+from starlette.staticfiles import StaticFiles
+from starlette.templating import Jinja2Templates
+
+from sessiongate.asgi import SessionAuthMiddleware
+from sessiongate.starlette import (
+    current_user,
+    login_required,
+    login_user,
+    logout_user,
+    safe_redirect,
+)
+from shared import (
+    COOKIE,
+    FORBIDDEN,
+    PAGE_HEADERS,
+    STATIC,
+    TEMPLATES,
+    WRONG,
+    Services,
+    describe_device,
+    facts_of,
+)
+
+if TYPE_CHECKING:
+    from starlette.requests import HTTPConnection, Request
+    from starlette.websockets import WebSocket
+
+    from shared import Account
+
+templates = Jinja2Templates(TEMPLATES)
+
+_POLICY_VIOLATION = 1008
+"""RFC 6455, section 7.4.1."""
+
+
+def create_app(services: Services) -> Starlette:
+    """The app; the one middleware is all that it takes to have sessions."""
+    app = Starlette(
+        routes=[
+            Route("/", home),
+            Route("/login", login_form),
+            Route("/login", login, methods=["POST"]),
+            Route("/logout", logout, methods=["POST"]),
+            Route("/account", account),
+            Route("/devices", devices),
+            Route("/devices/end", end_device, methods=["POST"]),
+            Route("/devices/end-others", end_other_devices, methods=["POST"]),
+            Route("/api/login", api_login, methods=["POST"]),
+            Route("/api/me", api_me),
+            Route("/api/logout", api_logout, methods=["POST"]),
+            WebSocketRoute("/ws", websocket),
+            Mount("/static", StaticFiles(directory=STATIC)),
+        ],
+        middleware=[Middleware(SessionAuthMiddleware, manager=services.manager, cookie=COOKIE)],
+    )
+    app.state.services = services
+    return app
+
+
+def our(connection: HTTPConnection) -> Services:
+    """What this app was made with."""
+    return cast("Services", connection.app.state.services)
+
+
+def page(request: Request, template: str, status: int = 200, **context: Any) -> Response:
+    """Render a page that says who you are."""
+    context |= {"user": current_user(request), "site": our(request).site}
+    return templates.TemplateResponse(request, template, context, status, PAGE_HEADERS)
+
+
+async def check(request: Request, username: str, password: str) -> Account | None:
+    """Check a password in a thread: it takes long on purpose, and the event loop must not."""
+    return await run_in_threadpool(our(request).accounts.check, username, password)
+
+
+async def log_in(request: Request, username: str, account: Account, **options: Any) -> str | None:
+    """Open a session for this client; the password was right."""
+    device = describe_device(request.headers.get("User-Agent", ""), our(request).site)
+    return await login_user(request, username, scopes=account.scopes, device=device, **options)
+
+
+async def form_fields(request: Request, *names: str) -> list[str]:
+    """The fields of a posted form, ``""`` for what is missing."""
+    async with request.form() as form:
+        return [str(form.get(name, "")) for name in names]
+
+
+# The pages.
+
+
+async def home(request: Request) -> Response:
+    """For everybody."""
+    return page(request, "home.html")
+
+
+async def login_form(request: Request) -> Response:
+    """Ask who you are."""
+    return page(request, "login.html", next=request.query_params.get("next", ""))
+
+
+async def login(request: Request) -> Response:
+    """Check it, and go on to where you wanted to go."""
+    username, password, way_back = await form_fields(request, "username", "password", "next")
+    account = await check(request, username, password)
+    if account is None:
+        return page(request, "login.html", FORBIDDEN, error=WRONG, username=username, next=way_back)
+    await log_in(request, username, account)
+    return RedirectResponse(safe_redirect(way_back, "/account"), 303)
+
+
+async def logout(request: Request) -> Response:
+    """End the session, on the server and in the browser."""
+    await logout_user(request)
+    return RedirectResponse("/", 303)
+
+
+@login_required(login_url="/login")
+async def account(request: Request) -> Response:
+    """Show the session of this request."""
+    facts = facts_of(request.scope["sessiongate"])
+    return page(request, "account.html", facts=facts, websocket="/ws")
+
+
+@login_required(login_url="/login")
+async def devices(request: Request) -> Response:
+    """Show all sessions of this user."""
+    sessions = await our(request).manager.auser_sessions(current_user(request).identity)
+    here = request.scope["sessiongate"].session
+    return page(request, "devices.html", sessions=sessions, here=here)
+
+
+@login_required(login_url="/login")
+async def end_device(request: Request) -> Response:
+    """End one of them. The name is part of the question: a handle ends nobody else's session."""
+    (handle,) = await form_fields(request, "handle")
+    await our(request).manager.ainvalidate_user_session(current_user(request).identity, handle)
+    return RedirectResponse("/devices", 303)
+
+
+@login_required(login_url="/login")
+async def end_other_devices(request: Request) -> Response:
+    """End all but this one."""
+    here = request.scope["sessiongate"].session
+    await our(request).manager.ainvalidate_user_sessions(current_user(request).identity, keep=here)
+    return RedirectResponse("/devices", 303)
+
+
+# The API, for clients that keep a token themselves.
+
+
+async def api_login(request: Request) -> Response:
+    """Exchange a name and a password for a bearer token."""
+    sent = await request.json()
+    username, password = (str(sent.get(field, "")) for field in ("username", "password"))
+    account = await check(request, username, password)
+    if account is None:
+        return JSONResponse({"error": WRONG}, FORBIDDEN)
+    return JSONResponse({"token": await log_in(request, username, account, transport="bearer")})
+
+
+@login_required
+async def api_me(request: Request) -> Response:
+    """The account page, for programs."""
+    return JSONResponse(facts_of(request.scope["sessiongate"]).as_json())
+
+
+@login_required
+async def api_logout(request: Request) -> Response:
+    """End the session."""
+    await logout_user(request)
+    return Response(status_code=204)
+
+
+# The websocket: refused before it is accepted, unless a session comes with it.
+
+
+@login_required
+async def websocket(websocket: WebSocket) -> None:
+    """Answer each message with who said it, for as long as the session lives."""
+    username, here = current_user(websocket).identity, websocket.scope["sessiongate"].session
+    await websocket.accept()
+    async for text in websocket.iter_text():
+        # The connection outlives the check at its beginning, so ask again.
+        sessions = await our(websocket).manager.auser_sessions(username)
+        if all(session["handle"] != here for session in sessions):
+            await websocket.close(_POLICY_VIOLATION, "The session has ended.")
+            return
+        await websocket.send_json({"username": username, "text": text})

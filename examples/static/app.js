@@ -1,0 +1,38 @@
+// Nothing here is needed: the pages work without it.
+
+// Show times in the reader's own zone, and how far away they are.
+const distance = new Intl.RelativeTimeFormat("en", { numeric: "always" });
+
+function tick() {
+  for (const time of document.querySelectorAll("time")) {
+    const moment = new Date(time.dateTime);
+    const seconds = Math.round((moment - Date.now()) / 1000);
+    const away =
+      Math.abs(seconds) < 120
+        ? distance.format(seconds, "second")
+        : distance.format(Math.round(seconds / 60), "minute");
+    time.textContent = `${moment.toLocaleTimeString()} (${away})`;
+  }
+}
+
+tick();
+setInterval(tick, 1000);
+
+// Ask the websocket who we are.
+const form = document.querySelector("[data-websocket]");
+if (form) {
+  const answer = document.querySelector("[data-answer]");
+  const socket = new WebSocket(form.dataset.websocket); // the cookie goes along by itself
+  socket.addEventListener("open", () => (answer.textContent = "Connected."));
+  socket.addEventListener("close", (event) => {
+    answer.textContent = event.reason || "The connection is closed; reload to open another one.";
+  });
+  socket.addEventListener("message", (event) => {
+    const { username, text } = JSON.parse(event.data);
+    answer.textContent = `You are ${username}, and you said: ${text}`;
+  });
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    if (socket.readyState === WebSocket.OPEN) socket.send(form.elements.text.value);
+  });
+}

@@ -1,0 +1,25 @@
+"""Sessions that just hold, for every Python web app."""
+
+from sessiongate.errors import (
+    ConfigurationError,
+    ResponseStartedError,
+    SessionGateError,
+    StoreError,
+    WeakKeyWarning,
+)
+from sessiongate.events import Event
+from sessiongate.http.cookies import SessionCookie
+from sessiongate.managers import JWTSessionManager, SessionManager, SingleSessionManager
+
+__all__ = [
+    "ConfigurationError",
+    "Event",
+    "JWTSessionManager",
+    "ResponseStartedError",
+    "SessionCookie",
+    "SessionGateError",
+    "SessionManager",
+    "SingleSessionManager",
+    "StoreError",
+    "WeakKeyWarning",
+]

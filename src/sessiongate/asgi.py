@@ -1,0 +1,115 @@
+"""The ASGI edge: headers in, a decision, headers out. No rule stands here."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeAlias, Unpack
+
+from sessiongate.errors import StoreError
+from sessiongate.http.gate import Gate, Presented
+from sessiongate.http.refusals import UNAVAILABLE, Refusal
+from sessiongate.http.response import ResponseFields
+from sessiongate.http.user import Authorization
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, MutableMapping
+
+    from sessiongate.http.gate import Options
+    from sessiongate.managers import SessionManager
+
+    Scope: TypeAlias = MutableMapping[str, Any]
+    Message: TypeAlias = MutableMapping[str, Any]
+    Receive: TypeAlias = Callable[[], Awaitable[Message]]
+    Send: TypeAlias = Callable[[Message], Awaitable[None]]
+    ASGIApp: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+__all__ = ["SessionAuthMiddleware"]
+
+_STARTS = frozenset({"http.response.start", "websocket.accept", "websocket.http.response.start"})
+_POLICY_VIOLATION = 1008
+"""RFC 6455, section 7.4.1."""
+
+
+class SessionAuthMiddleware:
+    """Attaches the user to each request and rotates the token in the response.
+
+    Sets ``scope["user"]`` and ``scope["auth"]`` as Starlette does, and
+    ``scope["sessiongate"]``, the ``Handle`` of the request. Takes the keywords
+    of ``Gate``. ``http`` and ``websocket`` scopes are judged, all others pass
+    through untouched. Never blocks the event loop.
+    """
+
+    def __init__(self, app: ASGIApp, manager: SessionManager, **options: Unpack[Options]) -> None:
+        self.app = app
+        self._gate = Gate(manager, **options)
+        self._fields = ResponseFields(self._gate)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] not in {"http", "websocket"}:
+            await self.app(scope, receive, send)
+            return
+
+        handle = self._gate.read(_Incoming(scope))
+        if isinstance(handle, Presented):
+            try:
+                row = await self._gate.arun(self._gate.check(handle))
+            except StoreError:
+                handle = UNAVAILABLE
+            else:
+                handle = self._gate.admit(handle, row)
+        if isinstance(handle, Refusal):
+            if scope["type"] == "websocket":
+                await receive()  # the connect, in place of the app
+            await self._refuse(handle, scope, send)
+            return
+        scope["sessiongate"] = handle
+        scope["user"] = handle.user
+        scope["auth"] = Authorization(handle.user)
+
+        def send_with_session(message: Message) -> Awaitable[None]:
+            if message["type"] in _STARTS:
+                leaving = self._gate.leave(handle, message.get("status", 101))
+                headers = self._fields.apply(message.get("headers") or (), leaving)
+                message = {**message, "headers": headers}
+                if leaving is not None and "status" in message:
+                    message["status"] = leaving.status
+            return send(message)
+
+        try:
+            await self.app(scope, receive, send_with_session)
+        except StoreError:
+            if handle.response_started:
+                raise
+            await self._refuse(UNAVAILABLE, scope, send)
+
+    async def _refuse(self, refusal: Refusal, scope: Scope, send: Send) -> None:
+        """Answer instead of the app; a websocket is refused before it is accepted."""
+        kind = "http.response"
+        if scope["type"] == "websocket":
+            kind = "websocket.http.response"
+            if kind not in (scope.get("extensions") or {}):
+                await send({"type": "websocket.close", "code": _POLICY_VIOLATION})
+                return
+        headers, body = self._fields.refuse(refusal)
+        await send({"type": f"{kind}.start", "status": refusal.status, "headers": headers})
+        await send({"type": f"{kind}.body", "body": body})
+
+
+class _Incoming:
+    """A scope as the rules read it."""
+
+    __slots__ = ("_headers", "authorizations", "cookies", "method")
+
+    def __init__(self, scope: Scope) -> None:
+        self.method: str = scope["method"] if scope["type"] == "http" else "WEBSOCKET"
+        self._headers = scope["headers"]
+        self.cookies: list[bytes] = []
+        self.authorizations: list[bytes] = []
+        for name, value in self._headers:
+            if name == b"cookie":
+                self.cookies.append(value)
+            elif name == b"authorization":
+                self.authorizations.append(value)
+
+    def header(self, name: str) -> list[bytes]:
+        key = name.encode()
+        return [value for field, value in self._headers if field == key]

@@ -1,0 +1,54 @@
+"""What can go wrong, as one small tree.
+
+Absence is a value (``None``), failure is an exception. Every error carries a
+stable machine-readable ``code`` and the HTTP ``status`` an edge should answer
+with. No message ever holds a token, a key or any other part of a credential.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "ConfigurationError",
+    "ResponseStartedError",
+    "SessionGateError",
+    "StoreError",
+    "WeakKeyWarning",
+]
+
+
+class SessionGateError(Exception):
+    """The root of the tree; never raised itself."""
+
+    code = "error"
+    status = 500
+
+
+class ConfigurationError(SessionGateError, ValueError):
+    """An argument contradicts another, or something required is missing."""
+
+    code = "configuration"
+
+
+class StoreError(SessionGateError):
+    """The store did not answer in time, or answered with a failure.
+
+    Nobody is authenticated and nothing is claimed to be done: the middleware
+    answers 503 with ``Retry-After``.
+    """
+
+    code = "store_failed"
+    status = 503
+
+
+class ResponseStartedError(SessionGateError, RuntimeError):
+    """``login()`` or ``refresh()`` was called after the headers had gone out.
+
+    Nothing was changed in the store: the new token could not have reached the
+    client.
+    """
+
+    code = "response_started"
+
+
+class WeakKeyWarning(UserWarning):
+    """A key is shorter than its algorithm asks for (RFC 7518, section 3.2)."""

@@ -1,0 +1,38 @@
+"""What happened to a session, told to whoever listens.
+
+An event carries no token. ``session`` is the handle that ``user_sessions``
+shows: it names a session and opens nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime  # noqa: TC003 - users may resolve the hints
+from typing import Literal, TypeAlias
+
+__all__ = ["Event", "EventKind", "Listener"]
+
+EventKind: TypeAlias = Literal[
+    "login", "logout", "rotated", "replayed", "limit_reached", "store_failed"
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One event, told after the store's step and before the answer goes out."""
+
+    kind: EventKind
+    at: datetime
+    """By the manager's clock, UTC."""
+    username: str | None = None
+    session: str | None = None
+    """The session's handle; ``None`` where there is no session."""
+    transport: str | None = None
+    """``"cookie"`` or ``"bearer"``; ``None`` outside a request."""
+    reason: str | None = None
+    """Why, in one word: ``"requested"``, ``"replaced"``, ``"evicted"``, ``"refreshed"``, …"""
+
+
+Listener: TypeAlias = Callable[[Event], Awaitable[None] | None]
+"""Sync or async; an async one is awaited by the async verbs and the ASGI side."""

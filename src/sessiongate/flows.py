@@ -1,0 +1,239 @@
+"""What each operation means, once for both colours, both stacks and all stores.
+
+A flow yields the one command it needs and the events that follow from the
+outcome; ``drivers`` run it. A forged token yields nothing: it costs no store
+call.
+"""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
+
+from sessiongate.arguments import (
+    check_choice,
+    check_claims,
+    check_device,
+    check_scopes,
+    check_username,
+    to_json,
+)
+from sessiongate.commands import (
+    NOW,
+    Close,
+    CloseUser,
+    Count,
+    Ended,
+    Existing,
+    ExistingPolicy,
+    LimitReached,
+    List,
+    Open,
+    Policy,
+    Read,
+    Replayed,
+    Rotated,
+    Sweep,
+    Touch,
+)
+from sessiongate.events import Event
+from sessiongate.records import FOREVER, Row, moment
+from sessiongate.superseded import Superseded
+from sessiongate.tokens import LONGEST_TOKEN
+from sessiongate.tokens.reader import Reader
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from sessiongate.drivers import Flow
+    from sessiongate.tokens import Codec, Ticket
+
+__all__ = ["EXISTING", "Flows", "Granted", "Settings"]
+
+EXISTING: Final = ("reuse", "new", "replace")
+
+_BITE: Final = 500
+"""Rows a single ``Sweep`` may remove: a few milliseconds on every store."""
+
+
+class Settings(NamedTuple):
+    """The rules of one manager, checked; times in microseconds."""
+
+    policy: Policy
+    lifetime: int
+    existing: ExistingPolicy
+    limit: int | None
+    user_limit: int | None
+    evict: bool
+
+
+class Granted(NamedTuple):
+    """A session that was opened, or found, and its token."""
+
+    row: Row
+    token: str
+
+
+class Flows:
+    """The operations of one manager. Holds no session, only the rules."""
+
+    def __init__(self, codec: Codec, settings: Settings) -> None:
+        self.codec = codec
+        self.read = Reader(codec).read
+        self.settings = settings
+        self.superseded = Superseded(settings.policy.grace)
+
+    def open(  # noqa: PLR0913 - the keywords of create_session
+        self,
+        now: int,
+        username: str,
+        *,
+        existing: str | None = None,
+        scopes: Iterable[str] = (),
+        claims: Mapping[str, Any] | None = None,
+        device: object = None,
+        replaces: str | None = None,
+        transport: str | None = None,
+        longest: int = LONGEST_TOKEN,
+    ) -> Flow[Granted | None]:
+        """Open a session, or ``None`` at a limit."""
+        policy = self.settings.existing
+        if existing is not None:
+            policy = cast(ExistingPolicy, check_choice(existing, "existing", EXISTING))
+        row = self._new_row(now, username, scopes, claims, device)
+        token = self.codec.mint(row)
+        if len(token) > longest:
+            msg = f"claims and scopes make a token of {len(token)} characters, more than {longest}"
+            raise ValueError(msg)
+        outcome = yield Open(
+            row=row,
+            now=now,
+            existing=policy,
+            replaces=replaces,
+            limit=self.settings.limit,
+            user_limit=self.settings.user_limit,
+            evict=self.settings.evict,
+        )
+        at = moment(now)
+        if isinstance(outcome, LimitReached):
+            yield Event("limit_reached", at, username, None, transport, outcome.scope)
+            return None
+        if isinstance(outcome, Existing):
+            yield Event("login", at, username, outcome.row.sid, transport, "reused")
+            return Granted(outcome.row, self.codec.mint(outcome.row))
+        for ended in outcome.ended:
+            replaced = ended.sid == replaces or (policy == "replace" and ended.username == username)
+            reason = "replaced" if replaced else "evicted"
+            yield self._ended(ended, now, transport, reason)
+        yield Event("login", at, username, row.sid, transport, "requested")
+        return Granted(row, token)
+
+    def present(
+        self, now: int, ticket: Ticket | None, rotation: int, transport: str | None = None
+    ) -> Flow[Row | None]:
+        """The row that a token opens, rotated if asked and due, or ``None``."""
+        if ticket is None:
+            return None
+        if ticket.expires_at <= now:
+            # Looked at, so that a row as old goes for good; one that lives on is left alone.
+            yield Read(ticket.sid, now)
+            return None
+        outcome = yield Touch(ticket.sid, ticket.generation, now, self.settings.policy, rotation)
+        if isinstance(outcome, Replayed):
+            yield self._replayed(outcome, now, transport)
+            return None
+        if isinstance(outcome, Rotated):
+            outcome = row = outcome.row
+            reason = "due"
+            if rotation == NOW:
+                reason = "refreshed"
+            self.superseded.add(row.sid, row.generation, now)
+            yield Event("rotated", moment(now), row.username, row.sid, transport, reason)
+        if outcome is None or ticket.username not in {None, outcome.username}:
+            return None
+        return outcome  # type: ignore[no-any-return]
+
+    def close(
+        self,
+        now: int,
+        sid: str,
+        *,
+        generation: int | None = None,
+        username: str | None = None,
+        transport: str | None = None,
+    ) -> Flow[str | None]:
+        """End a session: the name of its user, or ``None`` if there was none."""
+        outcome = yield Close(sid, now, generation, username)
+        if isinstance(outcome, Replayed):
+            yield self._replayed(outcome, now, transport)
+        if not isinstance(outcome, Ended):
+            return None
+        yield self._ended(outcome, now, transport, "requested")
+        return outcome.username
+
+    def close_user(self, now: int, username: str, keep: str | None) -> Flow[int]:
+        """End all sessions of a user but one: how many were live."""
+        ended: tuple[Ended, ...] = yield CloseUser(check_username(username), keep, now)
+        for one in ended:
+            yield self._ended(one, now, None, "requested")
+        return len(ended)
+
+    def sweep(self, now: int) -> Flow[int]:
+        """Remove all that is expired, in bites: how many there were."""
+        total = 0
+        while True:
+            removed: int = yield Sweep(now, _BITE)
+            total += removed
+            if removed < _BITE:
+                return total
+
+    def count(self, now: int) -> Flow[int]:
+        """How many sessions are live; the expired are removed first."""
+        yield from self.sweep(now)
+        live: int = yield Count(now)
+        return live
+
+    def list(self, now: int, username: str | None) -> Flow[tuple[Row, ...]]:
+        """The live sessions of a user, or of all."""
+        rows: tuple[Row, ...] = yield List(username, now)
+        return rows
+
+    def _new_row(
+        self,
+        now: int,
+        username: str,
+        scopes: Iterable[str],
+        claims: Mapping[str, Any] | None,
+        device: object,
+    ) -> Row:
+        names, members = check_scopes(scopes), check_claims(claims)
+        grants = {"scopes": names, "claims": members} if names or members else None
+        policy = self.settings.policy
+        issued_at = now - now % policy.quantum
+        lifetime_ends_at = min(issued_at + self.settings.lifetime, FOREVER)
+        return Row(
+            sid=secrets.token_urlsafe(16),
+            username=check_username(username),
+            created_at=now,
+            last_accessed=now,
+            expires_at=min(issued_at + policy.timeout, lifetime_ends_at),
+            lifetime_ends_at=lifetime_ends_at,
+            generation=0,
+            rotated_at=issued_at,
+            previous_until=0,
+            honoured_from=0,
+            retired_below=0,
+            shared=False,
+            grants="" if grants is None else to_json(grants, "claims"),
+            device=check_device(device),
+        )
+
+    def _ended(self, ended: Ended, now: int, transport: str | None, reason: str) -> Event:
+        self.superseded.add(ended.sid, FOREVER, now)
+        return Event("logout", moment(now), ended.username, ended.sid, transport, reason)
+
+    def _replayed(self, replayed: Replayed, now: int, transport: str | None) -> Event:
+        self.superseded.add(replayed.sid, FOREVER, now)
+        return Event(
+            "replayed", moment(now), replayed.username, replayed.sid, transport, "stale_token"
+        )

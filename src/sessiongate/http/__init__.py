@@ -1,0 +1,1 @@
+"""What HTTP says, without any server: bytes in, decisions out. No I/O in this folder."""

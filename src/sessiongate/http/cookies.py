@@ -1,0 +1,121 @@
+"""The session cookie: its name, its attributes, and what they forbid each other."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from sessiongate.errors import ConfigurationError
+
+__all__ = ["SessionCookie"]
+
+_TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}")
+_PATH: Final = re.compile(r"/[!-:<-~]*")
+_DOMAIN: Final = re.compile(r"(?=.{1,253}\Z)[a-z0-9-]{1,63}(?:\.[a-z0-9-]{1,63})*", re.IGNORECASE)
+
+_LARGEST: Final = 4096
+"""Bytes of name and value together that a browser must accept (RFC 6265bis, section 5.6)."""
+_LONGEST_LIFE: Final = 400 * 24 * 3600
+"""Seconds; the upper limit of Max-Age (RFC 6265bis, section 5.6.2)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionCookie:
+    """How the token is kept in a browser. The defaults are the strict ones.
+
+    Always ``HttpOnly``. Contradictions raise ``ConfigurationError``.
+
+    Attributes:
+        name: With the prefix ``__Host-`` a browser takes it from this host
+            alone, over HTTPS alone (RFC 6265bis, section 4.1.3).
+        secure: Sent over HTTPS only.
+        same_site: ``"Strict"``, ``"Lax"`` or ``"None"``.
+        path: Requests under it get the cookie.
+        domain: ``None``: this host alone; else all hosts below that domain.
+        partitioned: One jar for each embedding site (CHIPS).
+        persistent: Keep it when the browser closes, for as long as the
+            session lasts, at most 400 days. Off: OWASP asks for cookies that
+            end with the browser.
+    """
+
+    name: str = "__Host-session"
+    secure: bool = True
+    same_site: Literal["Strict", "Lax", "None"] = "Lax"
+    path: str = "/"
+    domain: str | None = None
+    partitioned: bool = False
+    persistent: bool = False
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not _TOKEN.fullmatch(self.name):
+            msg = "the name of the cookie must be a token: letters, digits, - and _"
+            raise ConfigurationError(msg)
+        if self.same_site not in {"Strict", "Lax", "None"}:
+            msg = "same_site must be 'Strict', 'Lax' or 'None'"
+            raise ConfigurationError(msg)
+        if not isinstance(self.path, str) or not _PATH.fullmatch(self.path):
+            msg = "path must begin with / and hold no space, semicolon or control character"
+            raise ConfigurationError(msg)
+        if self.domain is not None and not _DOMAIN.fullmatch(self.domain):
+            msg = "domain must be a host name such as 'example.com', without a leading dot"
+            raise ConfigurationError(msg)
+        prefix = self.name.lower()
+        if prefix.startswith("__host-") and (
+            not self.secure or self.domain is not None or self.path != "/"
+        ):
+            msg = (
+                "a cookie named __Host-… must have secure=True, path='/' and no domain; "
+                "for http://localhost use SessionCookie.for_http()"
+            )
+            raise ConfigurationError(msg)
+        if not self.secure:
+            for needs, why in (
+                (prefix.startswith("__secure-"), "a cookie named __Secure-…"),
+                (self.same_site == "None", "same_site='None'"),
+                (self.partitioned, "partitioned=True"),
+            ):
+                if needs:
+                    msg = f"{why} needs secure=True; for http://localhost use another setting"
+                    raise ConfigurationError(msg)
+
+    @classmethod
+    def for_http(cls, name: str = "session") -> SessionCookie:
+        """A cookie for development over plain HTTP: neither ``Secure`` nor ``__Host-``."""
+        return cls(name=name, secure=False)
+
+    @property
+    def longest_value(self) -> int:
+        """Characters that fit, with room for the generation to grow."""
+        return _LARGEST - len(self.name) - 16
+
+    def holds(self, token: str) -> bool:
+        """Whether a browser can have kept this token: name and value fit."""
+        return len(self.name) + len(token) <= _LARGEST
+
+    def issue(self, token: str, seconds_left: int) -> str:
+        """The value of a ``Set-Cookie`` that hands out a token."""
+        return self._dump(token, min(seconds_left, _LONGEST_LIFE) if self.persistent else None)
+
+    def expire(self) -> str:
+        """The value of a ``Set-Cookie`` that deletes it: the same attributes, in the past."""
+        return self._dump("", 0)
+
+    def _dump(self, value: str, max_age: int | None) -> str:
+        # Here, because a cookie is written rarely and werkzeug takes long to load.
+        from werkzeug.http import dump_cookie  # noqa: PLC0415
+
+        return dump_cookie(
+            self.name,
+            value,
+            max_age=max_age,
+            expires=0 if max_age == 0 else None,
+            sync_expires=False,
+            path=self.path,
+            domain=self.domain,
+            secure=self.secure,
+            httponly=True,
+            samesite=self.same_site,
+            partitioned=self.partitioned,
+            max_size=0,
+        )

@@ -1,0 +1,106 @@
+"""The one reader of credentials, for both stacks, on bytes.
+
+Invariant: whatever bytes come, it finds exactly our token, or refuses, or
+finds nothing; it never raises. Names are compared byte for byte; nothing is
+unquoted or decoded; a broken neighbour never hides our cookie; and hostile
+sizes cost no more than a scan (RFC 6265bis, section 5.8; RFC 6750, section 2.1).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["AMBIGUOUS", "NOTHING", "Credentials", "read_credentials"]
+
+_MANY: Final = 4096
+"""Times our cookie's name may stand in the cookies; servers' limits let fewer through."""
+
+_SCHEME: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+(?: |\Z)")
+"""How credentials begin (RFC 9110, section 11.4)."""
+_HIDDEN_BEARER: Final = re.compile(rb",[ \t]*bearer(?:[ \t]|\Z)", re.IGNORECASE)
+_BLANK: Final = b" \t"
+
+
+class Credentials(NamedTuple):
+    """What a request brought, as text that is not judged yet."""
+
+    cookie: str | None
+    bearer: str | None
+
+
+NOTHING: Final = Credentials(None, None)
+AMBIGUOUS: Final = Credentials("", "")
+"""Something stands where a credential belongs, and it is not clear which."""
+
+
+def read_credentials(
+    name: bytes, cookies: Sequence[bytes], authorizations: Sequence[bytes]
+) -> Credentials:
+    """Read the fields of a request: ``Cookie`` and ``Authorization``, each as often as it came."""
+    bearer = None
+    if authorizations:
+        # WSGI servers join repeated fields with a comma; so both stacks judge the same bytes.
+        bearer = _bearer(b",".join(authorizations).strip(_BLANK))
+        if bearer == "":
+            return AMBIGUOUS
+    cookie = _cookie(name, cookies)
+    if cookie is None:
+        return NOTHING if bearer is None else Credentials(None, bearer)
+    if cookie == b"":
+        return AMBIGUOUS
+    return Credentials(cookie.decode("latin-1"), bearer)
+
+
+def _cookie(name: bytes, fields: Sequence[bytes]) -> bytes | None:
+    """The one value under our name; ``None`` if there is none, ``b""`` if it is not clear which.
+
+    Empty values count as absent.
+    """
+    # HTTP/2 splits the field; WSGI servers have put it together again.
+    field = fields[0] if len(fields) == 1 else b"; ".join(fields)
+    found = None
+    times = passed = 0
+    begin = field.find(name)
+    while begin >= 0:
+        times += 1
+        end = begin + len(name)
+        if field[end : end + 1] == b"=" and _begins_a_pair(field, passed, begin):
+            stop = field.find(b";", end)
+            value = field[end + 1 : len(field) if stop < 0 else stop].strip(_BLANK)
+            if value and value != found:
+                if found is not None:
+                    return b""
+                found = value
+        if times == _MANY:
+            return b""
+        passed = end
+        begin = field.find(name, end)
+    return found
+
+
+def _begins_a_pair(field: bytes, passed: int, at: int) -> bool:
+    """Whether nothing but blanks stands before, back to a semicolon or the start.
+
+    Bytes that were passed are not looked at again: they hold no semicolon that matters.
+    """
+    if at == 0:
+        return True
+    before = field[passed:at].rstrip(_BLANK)
+    return before.endswith(b";") if before else passed == 0
+
+
+def _bearer(value: bytes) -> str | None:
+    """The bearer token; ``None`` if the scheme is another, ``""`` if it is malformed."""
+    if not _SCHEME.match(value):
+        return ""
+    scheme, _, token = value.partition(b" ")
+    if scheme.lower() != b"bearer":
+        return "" if _HIDDEN_BEARER.search(value) else None
+    token = token.lstrip(b" ")
+    if not token or any(separator in token for separator in b" \t,"):
+        return ""
+    return token.decode("latin-1")

@@ -1,0 +1,80 @@
+"""Whether a request that brings a cookie comes from this site, told by its headers.
+
+Fetch Metadata first, ``Origin`` where a browser sends none (OWASP CSRF
+Prevention Cheat Sheet). A request with neither is no browser's.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from sessiongate.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+__all__ = ["SAFE_METHODS", "check_origins", "is_cross_site"]
+
+SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
+"""RFC 9110, section 9.2.1."""
+
+_ORIGIN: Final = re.compile(r"([a-z][a-z0-9+.-]*)://([a-z0-9.-]+|\[[0-9a-f:.]+\])(?::(\d{1,5}))?")
+_DEFAULT_PORTS: Final = {"http": "80", "https": "443"}
+
+
+def check_origins(origins: Iterable[str]) -> frozenset[str]:
+    """Origins as users write them, in one spelling."""
+    if isinstance(origins, str):
+        msg = "trusted_origins must be a list of origins, not one str"
+        raise TypeError(msg)
+    known = set()
+    for origin in origins:
+        spelled = _spell(origin) if isinstance(origin, str) else None
+        if spelled is None:
+            msg = "trusted_origins must hold origins such as 'https://app.example.com', no path"
+            raise ConfigurationError(msg)
+        known.add(spelled)
+    return frozenset(known)
+
+
+def is_cross_site(
+    fetch_site: Sequence[bytes],
+    origins: Sequence[bytes],
+    hosts: Sequence[bytes],
+    trusted: frozenset[str],
+) -> bool:
+    """Judge the values of ``Sec-Fetch-Site``, ``Origin`` and ``Host``."""
+    origin = _one(origins)
+    spelled = None if origin is None else _spell(origin)
+    if spelled is not None and spelled in trusted:
+        return False
+    if fetch_site:
+        return _one(fetch_site) not in {"same-origin", "none"}
+    if not origins:
+        return False
+    return spelled is None or not _is_host(spelled, _one(hosts))
+
+
+def _one(values: Sequence[bytes]) -> str | None:
+    return values[0].decode("latin-1").strip(" \t").lower() if len(values) == 1 else None
+
+
+def _spell(origin: str) -> str | None:
+    """An origin in lower case and without its default port, ``None`` for ``null`` and nonsense."""
+    found = _ORIGIN.fullmatch(origin.lower())
+    if found is None:
+        return None
+    scheme, host, port = found.groups()
+    return f"{scheme}://{host}" + (
+        f":{port}" if port not in {None, _DEFAULT_PORTS.get(scheme)} else ""
+    )
+
+
+def _is_host(origin: str, host: str | None) -> bool:
+    """Whether an origin names the host that was asked.
+
+    The scheme is the origin's own: behind TLS termination this server sees
+    ``http`` where the browser spoke ``https``.
+    """
+    return host is not None and _spell(f"{origin.partition('://')[0]}://{host}") == origin

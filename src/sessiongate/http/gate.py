@@ -1,0 +1,236 @@
+"""The middleware's decisions, once for WSGI and ASGI: who comes in, what goes out."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypedDict
+
+from sessiongate.arguments import check_text
+from sessiongate.commands import NEVER, WHEN_DUE
+from sessiongate.errors import ConfigurationError
+from sessiongate.http import refusals
+from sessiongate.http.cookies import SessionCookie
+from sessiongate.http.credentials import AMBIGUOUS, NOTHING, read_credentials
+from sessiongate.http.csrf import SAFE_METHODS, check_origins, is_cross_site
+from sessiongate.http.handle import Handle, Outgoing
+from sessiongate.managers import SessionManager
+from sessiongate.records import SECOND, Row, moment
+from sessiongate.tokens import LONGEST_TOKEN
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from datetime import datetime
+
+    from sessiongate.drivers import Flow
+    from sessiongate.flows import Flows
+    from sessiongate.http.handle import Transport
+    from sessiongate.http.refusals import Refusal
+    from sessiongate.tokens import Ticket
+
+__all__ = ["Gate", "Incoming", "Leaving", "Options", "Presented"]
+
+_HEADER: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}")
+_REALM: Final = re.compile(r"[ !#-\[\]-~]*")
+_REFUSED: Final = frozenset({401, 403})
+_SERVER_ERROR: Final = 500
+
+
+class Incoming(Protocol):
+    """What the rules need of a request; header values as the bytes that came."""
+
+    @property
+    def method(self) -> str:
+        """The method, or ``"WEBSOCKET"``."""
+        ...
+
+    @property
+    def cookies(self) -> Sequence[bytes]:
+        """Each ``Cookie`` field."""
+        ...
+
+    @property
+    def authorizations(self) -> Sequence[bytes]:
+        """Each ``Authorization`` field."""
+        ...
+
+    def header(self, name: str) -> Sequence[bytes]:
+        """The values of all fields of that lower-case name."""
+        ...
+
+
+class Options(TypedDict, total=False):
+    """The keywords of both middlewares; ``Gate`` says what each means."""
+
+    cookie: SessionCookie | None
+    refreshed_token_header: str
+    trusted_origins: Iterable[str]
+    realm: str
+    reject_invalid_bearer: bool
+
+
+class Presented(NamedTuple):
+    """A genuine token; the store has to say what it is worth."""
+
+    ticket: Ticket | None
+    transport: Transport
+    method: str
+    now: int
+
+
+class Leaving(NamedTuple):
+    """What the session adds to a response, which is then not to be stored."""
+
+    status: int
+    set_cookie: str | None = None
+    token: str | None = None
+    """For the response header."""
+    extra: tuple[tuple[str, str], ...] = ()
+
+
+class Gate:
+    """The rules of one middleware over one manager. Safe for threads and tasks.
+
+    Args:
+        manager: Any of the three managers.
+        cookie: The session cookie; strict by default, ``SessionCookie.for_http()``
+            for development without TLS.
+        refreshed_token_header: The response header that carries a token to
+            bearer clients.
+        trusted_origins: Other origins, such as ``"https://app.example.com"``,
+            whose requests with our cookie are not refused as cross-site.
+        realm: Named in ``WWW-Authenticate`` challenges.
+        reject_invalid_bearer: Answer 401 to a bearer token that is not valid,
+            whatever the page; off, the request goes on as an anonymous one.
+
+    Raises:
+        ValueError, TypeError: An argument is unfit; the message says how.
+    """
+
+    def __init__(
+        self,
+        manager: SessionManager,
+        *,
+        cookie: SessionCookie | None = None,
+        refreshed_token_header: str = "X-Refreshed-Token",  # noqa: S107 - a name, no secret
+        trusted_origins: Iterable[str] = (),
+        realm: str = "sessiongate",
+        reject_invalid_bearer: bool = True,
+    ) -> None:
+        if not isinstance(manager, SessionManager):
+            msg = f"manager must be a SessionManager, not {type(manager).__name__}"
+            raise TypeError(msg)
+        if cookie is not None and not isinstance(cookie, SessionCookie):
+            msg = "cookie must be a SessionCookie, such as SessionCookie(name='__Host-id')"
+            raise TypeError(msg)
+        if not _HEADER.fullmatch(refreshed_token_header):
+            msg = "refreshed_token_header must be the name of a header, such as 'X-Refreshed-Token'"
+            raise ConfigurationError(msg)
+        if not _REALM.fullmatch(check_text(realm, "realm")):
+            msg = "realm must be ASCII without quotes and backslashes"
+            raise ConfigurationError(msg)
+        self.realm = realm
+        self.cookie = SessionCookie() if cookie is None else cookie
+        self.refreshed_token_header = refreshed_token_header
+        self._cookie_name = self.cookie.name.encode()
+        self._trusted = check_origins(trusted_origins)
+        self._reject_invalid_bearer = reject_invalid_bearer
+        self.flows: Flows = manager.flows
+        self.now: Callable[[], int] = manager.now
+        self.run = manager.run
+        self.arun = manager.arun
+        self.information: Callable[[Row | None], dict[str, Any] | None] = manager.information
+
+    def age(self, row: Row) -> float:
+        """Seconds since the login that opened the session."""
+        return (self.now() - row.created_at) / SECOND
+
+    def expires_at(self, row: Row) -> datetime:
+        """When the session ends unless it is refreshed."""
+        return moment(row.expires_at - self.flows.codec.leeway)
+
+    def rotates_at(self, row: Row) -> datetime | None:
+        """From when on a request rotates the token; ``None``: no request will."""
+        due = row.rotated_at + self.flows.settings.policy.rotate_after
+        return None if row.shared or due >= row.expires_at else moment(due)
+
+    def longest_token(self, transport: Transport) -> int:
+        return self.cookie.longest_value if transport == "cookie" else LONGEST_TOKEN
+
+    def read(self, incoming: Incoming) -> Handle | Refusal | Presented:
+        """What a request brings: nothing, a contradiction, or a token to ask the store about."""
+        if not incoming.cookies and not incoming.authorizations:
+            return Handle(self)
+        brought = read_credentials(self._cookie_name, incoming.cookies, incoming.authorizations)
+        if brought is NOTHING:
+            return Handle(self)
+        if brought is AMBIGUOUS:
+            return refusals.invalid_request(self.realm)
+        now = self.now()
+        cookie = None
+        if brought.cookie is not None and self.cookie.holds(brought.cookie):
+            cookie = self.flows.read(brought.cookie, now)
+        if brought.bearer is None:
+            if cookie is not None and self._is_cross_site(incoming):
+                return refusals.CROSS_SITE
+            return Presented(cookie, "cookie", incoming.method, now)
+        bearer = self.flows.read(brought.bearer, now)
+        if bearer is not None and cookie is not None and cookie.sid != bearer.sid:
+            return refusals.invalid_request(self.realm)
+        return Presented(bearer, "bearer", incoming.method, now)
+
+    def check(self, presented: Presented) -> Flow[Row | None]:
+        """Ask the store, in one step; a rotation that is due happens in it."""
+        rotation = NEVER if presented.method == "OPTIONS" else WHEN_DUE
+        return self.flows.present(presented.now, presented.ticket, rotation, presented.transport)
+
+    def admit(self, presented: Presented, row: Row | None) -> Handle | Refusal:
+        """The request with what the store said of its token."""
+        ticket, transport = presented.ticket, presented.transport
+        if row is None or ticket is None:
+            if transport == "bearer" and self._reject_invalid_bearer:
+                return refusals.login_required(self.realm, invalid_token=True)
+            handle = Handle(self)
+            handle.invalid_token = True
+            return handle
+        handle = Handle(self, row, transport)
+        if row.generation != ticket.generation and not row.shared:
+            handle.outgoing = Outgoing(transport, row, rotated_at=presented.now)
+        return handle
+
+    def leave(self, handle: Handle, status: int) -> Leaving | None:
+        """What the response of this status is to carry; ``None``: nothing of the session."""
+        handle.response_started = True
+        if handle.store_failed and status >= _SERVER_ERROR:
+            refusal = refusals.UNAVAILABLE
+            return Leaving(refusal.status, extra=refusal.headers)
+        outgoing = handle.outgoing
+        if outgoing is None:
+            return None
+        row = outgoing.row
+        if row is None:
+            return Leaving(status, set_cookie=self.cookie.expire())
+        now = self.now()
+        if self.flows.superseded.covers(row.sid, row.generation):
+            return None  # the token has died since, or the client has a newer one
+        if outgoing.rotated_at is not None and self._is_late(outgoing.rotated_at, status, now):
+            return None
+        token = self.flows.codec.mint(row)
+        if outgoing.transport == "bearer":
+            return Leaving(status, token=token)
+        seconds_left = max(1, -(-(row.expires_at - now) // SECOND))
+        return Leaving(status, set_cookie=self.cookie.issue(token, seconds_left))
+
+    def _is_late(self, rotated_at: int, status: int, now: int) -> bool:
+        """Whether a rotated token is better kept: the next response brings it again.
+
+        It may be older than what the client has; and a refusal hands out nothing.
+        """
+        return status in _REFUSED or now - rotated_at > self.flows.settings.policy.grace
+
+    def _is_cross_site(self, incoming: Incoming) -> bool:
+        return incoming.method not in SAFE_METHODS and is_cross_site(
+            incoming.header("sec-fetch-site"),
+            incoming.header("origin"),
+            incoming.header("host"),
+            self._trusted,
+        )

@@ -1,0 +1,118 @@
+"""What a protected view asks of a request, once for all frameworks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import quote, urlsplit
+
+from sessiongate.arguments import Seconds, check_scopes, microseconds
+from sessiongate.http import refusals
+from sessiongate.records import SECOND
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from sessiongate.http.handle import Handle
+    from sessiongate.http.refusals import Refusal
+
+__all__ = ["Guard", "Page", "check_view", "safe_redirect"]
+
+
+class Page(NamedTuple):
+    """What tells a page in a browser from a call of an API."""
+
+    method: str
+    path: str
+    """As routed, so decoded."""
+    query: str
+    """As the client wrote it."""
+    accept: str
+    fetch_mode: str
+
+    @property
+    def target(self) -> str:
+        """Path and query, to be asked for again."""
+        return quote(self.path, safe="/:@!$&'()*+,;=~") + (self.query and f"?{self.query}")
+
+    @property
+    def is_browsed(self) -> bool:
+        """Whether a person would see a redirect: a navigation that takes HTML."""
+        return self.fetch_mode in {"", "navigate"} and (
+            not self.accept or "text/html" in self.accept or "*/*" in self.accept
+        )
+
+
+class Guard:
+    """The demands of one ``login_required``.
+
+    Args:
+        scopes: All of them are needed; missing ones are a 403.
+        fresh: Seconds since the user last proved who they are, at most;
+            ``None``: no matter. ``login`` renews it, rotation does not.
+        login_url: Where a person in a browser is sent instead of a 401, with
+            the way back in the query parameter ``next``.
+    """
+
+    def __init__(
+        self,
+        *,
+        scopes: Iterable[str] = (),
+        fresh: Seconds | None = None,
+        login_url: str | None = None,
+    ) -> None:
+        self._scopes = check_scopes(scopes)
+        self._fresh = None if fresh is None else microseconds(fresh, "fresh") / SECOND
+        if login_url is not None and (not isinstance(login_url, str) or not login_url):
+            msg = "login_url must be the address of the login page, such as '/login'"
+            raise TypeError(msg)
+        self._login_url = login_url
+
+    def judge(self, handle: Handle, page: Page | None) -> Refusal | None:
+        """Why the request is refused, or ``None``; ``page`` is ``None`` for a websocket."""
+        realm = handle.gate.realm
+        if not handle.user.is_authenticated:
+            refusal = refusals.login_required(realm, invalid_token=handle.invalid_token)
+        elif not set(self._scopes) <= set(handle.user.scopes):
+            return refusals.insufficient_scope(realm, self._scopes)
+        elif self._fresh is not None and (handle.age or 0) > self._fresh:
+            refusal = refusals.stale_login(realm, int(self._fresh))
+        else:
+            return None
+        if self._login_url is None or page is None or handle.transport == "bearer":
+            return refusal
+        return refusals.redirect(self._with_way_back(page)) if page.is_browsed else refusal
+
+    def _with_way_back(self, page: Page) -> str:
+        """The login page, and for what can be asked again the way back from it."""
+        url = self._login_url or ""
+        if page.method not in {"GET", "HEAD"}:
+            return url
+        separator = "&" if urlsplit(url).query else "?"
+        return f"{url}{separator}next={quote(page.target, safe='/')}"
+
+
+def check_view(view: object, for_classes: str) -> None:
+    """Refuse to decorate what is no function, and say what to do instead."""
+    if isinstance(view, type):
+        msg = f"login_required is for functions: {for_classes}"
+        raise TypeError(msg)
+    if not callable(view):
+        msg = "login_required takes keywords, such as scopes=['read'] or login_url='/login'"
+        raise TypeError(msg)
+
+
+def safe_redirect(target: str | None, default: str = "/") -> str:
+    """``target`` if it stays on this site, else ``default``.
+
+    For the ``next`` parameter of a login page, which anybody can write (OWASP
+    Unvalidated Redirects and Forwards Cheat Sheet). Only a path that begins
+    with one slash stays; browsers read a backslash as a slash.
+    """
+    if (
+        not target
+        or not target.startswith("/")
+        or target.startswith(("//", "/\\"))
+        or any(ord(c) <= ord(" ") or c == "\x7f" for c in target)
+    ):
+        return default
+    return target

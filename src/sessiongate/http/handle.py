@@ -1,0 +1,270 @@
+"""What a view may do with the session of its request.
+
+Each verb is one store step, carried out at once. Nothing of the session is
+written when the view is done: the response only carries the token out.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
+
+from sessiongate.arguments import check_choice
+from sessiongate.commands import NOW
+from sessiongate.errors import ResponseStartedError, StoreError
+from sessiongate.flows import EXISTING
+from sessiongate.http.user import User
+from sessiongate.tokens import Ticket
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from datetime import datetime
+
+    from sessiongate.drivers import Flow
+    from sessiongate.flows import Granted
+    from sessiongate.http.gate import Gate
+    from sessiongate.records import Row
+
+__all__ = ["Handle", "Outgoing", "Transport"]
+
+T = TypeVar("T")
+
+Transport = Literal["cookie", "bearer"]
+_TRANSPORTS = ("cookie", "bearer")
+
+
+class Outgoing(NamedTuple):
+    """What the response does to the client's token."""
+
+    transport: Transport
+    row: Row | None
+    """The session whose current token goes out; ``None``: the cookie is deleted."""
+    rotated_at: int | None = None
+    """When the middleware rotated the token by itself: such a one is not sent late."""
+
+
+class Handle:
+    """The session of one request: ``scope["sessiongate"]``, ``environ["sessiongate"]``.
+
+    Belongs to its request; not for use by several threads at once. The ``a…``
+    twins are for async views and never block the event loop.
+    """
+
+    __slots__ = (
+        "_gate",
+        "_row",
+        "invalid_token",
+        "outgoing",
+        "response_started",
+        "store_failed",
+        "transport",
+        "user",
+    )
+
+    def __init__(
+        self,
+        gate: Gate,
+        row: Row | None = None,
+        transport: Transport | None = None,
+    ) -> None:
+        self._gate = gate
+        self._row = row
+        self.transport: Transport | None = transport
+        self.user = User(row, gate.information)
+        self.invalid_token = False
+        """Whether a token came that is not valid."""
+        self.outgoing: Outgoing | None = None
+        self.response_started = False
+        self.store_failed = False
+
+    def __repr__(self) -> str:
+        return f"<Handle: {self.user!r} by {self.transport}>"
+
+    @property
+    def gate(self) -> Gate:
+        """The rules of the middleware that made this handle."""
+        return self._gate
+
+    @property
+    def session(self) -> str | None:
+        """The handle of the session, as ``user_sessions`` shows it; ``None``: anonymous."""
+        return None if self._row is None else self._row.sid
+
+    @property
+    def expires_at(self) -> datetime | None:
+        """When the session ends unless it is refreshed; ``None`` for the anonymous."""
+        return None if self._row is None else self._gate.expires_at(self._row)
+
+    @property
+    def rotates_at(self) -> datetime | None:
+        """From when on a request rotates the token; ``None``: no request will."""
+        return None if self._row is None else self._gate.rotates_at(self._row)
+
+    @property
+    def age(self) -> float | None:
+        """Seconds since the user last proved who they are; ``None`` for the anonymous."""
+        return None if self._row is None else self._gate.age(self._row)
+
+    def login(
+        self,
+        username: str,
+        *,
+        transport: Transport | None = None,
+        existing: Literal["reuse", "new", "replace"] | None = None,
+        scopes: Iterable[str] = (),
+        claims: Mapping[str, Any] | None = None,
+        device: Any = None,
+    ) -> str | None:
+        """Open a session for this client and return its token, or ``None`` at a limit.
+
+        The session is always one of its own: two browsers cannot share a
+        rotating token, so ``existing="reuse"`` counts as ``"new"``. The
+        session the request came with ends in the same step (ASVS 7.2.4).
+
+        Args:
+            username: As in ``create_session``, like the rest.
+            transport: How the token goes out; by default the way the request's
+                own came, or as a cookie. ``"bearer"``: in the response header,
+                and no cookie is set.
+            existing: ``"replace"`` ends the user's other sessions.
+            scopes: What the session may do.
+            claims: Custom JSON values.
+            device: What the client is.
+
+        Raises:
+            ResponseStartedError: The headers have gone out; nothing was done.
+            StoreError: The store is down; nothing was opened.
+            ValueError, TypeError: An argument is unfit, or the token would be
+                too large for a cookie; nothing was opened.
+        """
+        return self._logged_in(
+            self._run(self._login(username, transport, existing, scopes, claims, device))
+        )
+
+    async def alogin(
+        self,
+        username: str,
+        *,
+        transport: Transport | None = None,
+        existing: Literal["reuse", "new", "replace"] | None = None,
+        scopes: Iterable[str] = (),
+        claims: Mapping[str, Any] | None = None,
+        device: Any = None,
+    ) -> str | None:
+        """``login``, to await."""
+        return self._logged_in(
+            await self._arun(self._login(username, transport, existing, scopes, claims, device))
+        )
+
+    def logout(self) -> None:
+        """End the session on the server and delete the cookie; without a session, only that.
+
+        Raises:
+            StoreError: The store is down; the session may live on, and the
+                cookie stays.
+        """
+        self._run(self._logout())
+
+    async def alogout(self) -> None:
+        """``logout``, to await."""
+        await self._arun(self._logout())
+
+    def refresh(self) -> str | None:
+        """Exchange the token now and return the new one, or ``None`` if the session is over.
+
+        All older tokens of the session are dead at once.
+
+        Raises:
+            ResponseStartedError: The headers have gone out; nothing was done.
+            StoreError: The store is down; the token is as valid as before.
+        """
+        return self._refreshed(self._run(self._refresh()))
+
+    async def arefresh(self) -> str | None:
+        """``refresh``, to await."""
+        return self._refreshed(await self._arun(self._refresh()))
+
+    # Inside: what the verbs mean, in one text for both colours.
+
+    def _login(
+        self,
+        username: str,
+        transport: Transport | None,
+        existing: str | None,
+        scopes: Iterable[str],
+        claims: Mapping[str, Any] | None,
+        device: Any,
+    ) -> Flow[tuple[Granted, Transport] | None]:
+        self._before_response("login()")
+        if transport is not None:
+            check_choice(transport, "transport", _TRANSPORTS)
+        flows, carrier = self._gate.flows, transport or self.transport or "cookie"
+        wanted = existing or flows.settings.existing
+        if check_choice(wanted, "existing", EXISTING) == "reuse":
+            wanted = "new"
+        granted = yield from flows.open(
+            self._gate.now(),
+            username,
+            existing=wanted,
+            scopes=scopes,
+            claims=claims,
+            device=device,
+            replaces=self.session,
+            transport=carrier,
+            longest=self._gate.longest_token(carrier),
+        )
+        return None if granted is None else (granted, carrier)
+
+    def _logged_in(self, opened: tuple[Granted, Transport] | None) -> str | None:
+        if opened is None:
+            return None
+        granted, carrier = opened
+        self._become(granted.row, carrier)
+        self.outgoing = Outgoing(carrier, granted.row)
+        return granted.token
+
+    def _logout(self) -> Flow[None]:
+        row, transport = self._row, self.transport
+        if row is not None:
+            yield from self._gate.flows.close(self._gate.now(), row.sid, transport=transport)
+        self._become(None, None)
+        self.outgoing = None if transport == "bearer" else Outgoing("cookie", None)
+
+    def _refresh(self) -> Flow[Row | None]:
+        self._before_response("refresh()")
+        row = self._row
+        ticket = None if row is None else Ticket(row.sid, row.generation)
+        return (yield from self._gate.flows.present(self._gate.now(), ticket, NOW, self.transport))
+
+    def _refreshed(self, row: Row | None) -> str | None:
+        if row is None:
+            self._become(None, None)
+            self.outgoing = None
+            return None
+        transport = self.transport or "cookie"
+        self._become(row, transport)
+        self.outgoing = Outgoing(transport, row)
+        return self._gate.flows.codec.mint(row)
+
+    def _become(self, row: Row | None, transport: Transport | None) -> None:
+        self._row = row
+        self.transport = transport
+        self.user.become(row)
+
+    def _before_response(self, verb: str) -> None:
+        if self.response_started:
+            msg = f"{verb} came after the response had started: call it before the first byte"
+            raise ResponseStartedError(msg)
+
+    def _run(self, flow: Flow[T]) -> T:
+        try:
+            return self._gate.run(flow)
+        except StoreError:
+            self.store_failed = True
+            raise
+
+    async def _arun(self, flow: Flow[T]) -> T:
+        try:
+            return await self._gate.arun(flow)
+        except StoreError:
+            self.store_failed = True
+            raise

@@ -1,0 +1,84 @@
+"""Header fields of a response, edited once for both stacks, as ASGI's bytes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from sessiongate.http.gate import Gate, Leaving
+    from sessiongate.http.refusals import Refusal
+
+__all__ = ["Field", "ResponseFields"]
+
+Field: TypeAlias = tuple[bytes, bytes]
+
+_VARY = (b"vary", b"Cookie, Authorization")
+
+
+class ResponseFields:
+    """Edits lists of ``(name, value)``; the lists that come in are left alone."""
+
+    def __init__(self, gate: Gate) -> None:
+        self._token = gate.refreshed_token_header
+        self._ours = gate.cookie.name.encode()
+
+    def apply(self, headers: Iterable[Field], leaving: Leaving | None) -> list[Field]:
+        """The fields of a view's response with what the session adds.
+
+        At most one ``Set-Cookie`` of our name goes out (RFC 6265bis, section
+        4.1.1); what the view says of ``Vary`` and of CORS is kept.
+        """
+        fields = list(headers) if leaving is None else self._carry(headers, leaving)
+        for name, _ in fields:
+            if len(name) == len(b"vary") and name.lower() == b"vary":
+                return _add(fields, b"vary", b"Cookie", b"Authorization")
+        fields.append(_VARY)
+        return fields
+
+    def _carry(self, headers: Iterable[Field], leaving: Leaving) -> list[Field]:
+        fields = _set(headers, "Cache-Control", "no-store")
+        if leaving.set_cookie is not None:
+            fields = [field for field in fields if not self._is_our_cookie(field)]
+            fields.append((b"set-cookie", leaving.set_cookie.encode()))
+        if leaving.token is not None:
+            fields = _set(fields, self._token, leaving.token)
+            fields = _add(fields, b"access-control-expose-headers", self._token.encode())
+        for name, value in leaving.extra:
+            fields = _set(fields, name, value)
+        return fields
+
+    def refuse(self, refusal: Refusal) -> tuple[list[Field], bytes]:
+        """The fields and the body of a refusal."""
+        body = refusal.text.encode()
+        fields = [
+            *refusal.headers,
+            ("Content-Type", "text/plain; charset=utf-8"),
+            ("Content-Length", str(len(body))),
+        ]
+        return [*(_field(name, value) for name, value in fields), _VARY], body
+
+    def _is_our_cookie(self, field: Field) -> bool:
+        name, value = field
+        return name.lower() == b"set-cookie" and value.partition(b"=")[0].strip() == self._ours
+
+
+def _field(name: str, value: str) -> Field:
+    return name.lower().encode(), value.encode()
+
+
+def _set(fields: Iterable[Field], name: str, value: str) -> list[Field]:
+    ours = _field(name, value)
+    return [*(field for field in fields if field[0].lower() != ours[0]), ours]
+
+
+def _add(fields: list[Field], key: bytes, *members: bytes) -> list[Field]:
+    """Add members to a list-valued field, each once, in one field; ``Vary: *`` has all."""
+    there = [value for name, value in fields if name.lower() == key]
+    known = [stripped for value in there for one in value.split(b",") if (stripped := one.strip())]
+    lowered = {member.lower() for member in known}
+    if key == b"vary" and b"*" in lowered:
+        return fields
+    known += [member for member in members if member.lower() not in lowered]
+    return [*(field for field in fields if field[0].lower() != key), (key, b", ".join(known))]

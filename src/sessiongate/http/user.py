@@ -1,0 +1,78 @@
+"""Who a request comes from, in the words that Starlette and Flask users know."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sessiongate.records import Row, grants_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["Authorization", "User"]
+
+
+class User:
+    """The user of one request; anonymous if ``username`` is ``None``.
+
+    One object for the whole request: it follows ``login`` and ``logout`` at
+    once, wherever it was put.
+    """
+
+    __slots__ = ("_inform", "_row", "username")
+
+    def __init__(
+        self, row: Row | None, inform: Callable[[Row | None], dict[str, Any] | None]
+    ) -> None:
+        self._inform = inform
+        self.become(row)
+
+    def become(self, row: Row | None) -> None:
+        """Follow the session; the middleware's business."""
+        self._row = row
+        self.username = None if row is None else row.username
+
+    @property
+    def is_authenticated(self) -> bool:
+        """Whether a valid session came with the request."""
+        return self._row is not None
+
+    @property
+    def scopes(self) -> tuple[str, ...]:
+        """What the session may do."""
+        return () if self._row is None else grants_of(self._row)[0]
+
+    @property
+    def info(self) -> dict[str, Any] | None:
+        """What ``validate_session`` says of the session; ``None`` for the anonymous."""
+        return self._inform(self._row)
+
+    @property
+    def display_name(self) -> str:
+        """The username, ``""`` for the anonymous (Starlette's ``BaseUser``)."""
+        return self.username or ""
+
+    @property
+    def identity(self) -> str:
+        """The username, ``""`` for the anonymous (Starlette's ``BaseUser``)."""
+        return self.username or ""
+
+    def __repr__(self) -> str:
+        return f"<User: {self.username!r}>" if self.is_authenticated else "<User: anonymous>"
+
+
+class Authorization:
+    """What the request may do: Starlette's ``AuthCredentials`` in shape."""
+
+    __slots__ = ("_user",)
+
+    def __init__(self, user: User) -> None:
+        self._user = user
+
+    @property
+    def scopes(self) -> list[str]:
+        """``"authenticated"`` and the session's own; empty for the anonymous."""
+        return ["authenticated", *self._user.scopes] if self._user.is_authenticated else []
+
+    def __repr__(self) -> str:
+        return f"<Authorization: {' '.join(self.scopes)}>"

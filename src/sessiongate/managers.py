@@ -1,0 +1,652 @@
+"""The three managers: the public verbs, in both colours, over one set of flows."""
+
+# The token parameter of the JWT manager has a name of its own, as documented.
+# pyright: reportIncompatibleMethodOverride=false
+
+from __future__ import annotations
+
+import inspect
+import logging
+import time
+from collections.abc import Callable, Coroutine, ItemsView, Iterator, Mapping, ValuesView
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, cast
+
+from sessiongate.arguments import (
+    Seconds,
+    check_choice,
+    check_count,
+    check_store,
+    check_username,
+    is_handle,
+    microseconds,
+)
+from sessiongate.commands import NEVER, NOW, ExistingPolicy, List, Policy, Read
+from sessiongate.commands import Count as CountCommand
+from sessiongate.drivers import arun, run
+from sessiongate.errors import ConfigurationError
+from sessiongate.flows import EXISTING, Flows, Granted, Settings
+from sessiongate.keys import MAKE_ONE, random_secret
+from sessiongate.records import FOREVER, SECOND, Row, device_of, grants_of, moment
+from sessiongate.stores.memory import MemoryStore
+from sessiongate.tokens.opaque import OpaqueCodec
+
+if TYPE_CHECKING:
+    import builtins
+    from collections.abc import Iterable
+
+    from sessiongate.drivers import Flow
+    from sessiongate.events import Event, Listener
+    from sessiongate.stores.base import Store
+    from sessiongate.tokens import Codec, Ticket
+
+__all__ = ["JWTSessionManager", "SessionManager", "SingleSessionManager"]
+
+T = TypeVar("T")
+
+_ASYNC_LISTENER: Final = "on_event is an async function: use the a… verbs, or pass a plain function"
+_LISTENER_FAILED: Final = "on_event failed at a %s event, which stands as it is"
+_LIMIT_MESSAGES: Final = {
+    "total": "Reached max concurrent sessions limit (%s)",
+    "user": "Reached max sessions per user limit (%s)",
+}
+
+
+class SessionManager:
+    """Sessions behind opaque tokens.
+
+    Safe for any number of threads and event loops; one object may serve WSGI
+    and ASGI apps side by side. Each verb has an ``a…`` twin to await, which
+    never blocks the event loop.
+
+    Durations are seconds (``int`` or ``float``) or a ``timedelta``; dates that
+    come back are aware UTC ``datetime`` objects. A verb that needs the store
+    raises ``StoreError`` when the store is down.
+
+    Args:
+        session_timeout: Seconds a session lives unless it is refreshed.
+        max_concurrent_sessions: Live sessions of the whole manager; ``None``
+            lifts the limit.
+        store: Where sessions are kept; ``MemoryStore()`` by default.
+        secret_key: Signs the tokens. One key, or a list of which the first
+            signs and all verify. Required with a shared store; otherwise a
+            random one is made and dies with the process.
+        strict_keys: Refuse a key that is too short, instead of warning.
+        existing: What ``create_session`` does for a user who has a live
+            session: ``"reuse"`` its token (with the same scopes and claims),
+            open a ``"new"`` one beside it, or ``"replace"`` all others.
+        max_sessions_per_user: Live sessions of one user; ``None``: no limit.
+        on_limit: ``"reject"`` a login at a limit, or ``"evict_oldest"``.
+        max_lifetime: Seconds after which no refresh helps (ASVS 7.3.2);
+            ``None``: no absolute limit.
+        rotate_after: Age of a token, in seconds, at which the middleware
+            rotates it; ``"half"`` of ``session_timeout`` by default, ``None``:
+            never. Choose it well above ``rotation_grace``.
+        rotation_grace: Seconds the old token lives on once its successor was
+            seen.
+        touch_every: Seconds that ``last_accessed`` may lag behind; by default
+            what suits the store (0 in memory, 60 elsewhere).
+        clock: Gives Unix seconds; no other clock is read.
+        logger: Where events are logged.
+        on_event: Called with each ``Event``; an async function is awaited by
+            the async verbs, and is a ``TypeError`` with the sync ones, before
+            anything is done. What it raises is logged and changes nothing.
+
+    Raises:
+        ValueError: An argument is out of range, or contradicts another; a
+            shared store without ``secret_key`` is a ``ConfigurationError``.
+        TypeError: An argument is of the wrong type.
+    """
+
+    def __init__(  # noqa: PLR0913 - one keyword for each rule
+        self,
+        session_timeout: Seconds = 3600,
+        max_concurrent_sessions: int | None = 10,
+        *,
+        store: Store | None = None,
+        secret_key: Any = None,
+        strict_keys: bool = False,
+        existing: Literal["reuse", "new", "replace"] = "reuse",
+        max_sessions_per_user: int | None = None,
+        on_limit: Literal["reject", "evict_oldest"] = "reject",
+        max_lifetime: Seconds | None = None,
+        rotate_after: Seconds | Literal["half"] | None = "half",
+        rotation_grace: Seconds = 30,
+        touch_every: Seconds | None = None,
+        clock: Callable[[], float] = time.time,
+        logger: logging.Logger | None = None,
+        on_event: Listener | None = None,
+    ) -> None:
+        timeout = microseconds(session_timeout, "session_timeout", positive=True)
+        if store is not None:
+            check_store(store)
+        if logger is not None and not isinstance(logger, (logging.Logger, logging.LoggerAdapter)):
+            msg = "logger must be a logging.Logger, such as logging.getLogger('sessions')"
+            raise TypeError(msg)
+        if not callable(clock):
+            msg = "clock must be a callable that gives Unix seconds, such as time.time"
+            raise TypeError(msg)
+        if on_event is not None and not callable(on_event):
+            msg = "on_event must be a function of one Event"
+            raise TypeError(msg)
+        self.session_timeout = session_timeout
+        self.max_concurrent_sessions = check_count(
+            max_concurrent_sessions, "max_concurrent_sessions"
+        )
+        self.logger = logging.getLogger("sessiongate") if logger is None else logger
+        self._store: Store = MemoryStore() if store is None else store
+        self._clock = clock
+        self._on_event = on_event
+        self._listens_async = inspect.iscoroutinefunction(on_event) or inspect.iscoroutinefunction(
+            type(on_event).__call__
+        )
+        codec = self._make_codec(self._key(secret_key), timeout, strict=strict_keys)
+        # Times that a JWT states are whole seconds; so are then the row's.
+        timeout = -(-timeout // codec.quantum) * codec.quantum
+        policy = Policy(
+            timeout=timeout + codec.leeway,
+            rotate_after=_rotate_after(rotate_after, timeout),
+            grace=microseconds(rotation_grace, "rotation_grace"),
+            touch_every=self._store.touch_every
+            if touch_every is None
+            else microseconds(touch_every, "touch_every"),
+            quantum=codec.quantum,
+        )
+        lifetime = FOREVER
+        if max_lifetime is not None:
+            lifetime = microseconds(max_lifetime, "max_lifetime", positive=True)
+            lifetime = -(-lifetime // codec.quantum) * codec.quantum + codec.leeway
+        self.flows = Flows(
+            codec,
+            Settings(
+                policy=policy,
+                lifetime=lifetime,
+                existing=cast(ExistingPolicy, check_choice(existing, "existing", EXISTING)),
+                limit=self.max_concurrent_sessions,
+                user_limit=check_count(max_sessions_per_user, "max_sessions_per_user"),
+                evict=check_choice(on_limit, "on_limit", ("reject", "evict_oldest"))
+                == "evict_oldest",
+            ),
+        )
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} on {type(self._store).__name__}>"
+
+    # Opening, checking, refreshing, ending one session.
+
+    def create_session(
+        self,
+        username: str,
+        *,
+        existing: Literal["reuse", "new", "replace"] | None = None,
+        scopes: Iterable[str] = (),
+        claims: Mapping[str, Any] | None = None,
+        device: Any = None,
+    ) -> str | None:
+        """Open a session and return its token, or ``None`` at a limit.
+
+        Args:
+            username: 1 to 256 characters, none of them control characters.
+            existing: Overrides the manager's ``existing`` for this call.
+            scopes: What the session may do (RFC 6749, section 3.3).
+            claims: Custom JSON values, shown again by ``validate_session``.
+            device: What the client is, as JSON; shown by ``user_sessions``.
+
+        Raises:
+            ValueError, TypeError: An argument is unfit; nothing was opened.
+            StoreError: The store is down; nothing was opened.
+        """
+        return _token(
+            self.run(
+                self.flows.open(
+                    self.now(),
+                    username,
+                    existing=existing,
+                    scopes=scopes,
+                    claims=claims,
+                    device=device,
+                )
+            )
+        )
+
+    async def acreate_session(
+        self,
+        username: str,
+        *,
+        existing: Literal["reuse", "new", "replace"] | None = None,
+        scopes: Iterable[str] = (),
+        claims: Mapping[str, Any] | None = None,
+        device: Any = None,
+    ) -> str | None:
+        """``create_session``, to await."""
+        return _token(
+            await self.arun(
+                self.flows.open(
+                    self.now(),
+                    username,
+                    existing=existing,
+                    scopes=scopes,
+                    claims=claims,
+                    device=device,
+                )
+            )
+        )
+
+    def validate_session(self, session_id: str) -> dict[str, Any] | None:
+        """Who a token speaks for, or ``None`` if it is not valid.
+
+        Never raises on bad input. Updates the last access time.
+
+        Raises:
+            StoreError: The store is down.
+        """
+        return self.information(self.run(self._present(session_id)))
+
+    async def avalidate_session(self, session_id: str) -> dict[str, Any] | None:
+        """``validate_session``, to await."""
+        return self.information(await self.arun(self._present(session_id)))
+
+    def refresh_session(self, session_id: str) -> str | None:
+        """A new token for a valid session, its validity extended by ``session_timeout``.
+
+        The old token is dead at once; presenting it again is merely invalid.
+        Of parallel refreshes of one token exactly one succeeds. Needs no free
+        slot at a limit. ``None`` if the token is not valid.
+
+        Raises:
+            StoreError: The store is down; the old token is as valid as before.
+        """
+        return self._minted(self.run(self._present(session_id, NOW)))
+
+    async def arefresh_session(self, session_id: str) -> str | None:
+        """``refresh_session``, to await."""
+        return self._minted(await self.arun(self._present(session_id, NOW)))
+
+    def invalidate_session(self, session_id: str) -> tuple[bool, str | None]:
+        """End a session: ``(True, username)``, or ``(False, None)`` if there was none.
+
+        Final for every token of the session, whatever is in flight.
+
+        Raises:
+            StoreError: The store is down; the session may live on.
+        """
+        return _ended(self.run(self._close(self._read(session_id))))
+
+    async def ainvalidate_session(self, session_id: str) -> tuple[bool, str | None]:
+        """``invalidate_session``, to await."""
+        return _ended(await self.arun(self._close(self._read(session_id))))
+
+    def session_username(self, session_id: str) -> str | None:
+        """The user of a valid session, or ``None``; otherwise like ``validate_session``."""
+        return _username(self.run(self._present(session_id)))
+
+    async def asession_username(self, session_id: str) -> str | None:
+        """``session_username``, to await."""
+        return _username(await self.arun(self._present(session_id)))
+
+    # All sessions, and those of one user.
+
+    def n_active_sessions(self) -> int:
+        """How many sessions are live; the expired ones are removed first."""
+        return self.run(self.flows.count(self.now()))
+
+    async def an_active_sessions(self) -> int:
+        """``n_active_sessions``, to await."""
+        return await self.arun(self.flows.count(self.now()))
+
+    def cleanup_expired_sessions(self) -> None:
+        """Remove the expired sessions, in bites; its cost grows with their number."""
+        self.run(self.flows.sweep(self.now()))
+
+    async def acleanup_expired_sessions(self) -> None:
+        """``cleanup_expired_sessions``, to await."""
+        await self.arun(self.flows.sweep(self.now()))
+
+    def user_sessions(self, username: str) -> list[dict[str, Any]]:
+        """The live sessions of a user, oldest first, for a “my devices” page.
+
+        Each with ``handle`` (names the session, opens nothing), ``created_at``,
+        ``last_accessed``, ``expires_at``, ``scopes`` and ``device``.
+        """
+        return self._listing(self.run(self.flows.list(self.now(), check_username(username))))
+
+    async def auser_sessions(self, username: str) -> list[dict[str, Any]]:
+        """``user_sessions``, to await."""
+        return self._listing(await self.arun(self.flows.list(self.now(), check_username(username))))
+
+    def invalidate_user_session(self, username: str, handle: str) -> bool:
+        """End the session of that ``handle`` if it is this user's: whether it was."""
+        return self.run(self._close_of(username, handle)) is not None
+
+    async def ainvalidate_user_session(self, username: str, handle: str) -> bool:
+        """``invalidate_user_session``, to await."""
+        return await self.arun(self._close_of(username, handle)) is not None
+
+    def invalidate_user_sessions(self, username: str, *, keep: str | None = None) -> int:
+        """Log a user out everywhere, or everywhere but here: how many sessions ended.
+
+        Args:
+            username: Whose sessions.
+            keep: A token or a handle of the session to spare.
+
+        Raises:
+            StoreError: The store is down; the sessions may live on.
+        """
+        return self.run(self.flows.close_user(self.now(), username, self._sid(keep)))
+
+    async def ainvalidate_user_sessions(self, username: str, *, keep: str | None = None) -> int:
+        """``invalidate_user_sessions``, to await."""
+        return await self.arun(self.flows.close_user(self.now(), username, self._sid(keep)))
+
+    @property
+    def sessions(self) -> Mapping[str, dict[str, Any]]:
+        """The live sessions, read-only: each look reads the store and touches nothing.
+
+        Keys are the current tokens (for JWT: the ``jti``), values hold
+        ``username``, ``created_at``, ``last_accessed`` and ``expires_at``.
+        """
+        return _Sessions(self._store, self.flows.codec, self.now)
+
+    # What the middlewares build on; users need none of it.
+
+    def _make_codec(self, secret_key: Any, timeout: int, *, strict: bool) -> Codec:  # noqa: ARG002
+        return OpaqueCodec(secret_key, strict=strict)
+
+    def _key(self, secret_key: Any) -> Any:
+        if secret_key is not None:
+            return secret_key
+        if self._store.shared:
+            msg = (
+                f"secret_key is required with {type(self._store).__name__}: every process must "
+                f"sign with the same key. Make one with: {MAKE_ONE}"
+            )
+            raise ConfigurationError(msg)
+        return random_secret()
+
+    def now(self) -> int:
+        """The manager's clock, in microseconds."""
+        return round(self._clock() * SECOND)
+
+    def _read(self, token: object) -> Ticket | None:
+        return self.flows.read(token, self.now())
+
+    def _sid(self, keep: str | None) -> str | None:
+        """The session that a token, a key of ``sessions`` or a handle names."""
+        if keep is None:
+            return None
+        if not isinstance(keep, str):
+            msg = f"keep must be a token or a handle (str), or None, not {type(keep).__name__}"
+            raise TypeError(msg)
+        if is_handle(keep):
+            return keep
+        ticket = self._read(keep) or self.flows.codec.ticket(keep)
+        return None if ticket is None else ticket.sid
+
+    def _present(self, token: object, rotation: int = NEVER) -> Flow[Row | None]:
+        return self.flows.present(self.now(), self._read(token), rotation)
+
+    def _close(self, ticket: Ticket | None) -> Flow[str | None]:
+        if ticket is None:
+            return None
+        now = self.now()
+        if ticket.expires_at <= now:
+            yield from self.flows.present(now, ticket, NEVER)
+            return None
+        return (yield from self.flows.close(now, ticket.sid, generation=ticket.generation))
+
+    def _close_of(self, username: str, handle: str) -> Flow[str | None]:
+        check_username(username)
+        if not is_handle(handle):
+            return None
+        return (yield from self.flows.close(self.now(), handle, username=username))
+
+    def information(self, row: Row | None) -> dict[str, Any] | None:
+        """What users are told of a row; scopes and claims only where some were given."""
+        if row is None:
+            return None
+        scopes, claims = grants_of(row)
+        information = self.flows.codec.information(row)
+        if scopes:
+            information["scopes"] = list(scopes)
+        return information | claims
+
+    def _listing(self, rows: tuple[Row, ...]) -> list[dict[str, Any]]:
+        return [
+            {
+                "handle": row.sid,
+                "created_at": moment(row.created_at),
+                "last_accessed": moment(row.last_accessed),
+                "expires_at": moment(row.expires_at - self.flows.codec.leeway),
+                "scopes": list(grants_of(row)[0]),
+                "device": device_of(row),
+            }
+            for row in rows
+        ]
+
+    def _minted(self, row: Row | None) -> str | None:
+        return None if row is None else self.flows.codec.mint(row)
+
+    def run(self, flow: Flow[T]) -> T:
+        """Run a flow on the store, telling its events."""
+        if self._listens_async:  # at the start: nothing is done that the caller never hears of
+            raise TypeError(_ASYNC_LISTENER)
+        return run(flow, self._store, self._tell)
+
+    def arun(self, flow: Flow[T]) -> Coroutine[Any, Any, T]:
+        """Run a flow on the store, telling its events, without blocking the loop."""
+        return arun(flow, self._store, self._atell)
+
+    def _tell(self, event: Event) -> None:
+        self._log(event)
+        if self._on_event is None:
+            return
+        try:
+            pending = self._on_event(event)
+            if inspect.iscoroutine(pending):
+                pending.close()
+                raise TypeError(_ASYNC_LISTENER)  # noqa: TRY301 - logged like all it does wrong
+        except Exception:
+            self.logger.exception(_LISTENER_FAILED, event.kind)
+
+    async def _atell(self, event: Event) -> None:
+        self._log(event)
+        if self._on_event is None:
+            return
+        try:
+            pending = self._on_event(event)
+            if inspect.isawaitable(pending):
+                await pending
+        except Exception:
+            self.logger.exception(_LISTENER_FAILED, event.kind)
+
+    def _log(self, event: Event) -> None:
+        if event.kind == "limit_reached":
+            settings = self.flows.settings
+            limit = settings.limit if event.reason == "total" else settings.user_limit
+            self.logger.warning(_LIMIT_MESSAGES[event.reason or "total"], limit)
+            return
+        level = {"replayed": logging.WARNING, "store_failed": logging.ERROR}.get(
+            event.kind, logging.INFO
+        )
+        self.logger.log(
+            level,
+            "session %s: user %r, session %s, by %s (%s)",
+            event.kind,
+            event.username,
+            event.session,
+            event.transport,
+            event.reason,
+        )
+
+
+class SingleSessionManager(SessionManager):
+    """A ``SessionManager`` with one live session in all."""
+
+    def __init__(self, session_timeout: Seconds = 3600, **kwargs: Any) -> None:
+        kwargs["max_concurrent_sessions"] = 1
+        super().__init__(session_timeout, **kwargs)
+
+
+class JWTSessionManager(SessionManager):
+    """Sessions behind JWTs (RFC 7519) that other services can verify as well.
+
+    Unlike a bare JWT, one that was revoked or refreshed away is invalid here.
+    Takes all of ``SessionManager``, and:
+
+    Args:
+        secret_key: A secret for the HS algorithms, used as it is; for the
+            others a private key as PEM. A random secret by default.
+        algorithm: HS256, HS384, HS512, RS256 … PS512, ES256 … ES512 or EdDSA.
+        issuer: The ``iss`` claim.
+        audience: The ``aud`` claim.
+        leeway: Seconds of clock skew forgiven in ``iat`` and ``exp``.
+    """
+
+    def __init__(
+        self,
+        session_timeout: Seconds = 3600,
+        max_concurrent_sessions: int | None = 10,
+        secret_key: Any = None,
+        *,
+        algorithm: str = "HS512",
+        issuer: str = "plantdb-api",
+        audience: str = "plantdb-client",
+        leeway: Seconds = 0,
+        **kwargs: Any,
+    ) -> None:
+        self._jwt: dict[str, Any] = {
+            "algorithm": algorithm,
+            "issuer": issuer,
+            "audience": audience,
+            "leeway": microseconds(leeway, "leeway"),
+        }
+        super().__init__(session_timeout, max_concurrent_sessions, secret_key=secret_key, **kwargs)
+
+    def validate_session(self, jwt_token: str) -> dict[str, Any] | None:
+        """Who a JWT speaks for, or ``None``; see ``SessionManager.validate_session``."""
+        return super().validate_session(jwt_token)
+
+    async def avalidate_session(self, jwt_token: str) -> dict[str, Any] | None:
+        """``validate_session``, to await."""
+        return await super().avalidate_session(jwt_token)
+
+    def refresh_session(self, jwt_token: str) -> str | None:
+        """A new JWT for a valid session; see ``SessionManager.refresh_session``."""
+        return super().refresh_session(jwt_token)
+
+    async def arefresh_session(self, jwt_token: str) -> str | None:
+        """``refresh_session``, to await."""
+        return await super().arefresh_session(jwt_token)
+
+    def invalidate_session(
+        self, jwt_token: str | None = None, jti: str | None = None
+    ) -> tuple[bool, str | None]:
+        """End a session, named by its JWT or by the ``jti``; see ``SessionManager``."""
+        return _ended(self.run(self._close(self._named(jwt_token, jti))))
+
+    async def ainvalidate_session(
+        self, jwt_token: str | None = None, jti: str | None = None
+    ) -> tuple[bool, str | None]:
+        """``invalidate_session``, to await."""
+        return _ended(await self.arun(self._close(self._named(jwt_token, jti))))
+
+    def session_username(self, jwt_token: str) -> str | None:
+        """The user of a valid session, or ``None``."""
+        return super().session_username(jwt_token)
+
+    async def asession_username(self, jwt_token: str) -> str | None:
+        """``session_username``, to await."""
+        return await super().asession_username(jwt_token)
+
+    def jwks(self) -> dict[str, builtins.list[dict[str, Any]]]:
+        """The public keys as a JWK Set (RFC 7517), for services that verify."""
+        return self._jwt_codec.jwks()
+
+    def _named(self, jwt_token: str | None, jti: str | None) -> Ticket | None:
+        if jwt_token is not None and jti is not None:
+            msg = "pass jwt_token or jti, not both"
+            raise ValueError(msg)
+        if jti is not None:
+            return self.flows.codec.ticket(jti)
+        return self._read(jwt_token)
+
+    def _key(self, secret_key: Any) -> Any:
+        self.secret_key = super()._key(secret_key)
+        return self.secret_key
+
+    def _make_codec(self, secret_key: Any, timeout: int, *, strict: bool) -> Codec:
+        # Here, because PyJWT loads all of cryptography, and opaque tokens need none.
+        from sessiongate.tokens.jwt import JWTCodec  # noqa: PLC0415
+
+        self._jwt_codec = JWTCodec(secret_key, timeout=timeout, strict=strict, **self._jwt)
+        return self._jwt_codec
+
+
+class _Sessions(Mapping[str, dict[str, Any]]):
+    """A live view: nothing is copied until it is asked for."""
+
+    def __init__(self, store: Store, codec: Codec, now: Callable[[], int]) -> None:
+        self._store = store
+        self._codec = codec
+        self._now = now
+
+    def __getitem__(self, key: str) -> dict[str, Any]:
+        now = self._now()
+        ticket = self._codec.ticket(key)
+        row = None if ticket is None else self._store.execute(Read(ticket.sid, now))
+        if not isinstance(row, Row) or ticket is None or row.generation != ticket.generation:
+            msg = "no such session"  # the key may be a token: it stays out of the message
+            raise KeyError(msg)
+        return self._about(row)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._snapshot())
+
+    # In one look, so that a session which ends meanwhile is no KeyError in a loop.
+
+    def items(self) -> ItemsView[str, dict[str, Any]]:
+        return self._snapshot().items()
+
+    def values(self) -> ValuesView[dict[str, Any]]:
+        return self._snapshot().values()
+
+    def __len__(self) -> int:
+        return self._store.execute(CountCommand(self._now()))  # type: ignore[return-value]
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} sessions>"
+
+    def _snapshot(self) -> dict[str, dict[str, Any]]:
+        rows = cast(tuple[Row, ...], self._store.execute(List(None, self._now())))
+        return {self._codec.key(row): self._about(row) for row in rows}
+
+    def _about(self, row: Row) -> dict[str, Any]:
+        return {
+            "username": row.username,
+            "created_at": moment(row.created_at),
+            "last_accessed": moment(row.last_accessed),
+            "expires_at": moment(row.expires_at - self._codec.leeway),
+        }
+
+
+def _rotate_after(value: Seconds | Literal["half"] | None, timeout: int) -> int:
+    if value is None:
+        return FOREVER
+    if value == "half":
+        return timeout // 2
+    age = microseconds(value, "rotate_after")
+    if age >= timeout:
+        msg = "rotate_after must be less than session_timeout, or None to never rotate"
+        raise ValueError(msg)
+    return age
+
+
+def _token(granted: Granted | None) -> str | None:
+    return None if granted is None else granted.token
+
+
+def _ended(username: str | None) -> tuple[bool, str | None]:
+    return username is not None, username
+
+
+def _username(row: Row | None) -> str | None:
+    return None if row is None else row.username

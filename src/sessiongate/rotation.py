@@ -1,0 +1,146 @@
+"""The one table that says what a presented token is worth.
+
+A token names a session and a generation of it. The row knows the current
+generation and, after a rotation, until when the predecessors are honoured.
+RFC 9700, section 4.14.2, asks that reuse of a rotated token ends the grant;
+this table keeps that, and keeps parallel requests and lost responses from
+looking like reuse.
+
+========== ============================================= ==================
+presented  meaning                                       answer
+========== ============================================= ==================
+UNISSUED   newer than the row: a store restored from a   refuse
+           copy
+CURRENT    the newest generation; presenting it is what  accept, or rotate
+           shows that it has arrived                     where that is due
+PREVIOUS   replaced, and still honoured: a racer, or a   accept, and answer
+           client whose response was lost                the successor
+RETIRED    ended on purpose by an explicit refresh       refuse
+STALE      replaced, and the overlap is over: two        end the session
+           parties hold the session
+========== ============================================= ==================
+
+A predecessor is honoured until its successor is first presented, and for the
+grace after that. Where a rotation falls into an open overlap, the generation
+before is honoured with it, so never more than two predecessors are alive.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from sessiongate.commands import NOW, WHEN_DUE, Close, Ended, Policy, Replayed, Rotated
+from sessiongate.records import FOREVER, Row
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["TABLE", "Answer", "Presented", "classify", "close", "present"]
+
+
+class Presented:
+    """What a presented generation is to the row. Plain words: asked on every request."""
+
+    UNISSUED: Final = "unissued"
+    CURRENT: Final = "current"
+    PREVIOUS: Final = "previous"
+    RETIRED: Final = "retired"
+    STALE: Final = "stale"
+
+
+class Answer:
+    """What follows from it."""
+
+    ACCEPT: Final = "accept"
+    REFUSE: Final = "refuse"
+    END: Final = "end the session"
+
+
+TABLE: Final[Mapping[str, str]] = {
+    Presented.UNISSUED: Answer.REFUSE,
+    Presented.CURRENT: Answer.ACCEPT,
+    Presented.PREVIOUS: Answer.ACCEPT,
+    Presented.RETIRED: Answer.REFUSE,
+    Presented.STALE: Answer.END,
+}
+
+
+def classify(row: Row, generation: int, now: int) -> str:
+    """Where a generation stands; the row is live."""
+    if generation == row.generation:
+        return Presented.CURRENT
+    if generation > row.generation:
+        return Presented.UNISSUED
+    if generation < row.retired_below:
+        return Presented.RETIRED
+    if row.shared or (generation >= row.honoured_from and now < row.previous_until):
+        return Presented.PREVIOUS
+    return Presented.STALE
+
+
+def present(
+    row: Row, generation: int, now: int, policy: Policy, rotation: int
+) -> Row | Rotated | Replayed | None:
+    """Apply the table to a live row: the row to keep, or why there is none.
+
+    The very object that came in comes back where nothing is to be written.
+    """
+    presented = classify(row, generation, now)
+    answer = TABLE[presented]
+    if answer == Answer.REFUSE:
+        return None
+    if answer == Answer.END:
+        return Replayed(row.sid, row.username)
+    if rotation == NOW:
+        return Rotated(_refresh(row, now, policy))
+    if presented == Presented.CURRENT:
+        if rotation == WHEN_DUE and not row.shared and now - row.rotated_at >= policy.rotate_after:
+            return Rotated(_rotate(row, now, policy))
+        if row.previous_until == FOREVER:
+            seen = row._replace(previous_until=now + policy.grace)
+            return seen.accessed(max(now, row.last_accessed))
+    if now > row.last_accessed and now - row.last_accessed >= policy.touch_every:
+        return row.accessed(now)
+    return row
+
+
+def close(row: Row, command: Close) -> Ended | Replayed | None:
+    """Judge a ``Close`` by the same table: either answer but ``None`` removes the row."""
+    if command.username not in {None, row.username}:
+        return None
+    if command.generation is not None:
+        answer = TABLE[classify(row, command.generation, command.now)]
+        if answer == Answer.REFUSE:
+            return None
+        if answer == Answer.END:
+            return Replayed(row.sid, row.username)
+    return Ended(row.sid, row.username)
+
+
+def _rotate(row: Row, now: int, policy: Policy) -> Row:
+    """The successor of a row, its predecessor honoured until the successor is seen."""
+    overlap = now < row.previous_until
+    return _successor(row, now, policy)._replace(
+        previous_until=FOREVER,
+        honoured_from=max(row.honoured_from, row.generation - 1) if overlap else row.generation,
+    )
+
+
+def _refresh(row: Row, now: int, policy: Policy) -> Row:
+    """The successor of a row, every older generation retired at once."""
+    return _successor(row, now, policy)._replace(
+        previous_until=0,
+        honoured_from=row.generation + 1,
+        retired_below=row.generation + 1,
+        shared=False,
+    )
+
+
+def _successor(row: Row, now: int, policy: Policy) -> Row:
+    rotated_at = now - now % policy.quantum
+    return row._replace(
+        generation=row.generation + 1,
+        rotated_at=rotated_at,
+        last_accessed=max(now, row.last_accessed),
+        expires_at=min(rotated_at + policy.timeout, row.lifetime_ends_at),
+    )

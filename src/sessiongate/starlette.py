@@ -1,0 +1,161 @@
+"""For Starlette: the same names as for Flask and FastAPI.
+
+app.add_middleware(SessionAuthMiddleware, manager=manager)
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
+
+from starlette.exceptions import HTTPException
+from starlette.requests import HTTPConnection
+from starlette.responses import PlainTextResponse, RedirectResponse
+from starlette.websockets import WebSocket
+
+from sessiongate.errors import ConfigurationError
+from sessiongate.http.guard import Guard, Page, check_view, safe_redirect
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from starlette.responses import Response
+
+    from sessiongate.arguments import Seconds
+    from sessiongate.http.handle import Handle
+    from sessiongate.http.refusals import Refusal
+    from sessiongate.http.user import User
+
+__all__ = ["current_user", "login_required", "login_user", "logout_user", "safe_redirect"]
+
+Endpoint = TypeVar("Endpoint", bound="Callable[..., Any]")
+
+_SEE_OTHER = 303
+_POLICY_VIOLATION = 1008
+"""RFC 6455, section 7.4.1."""
+
+
+def current_user(connection: HTTPConnection) -> User:
+    """The user of a request or websocket; anonymous if not logged in. Follows at once."""
+    return _handle(connection).user
+
+
+async def login_user(connection: HTTPConnection, username: str, **options: Any) -> str | None:
+    """Open a session for this client; see ``Handle.login`` for keywords and errors.
+
+    Sync endpoints call ``request.scope["sessiongate"].login(...)`` instead.
+
+    Returns:
+        The token, or ``None`` at a limit.
+    """
+    return await _handle(connection).alogin(username, **options)
+
+
+async def logout_user(connection: HTTPConnection) -> None:
+    """End the session of this request; see ``Handle.logout``."""
+    await _handle(connection).alogout()
+
+
+@overload
+def login_required(endpoint: Endpoint, /) -> Endpoint: ...
+@overload
+def login_required(
+    *, scopes: Iterable[str] = ..., fresh: Seconds | None = ..., login_url: str | None = ...
+) -> Callable[[Endpoint], Endpoint]: ...
+def login_required(
+    endpoint: Callable[..., Any] | None = None,
+    /,
+    *,
+    scopes: Iterable[str] = (),
+    fresh: Seconds | None = None,
+    login_url: str | None = None,
+) -> Any:
+    """Let only logged-in users reach an endpoint.
+
+    For sync and async endpoints, methods of ``HTTPEndpoint``, websockets, and
+    FastAPI's path operations that take a ``request``. A websocket is refused
+    before it is accepted.
+
+    Args:
+        endpoint: The endpoint, where the decorator is used without parentheses.
+        scopes: The session needs all of them; else 403.
+        fresh: Seconds since the user last proved who they are; else 401.
+        login_url: Where a browser is sent (303) instead of a 401; the way back
+            is in ``next``, to be read with ``safe_redirect``.
+    """
+    guard = Guard(scopes=scopes, fresh=fresh, login_url=login_url)
+
+    def decorate(endpoint: Callable[..., Any]) -> Callable[..., Any]:
+        check_view(endpoint, "put it on the methods of the class")
+        if inspect.iscoroutinefunction(endpoint):
+
+            @functools.wraps(endpoint)
+            async def asynchronous(*args: Any, **kwargs: Any) -> Any:
+                connection = _connection(args, kwargs)
+                refusal = _judge(guard, connection)
+                if refusal is None:
+                    return await endpoint(*args, **kwargs)
+                if isinstance(connection, WebSocket):
+                    return await _deny(connection, refusal)
+                return _refuse(refusal)
+
+            return asynchronous
+
+        @functools.wraps(endpoint)
+        def synchronous(*args: Any, **kwargs: Any) -> Any:
+            refusal = _judge(guard, _connection(args, kwargs))
+            return endpoint(*args, **kwargs) if refusal is None else _refuse(refusal)
+
+        return synchronous
+
+    return decorate if endpoint is None else decorate(endpoint)
+
+
+def _connection(args: tuple[Any, ...], kwargs: dict[str, Any]) -> HTTPConnection:
+    for argument in (*args, *kwargs.values()):
+        if isinstance(argument, HTTPConnection):
+            return argument
+    msg = "a login_required endpoint must take a `request` or a `websocket`"
+    raise ConfigurationError(msg)
+
+
+def _judge(guard: Guard, connection: HTTPConnection) -> Refusal | None:
+    page = None
+    if not isinstance(connection, WebSocket):
+        page = Page(
+            connection.scope["method"],
+            connection.scope["path"],
+            connection.scope["query_string"].decode("latin-1"),
+            connection.headers.get("accept", ""),
+            connection.headers.get("sec-fetch-mode", ""),
+        )
+    return guard.judge(_handle(connection), page)
+
+
+def _refuse(refusal: Refusal) -> Response:
+    headers = dict(refusal.headers)
+    if refusal.status == _SEE_OTHER:
+        return RedirectResponse(headers.pop("Location"), _SEE_OTHER, headers)
+    raise HTTPException(refusal.status, refusal.text.strip(), headers)
+
+
+async def _deny(websocket: WebSocket, refusal: Refusal) -> None:
+    """Refuse a websocket, with the whole answer where the server can send one."""
+    if "websocket.http.response" in (websocket.scope.get("extensions") or {}):
+        headers = dict(refusal.headers)
+        response = PlainTextResponse(refusal.text, refusal.status, headers)
+        await websocket.send_denial_response(response)
+    else:
+        await websocket.close(_POLICY_VIOLATION)
+
+
+def _handle(connection: HTTPConnection) -> Handle:
+    handle = connection.scope.get("sessiongate")
+    if handle is None:
+        msg = (
+            "no session on this request: add the middleware with "
+            "app.add_middleware(SessionAuthMiddleware, manager=manager)"
+        )
+        raise ConfigurationError(msg)
+    return cast("Handle", handle)

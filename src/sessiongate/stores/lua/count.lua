@@ -1,0 +1,3 @@
+-- ARGV: prefix, now.
+
+return count()

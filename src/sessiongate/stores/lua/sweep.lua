@@ -1,0 +1,3 @@
+-- ARGV: prefix, now, limit.
+
+return expire(ARGV[3])

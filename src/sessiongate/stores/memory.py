@@ -1,0 +1,48 @@
+"""Sessions in this process, gone with it."""
+
+from __future__ import annotations
+
+from threading import Lock
+from typing import TYPE_CHECKING
+
+from sessiongate.stores._rows import Rows
+from sessiongate.stores._steps import STEPS
+
+if TYPE_CHECKING:
+    from sessiongate.commands import Command, Outcome
+
+__all__ = ["MemoryStore"]
+
+
+class MemoryStore:
+    """The default store: dictionaries and one lock.
+
+    The lock is held for microseconds, so the async face takes it as well and
+    never leaves the loop. Safe for threads; not shared between processes.
+    """
+
+    shared = False
+    touch_every = 0
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._rows = Rows()
+
+    def __repr__(self) -> str:
+        return f"<MemoryStore: {len(self._rows)} rows>"
+
+    def execute(self, command: Command) -> Outcome:
+        """Carry out a command under the lock."""
+        with self._lock:
+            return STEPS[type(command)](self._rows, command)
+
+    async def aexecute(self, command: Command) -> Outcome:
+        """Carry out a command; nothing in it waits."""
+        with self._lock:
+            return STEPS[type(command)](self._rows, command)
+
+    def close(self) -> None:
+        """Nothing to release."""
+
+    async def aclose(self) -> None:
+        """Nothing to release."""

@@ -1,0 +1,62 @@
+"""What every store promises, as tests that a store's author subclasses.
+
+    class TestMyStore(StoreContract):
+        @pytest.fixture
+        def store(self):
+            store = MyStore(...)  # empty
+            yield store
+            store.close()
+
+That is the whole interface. Every test gets a fresh, empty store; the suite
+says what time it is in each command and never sleeps. Tests that await close
+the store on their event loop (``aclose``) before the fixture closes it again,
+so closing twice must be harmless.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from sessiongate.testing.contract._admission import Admission
+from sessiongate.testing.contract._calls import RACERS, Call, Race, calling, racing
+from sessiongate.testing.contract._content import Content
+from sessiongate.testing.contract._programs import Programs
+from sessiongate.testing.contract._races import Races
+from sessiongate.testing.contract._removal import Removal
+from sessiongate.testing.contract._rotation import Rotation
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sessiongate.stores.base import Store
+
+__all__ = ["RACERS", "Call", "Race", "StoreContract"]
+
+
+class StoreContract(Rotation, Admission, Removal, Content, Programs, Races):
+    """The contract suite: give it a fixture ``store`` and pytest does the rest.
+
+    Class attributes that a subclass may change: ``PROGRAMS``, how many random
+    programs are compared with ``MemoryStore``; ``ROUNDS``, how often each
+    race between a logout and something else is run.
+    """
+
+    @pytest.fixture
+    def store(self) -> Store:
+        """An empty store of the kind under test."""
+        msg = f"{type(self).__name__} must have a fixture `store` that gives an empty store"
+        raise NotImplementedError(msg)
+
+    @pytest.fixture(params=["sync", "async"])
+    def call(self, store: Store, request: pytest.FixtureRequest) -> Iterator[Call]:
+        """Carries out one command, by calling and by awaiting."""
+        with calling(store, request.param) as call:
+            yield call
+
+    @pytest.fixture(params=["threads", "tasks", "both"])
+    def race(self, store: Store, request: pytest.FixtureRequest) -> Iterator[Race]:
+        """Carries out many commands at once, in threads, in tasks, and in both."""
+        with racing(store, request.param) as race:
+            yield race

@@ -1,0 +1,76 @@
+"""Rows, rules and times that the suite is made of."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from sessiongate.commands import WHEN_DUE, Open, Policy, Touch
+from sessiongate.records import FOREVER, SECOND, Row
+
+if TYPE_CHECKING:
+    from sessiongate.commands import ExistingPolicy
+
+__all__ = ["HOUR", "MINUTE", "POLICY", "START", "login", "named", "session", "touch"]
+
+MINUTE: Final = 60 * SECOND
+HOUR: Final = 60 * MINUTE
+
+START: Final = 1_700_000_000 * SECOND + 123_457
+"""When the story begins: no whole second, so that a store which rounds is caught."""
+
+POLICY: Final = Policy(
+    timeout=HOUR, rotate_after=HOUR // 2, grace=30 * SECOND, touch_every=MINUTE, quantum=1
+)
+
+
+def named(name: object) -> str:
+    """A sid that looks like a real one: 22 characters of base64url."""
+    return str(name).ljust(22, "_")
+
+
+def session(name: object = "one", username: str = "alice", **changes: Any) -> Row:
+    """A session as it is opened at ``START`` for an hour, but for the changes."""
+    row = Row(
+        sid=named(name),
+        username=username,
+        created_at=START,
+        last_accessed=START,
+        expires_at=START + HOUR,
+        lifetime_ends_at=FOREVER,
+        generation=0,
+        rotated_at=START,
+        previous_until=0,
+        honoured_from=0,
+        retired_below=0,
+        shared=False,
+        grants="",
+        device="",
+    )
+    return row._replace(**changes)
+
+
+def login(
+    row: Row,
+    now: int = START,
+    *,
+    existing: ExistingPolicy = "new",
+    replaces: str | None = None,
+    limit: int | None = None,
+    user_limit: int | None = None,
+    evict: bool = False,
+) -> Open:
+    """An ``Open`` without limits, but for those given."""
+    return Open(row, now, existing, replaces, limit, user_limit, evict)
+
+
+def touch(
+    row: Row,
+    now: int,
+    *,
+    generation: int | None = None,
+    rotation: int = WHEN_DUE,
+    policy: Policy = POLICY,
+) -> Touch:
+    """A ``Touch`` of the current generation, rotating when due, but for what is given."""
+    presented = row.generation if generation is None else generation
+    return Touch(row.sid, presented, now, policy, rotation)

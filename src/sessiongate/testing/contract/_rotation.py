@@ -1,0 +1,225 @@
+"""The table of ``rotation``: told as stories, then every cell of it."""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import TYPE_CHECKING
+
+import pytest
+
+from sessiongate.commands import NEVER, NOW, WHEN_DUE, Read, Replayed, Rotated
+from sessiongate.records import FOREVER, SECOND
+from sessiongate.rotation import TABLE, classify, present
+from sessiongate.testing.contract._material import (
+    HOUR,
+    MINUTE,
+    POLICY,
+    START,
+    login,
+    session,
+    touch,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sessiongate.commands import Policy
+    from sessiongate.records import Row
+    from sessiongate.testing.contract._calls import Call
+
+DUE = START + POLICY.rotate_after
+"""The first instant at which a session opened at ``START`` rotates."""
+
+
+class Rotation:
+    def test_the_current_generation_is_accepted_as_it_is(self, call: Call) -> None:
+        row = session()
+        call(login(row))
+        assert call(touch(row, START)) == row
+        assert call(touch(row, START + MINUTE - 1)) == row
+        assert call(Read(row.sid, START)) == row
+
+    def test_an_unknown_session_is_nothing(self, call: Call) -> None:
+        for rotation in (NEVER, WHEN_DUE, NOW):
+            assert call(touch(session(), START, rotation=rotation)) is None
+        assert call(Read(session().sid, START)) is None, "Touch made a row: nothing may upsert"
+
+    def test_last_accessed_slides_only_when_stale(self, call: Call) -> None:
+        row = session()
+        call(login(row))
+        call(touch(row, START + MINUTE - 1))
+        assert call(Read(row.sid, START)) == row, "written before touch_every was over"
+        slid = row._replace(last_accessed=START + MINUTE)
+        assert call(touch(row, START + MINUTE)) == slid
+        assert call(Read(row.sid, START)) == slid
+        assert call(touch(row, START)) == slid, "an earlier clock must not set last_accessed back"
+        assert call(Read(row.sid, START)) == slid
+
+    def test_with_touch_every_0_each_touch_counts(self, call: Call) -> None:
+        row, policy = session(), POLICY._replace(touch_every=0)
+        call(login(row))
+        for now in (START, START + 1, START + 2, START + MINUTE):
+            assert call(touch(row, now, policy=policy)) == row._replace(last_accessed=now)
+            assert call(Read(row.sid, now)).last_accessed == now
+
+    def test_rotates_at_the_very_instant_it_is_due(self, call: Call) -> None:
+        row = session()
+        call(login(row))
+        early = call(touch(row, DUE - 1))
+        assert early == row._replace(last_accessed=DUE - 1), "rotated before it was due"
+        successor = row._replace(
+            generation=1,
+            rotated_at=DUE,
+            last_accessed=DUE,
+            expires_at=DUE + HOUR,
+            previous_until=FOREVER,
+        )
+        assert call(touch(row, DUE)) == Rotated(successor)
+        assert call(Read(row.sid, DUE)) == successor
+
+    def test_never_means_never(self, call: Call) -> None:
+        row = session()
+        call(login(row))
+        answer = call(touch(row, DUE + MINUTE, rotation=NEVER))
+        assert answer == row._replace(last_accessed=DUE + MINUTE)
+
+    def test_racers_and_lost_responses_get_the_one_successor(self, call: Call) -> None:
+        row = session()
+        call(login(row))
+        successor = call(touch(row, DUE)).row
+        for later in (0, 1, POLICY.grace, 10 * MINUTE - 1):
+            answer = call(touch(row, DUE + later))
+            assert not isinstance(answer, Rotated), "one due token was rotated twice"
+            assert answer.generation == successor.generation
+
+    def test_first_sight_of_the_successor_starts_the_grace(self, call: Call) -> None:
+        row = session()
+        call(login(row))
+        successor = call(touch(row, DUE)).row
+        seen = successor._replace(previous_until=DUE + 5 + POLICY.grace, last_accessed=DUE + 5)
+        assert call(touch(successor, DUE + 5)) == seen
+        assert call(touch(row, DUE + 5 + POLICY.grace - 1)) == seen, "dead within the grace"
+        again = call(touch(successor, DUE + 6))
+        assert again == seen, "the grace starts at the first sight, not at each"
+
+    def test_a_replay_ends_the_session(self, call: Call) -> None:
+        row = session()
+        call(login(row))
+        successor = call(touch(row, DUE)).row
+        call(touch(successor, DUE))
+        over = DUE + POLICY.grace
+        assert call(touch(row, over)) == Replayed(row.sid, row.username)
+        assert call(Read(row.sid, over)) is None
+        assert call(touch(successor, over)) is None, "the thief's or the user's token lives on"
+        assert call(touch(row, over)) is None, "one replay must be reported once"
+
+    def test_a_refresh_retires_the_old_token_at_once(self, call: Call) -> None:
+        row = session()
+        call(login(row))
+        later = START + 7
+        successor = row._replace(
+            generation=1,
+            rotated_at=later,
+            last_accessed=later,
+            expires_at=later + HOUR,
+            honoured_from=1,
+            retired_below=1,
+        )
+        assert call(touch(row, later, rotation=NOW)) == Rotated(successor)
+        for rotation in (NEVER, WHEN_DUE, NOW):
+            retired = call(touch(row, later, rotation=rotation))
+            assert retired is None, "a token refreshed away is merely invalid"
+        assert call(Read(row.sid, later)) == successor, "and does not end the session"
+
+    def test_no_rotation_goes_past_the_lifetime(self, call: Call) -> None:
+        for name, rotation in (("due", WHEN_DUE), ("now", NOW)):
+            row = session(name, lifetime_ends_at=DUE + 1)._replace(expires_at=DUE + 1)
+            call(login(row))
+            assert call(touch(row, DUE, rotation=rotation)).row.expires_at == DUE + 1
+            assert call(touch(row, DUE + 1, generation=1, rotation=rotation)) is None
+
+    def test_two_predecessors_but_never_three(self, call: Call) -> None:
+        policy = POLICY._replace(rotate_after=SECOND)
+        row = session()
+        call(login(row))
+        now = START
+        for generation in range(3):
+            now += SECOND
+            answer = call(touch(row, now, generation=generation, policy=policy))
+            assert answer.row.generation == generation + 1
+            # The successor is seen, which closes the window; it stays open for the grace.
+            call(touch(row, now, generation=generation + 1, policy=policy))
+        latest = call(Read(row.sid, now))
+        assert (latest.generation, latest.honoured_from) == (3, 1)
+        for honoured in (1, 2):
+            answer = call(touch(row, now, generation=honoured, rotation=NEVER, policy=policy))
+            assert answer == latest
+        answer = call(touch(row, now, generation=0, rotation=NEVER, policy=policy))
+        assert answer == Replayed(row.sid, row.username)
+
+    def test_a_shared_session_does_not_rotate_but_can_be_refreshed(self, call: Call) -> None:
+        row = session(shared=True, generation=4, honoured_from=4)
+        call(login(row))
+        kept = call(touch(row, DUE + MINUTE))
+        assert kept == row._replace(last_accessed=DUE + MINUTE)
+        assert call(touch(row, DUE + MINUTE, generation=1)) == kept, "its older tokens stay valid"
+        refreshed = call(touch(row, DUE + MINUTE, generation=1, rotation=NOW))
+        assert isinstance(refreshed, Rotated)
+        assert (refreshed.row.generation, refreshed.row.shared) == (5, False)
+
+    def test_whole_seconds_where_the_quantum_asks_for_them(self, call: Call) -> None:
+        policy = POLICY._replace(quantum=SECOND)
+        for name, rotation in (("due", WHEN_DUE), ("now", NOW)):
+            row = session(name)
+            call(login(row))
+            rotated = call(touch(row, DUE, rotation=rotation, policy=policy)).row
+            assert rotated.rotated_at == DUE - DUE % SECOND
+            assert rotated.expires_at == rotated.rotated_at + policy.timeout
+            assert rotated.last_accessed == DUE
+
+    @pytest.mark.parametrize("rotation", [NEVER, WHEN_DUE, NOW], ids=["never", "when-due", "now"])
+    @pytest.mark.parametrize("presented", list(TABLE))
+    def test_every_cell(self, call: Call, presented: str, rotation: int) -> None:
+        cells = 0
+        for name, (row, generation, now, policy) in enumerate(_cells()):
+            if classify(row, generation, now) != presented:
+                continue
+            cells += 1
+            opened = row._replace(sid=session(name).sid)
+            call(login(opened, now))
+            answer = present(opened, generation, now, policy, rotation)
+            command = touch(opened, now, generation=generation, rotation=rotation, policy=policy)
+            assert call(command) == answer, f"{command} on {opened}"
+            stored = call(Read(opened.sid, now))
+            if isinstance(answer, Replayed):
+                assert stored is None, f"{command} was a replay, and the session is still there"
+            else:
+                kept = answer.row if isinstance(answer, Rotated) else answer or opened
+                assert stored == kept, f"{command} answered {answer}, but this is stored"
+        assert cells
+
+
+def _cells() -> Iterator[tuple[Row, int, int, Policy]]:
+    """Rows in every state that the table tells apart, with what is presented."""
+    now, generation = START + HOUR // 4, 5
+    windows = (0, now, now + 1, FOREVER)
+    honoured = ((5, 0), (4, 0), (4, 4), (5, 5), (3, 2))
+    ages = (POLICY.rotate_after - 1, POLICY.rotate_after)
+    for window, (first, retired), shared, age in product(windows, honoured, (False, True), ages):
+        row = session(
+            generation=generation,
+            previous_until=window,
+            honoured_from=first,
+            retired_below=retired,
+            shared=shared,
+            rotated_at=now - age,
+            last_accessed=now - (MINUTE if shared else MINUTE - 1),
+        )
+        policy = POLICY._replace(quantum=SECOND if age == POLICY.rotate_after else 1)
+        for presented in (1, 2, 3, 4, 5, 6):
+            yield row, presented, now, policy
+    # A clock that runs behind the row, and a row at the end of its lifetime.
+    yield session(rotated_at=now + HOUR, last_accessed=now + 1), 0, now, POLICY
+    yield session(previous_until=FOREVER, last_accessed=now + 1), 0, now, POLICY
+    yield session(rotated_at=now - HOUR, lifetime_ends_at=START + HOUR), 0, now, POLICY
+    yield session(rotated_at=now - HOUR), 0, now, POLICY._replace(rotate_after=FOREVER, grace=0)

@@ -1,0 +1,63 @@
+"""Tokens: (session id, generation), signed.
+
+The two formats are the only difference between the managers.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
+
+from sessiongate.records import FOREVER
+
+if TYPE_CHECKING:
+    from sessiongate.records import Row
+
+__all__ = ["LONGEST_TOKEN", "Codec", "Ticket"]
+
+LONGEST_TOKEN: Final = 8192
+"""Characters. The size at which common servers cut a header line."""
+
+
+class Ticket(NamedTuple):
+    """What a genuine token says."""
+
+    sid: str
+    generation: int
+    expires_at: int = FOREVER
+    """When the token itself is dead, in microseconds; its row may be so earlier."""
+    issued_at: int = 0
+    """In microseconds; a token from the future is none."""
+    username: str | None = None
+    """Whom the token names; ``None``: nobody, its row does."""
+
+
+class Codec(Protocol):
+    """One token format. Pure: no clock, no I/O; safe for any number of threads."""
+
+    quantum: int
+    """The grain of ``rotated_at`` and ``expires_at`` in microseconds."""
+    leeway: int
+    """Microseconds a session outlives the expiry that its token states."""
+
+    def mint(self, row: Row) -> str:
+        """The token of the row's current generation: a function of the row alone."""
+        ...
+
+    def verify(self, token: str) -> Ticket | None:
+        """What a token of ASCII says, or ``None`` for anything that was not minted here.
+
+        The dates are for the caller to compare: this is what no clock changes.
+        """
+        ...
+
+    def key(self, row: Row) -> str:
+        """How the session is named in ``sessions``."""
+        ...
+
+    def ticket(self, key: object) -> Ticket | None:
+        """The way back from ``key``."""
+        ...
+
+    def information(self, row: Row) -> dict[str, Any]:
+        """What ``validate_session`` tells of the row, without the grants."""
+        ...

@@ -1,0 +1,195 @@
+"""JWTs (RFC 7519) that name a session: signed by PyJWT, judged strictly here.
+
+What PyJWT leaves open is closed by taking nothing from the token that we did
+not write ourselves. The header must be one of the few that the configured keys
+make, byte for byte: so no ``alg`` but ours, no ``none``, no ``crit``, no
+``jwk`` or ``jku``, and an unknown ``kid`` costs no I/O (RFC 8725, sections 3.1
+to 3.5). Only then the signature is checked, and only then the claims are read.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from typing import TYPE_CHECKING, Any, Final, TypeGuard
+
+from sessiongate.arguments import check_text
+from sessiongate.errors import ConfigurationError
+from sessiongate.records import SECOND, grants_of
+from sessiongate.tokens import Ticket
+from sessiongate.tokens.jwt_keys import JWTKey, load_keys
+
+if TYPE_CHECKING:
+    from sessiongate.records import Row
+
+__all__ = ["JWTCodec"]
+
+
+_LATEST: Final = 2**40
+"""Seconds; far beyond any date, far below what floats and rows cannot hold."""
+_DEPTH: Final = 16
+_JTI: Final = re.compile(r"([A-Za-z0-9_-]{16,128})\.(0|[1-9][0-9]{0,14})", re.ASCII)
+
+
+class JWTCodec:
+    """Mints and reads JWTs; the first key signs, all verify."""
+
+    quantum = SECOND
+
+    def __init__(
+        self,
+        secret_key: object,
+        *,
+        algorithm: str,
+        issuer: str,
+        audience: str,
+        timeout: int,
+        leeway: int,
+        strict: bool,
+    ) -> None:
+        self.leeway = leeway
+        self._issuer = check_text(issuer, "issuer")
+        self._audience = check_text(audience, "audience")
+        self._longest = math.ceil(timeout / SECOND)
+        keys = load_keys(secret_key, algorithm, strict=strict)
+        self._signer = keys[0]
+        if not self._signer.signs:
+            msg = "secret_key must begin with a private key: the first one signs"
+            raise ConfigurationError(msg)
+        self._keys: dict[str, JWTKey] = {key.header: key for key in keys}
+
+    def __repr__(self) -> str:
+        return f"<JWTCodec: {len(self._keys)} keys>"
+
+    def jwks(self) -> dict[str, list[dict[str, Any]]]:
+        """The public keys as a JWK Set (RFC 7517, section 5); empty for shared secrets."""
+        return {"keys": [jwk for key in self._keys.values() if (jwk := key.public_jwk())]}
+
+    def mint(self, row: Row) -> str:
+        scopes, claims = grants_of(row)
+        payload: dict[str, Any] = {
+            "iss": self._issuer,
+            "sub": row.username,
+            "aud": self._audience,
+            "exp": self._expires_at(row),
+            "iat": row.rotated_at // SECOND,
+            "jti": self.key(row),
+            **claims,
+        }
+        if scopes:
+            payload["scope"] = " ".join(scopes)  # RFC 8693, section 4.2
+        body = f"{self._signer.header}.{_encode(json.dumps(payload, separators=(',', ':')))}"
+        return f"{body}.{_encode(self._signer.sign(body.encode()))}"
+
+    def verify(self, token: str) -> Ticket | None:
+        header, _, rest = token.partition(".")
+        key = self._keys.get(header)
+        if key is None:
+            return None
+        payload, _, signature = rest.partition(".")
+        raw, sealed = _decode(payload), _decode(signature)
+        if raw is None or sealed is None:
+            return None
+        if not key.verify(f"{header}.{payload}".encode(), sealed):
+            return None
+        return self._judge(_parse(raw))
+
+    def key(self, row: Row) -> str:
+        return f"{row.sid}.{row.generation}"
+
+    def ticket(self, key: object) -> Ticket | None:
+        found = _JTI.fullmatch(key) if isinstance(key, str) else None
+        return None if found is None else Ticket(found[1], int(found[2]))
+
+    def information(self, row: Row) -> dict[str, Any]:
+        return {
+            "username": row.username,
+            "issued_at": row.rotated_at // SECOND,
+            "expires_at": self._expires_at(row),
+            "jti": self.key(row),
+            "issuer": self._issuer,
+            "audience": self._audience,
+        }
+
+    def _expires_at(self, row: Row) -> int:
+        return (row.expires_at - self.leeway) // SECOND
+
+    def _judge(self, claims: dict[str, Any]) -> Ticket | None:
+        """The claims, if each is there, of its type, and within what we issue."""
+        ticket, username = self.ticket(claims.get("jti")), claims.get("sub")
+        issued_at, expires_at = claims.get("iat"), claims.get("exp")
+        if (
+            ticket is None
+            or claims.get("iss") != self._issuer
+            or claims.get("aud") != self._audience
+            or not _is_text(username)
+            or not _is_date(issued_at)
+            or not _is_date(expires_at)
+            or expires_at - issued_at > self._longest
+            or "nbf" in claims
+        ):
+            return None
+        return ticket._replace(
+            expires_at=math.floor(expires_at * SECOND) + self.leeway,
+            issued_at=math.ceil(issued_at * SECOND),
+            username=username,
+        )
+
+
+def _is_text(value: object) -> TypeGuard[str]:
+    try:
+        check_text(value, "claim")
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+def _is_date(value: object) -> TypeGuard[float]:
+    """A NumericDate: a finite JSON number, and no bool (RFC 7519, section 2)."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= _LATEST
+
+
+def _encode(data: str | bytes) -> str:
+    raw = data.encode() if isinstance(data, str) else data
+    return urlsafe_b64encode(raw).rstrip(b"=").decode()
+
+
+def _decode(part: str) -> bytes | None:
+    """Canonical base64url only: one text for each value (RFC 7515, section 2)."""
+    try:
+        raw = urlsafe_b64decode(part + "=" * (-len(part) % 4))
+    except ValueError:
+        return None
+    return raw if _encode(raw) == part else None
+
+
+def _parse(raw: bytes) -> dict[str, Any]:
+    """A JSON object of unique members (RFC 7519, section 4); ``{}`` for anything else."""
+    try:
+        value = json.loads(raw.decode(), object_pairs_hook=_unique, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) and _is_shallow(value, _DEPTH) else {}
+
+
+def _is_shallow(value: object, levels: int) -> bool:
+    """Whether containers are nested no deeper; what we issue is not."""
+    if isinstance(value, dict):
+        value = value.values()
+    elif not isinstance(value, list):
+        return True
+    return levels > 0 and all(_is_shallow(member, levels - 1) for member in value)
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise ValueError
+    return members
+
+
+def _refuse_constant(_: str) -> None:
+    """NaN and the infinities are not JSON."""
+    raise ValueError

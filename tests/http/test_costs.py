@@ -1,0 +1,121 @@
+"""What a request costs the store (promise 1)."""
+
+from __future__ import annotations
+
+import pytest
+from tests.http.harness import Call, Header, Reply, Site, Way, bearer, cookie
+
+pytestmark = pytest.mark.parametrize("kind", ["opaque", "jwt"])
+
+both_ways = pytest.mark.parametrize("way", [cookie, bearer])
+
+
+async def login(call: Call) -> Reply:
+    await call.login("alice")
+    return Reply()
+
+
+async def logout(call: Call) -> Reply:
+    await call.logout()
+    return Reply()
+
+
+async def refresh(call: Call) -> Reply:
+    await call.refresh()
+    return Reply()
+
+
+async def look(call: Call) -> Reply:
+    """All that a view may read of the handle."""
+    handle, user = call.handle, call.handle.user
+    assert (user.username, user.identity, user.display_name) == ("alice", "alice", "alice")
+    assert user.info is not None
+    assert (user.scopes, handle.transport in {"cookie", "bearer"}) == ((), True)
+    assert None not in {handle.session, handle.age, handle.expires_at, handle.rotates_at}
+    assert "alice" in repr(handle)
+    return Reply()
+
+
+def test_nobody_costs_nothing(site: Site) -> None:
+    assert site.cost() == {}
+    assert site.cost((b"cookie", b"a=1; b=2")) == {}
+    assert site.cost((b"authorization", b"Basic YTpi")) == {}
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        cookie(""),
+        cookie("x"),
+        cookie("a.b.c"),
+        cookie("sg_AAAAAAAAAAAAAAAAAAAAAA.0.00000000000000000000000000000000"),
+        cookie("eyJhbGciOiJub25lIn0.e30."),
+        bearer("x"),
+        bearer("sg_AAAAAAAAAAAAAAAAAAAAAA.0.00000000000000000000000000000000"),
+        bearer("eyJhbGciOiJub25lIn0.e30."),
+        (b"authorization", b"Bearer"),
+        (b"authorization", b"Bearer a b"),
+        (b"cookie", b"__Host-session=a; __Host-session=b"),
+    ],
+)
+@pytest.mark.parametrize("method", ["GET", "POST", "OPTIONS"])
+def test_malformed_and_forged_cost_nothing(site: Site, header: Header, method: str) -> None:
+    assert site.cost(header, method=method) == {}
+
+
+def test_tokens_of_another_key_cost_nothing(site: Site) -> None:
+    token = type(site.manager)(secret_key="o" * 64, clock=site.clock).create_session("alice")
+    assert token is not None
+    assert site.cost(cookie(token)) == {}
+    assert site.cost(bearer(token)) == {}
+
+
+@both_ways
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "OPTIONS"])
+def test_a_user_costs_one_call(site: Site, way: Way, method: str) -> None:
+    assert site.cost(way(site.open()), view=look, method=method) == {"Touch": 1}
+
+
+@both_ways
+def test_a_rotation_is_in_the_one_call(site: Site, way: Way) -> None:
+    token = site.open()
+    site.clock.advance(1800)
+    site.kinds()
+    assert site.cost(way(token)) == {"Touch": 1}
+    assert site.kinds() == ["rotated"]
+    assert site.cost(way(token)) == {"Touch": 1}
+
+
+@both_ways
+def test_the_ended_and_the_expired_cost_one_call_at_most(site: Site, way: Way) -> None:
+    ended, expired = site.open(), site.open()
+    site.manager.invalidate_session(ended)
+    site.clock.advance(3600)
+    for token in (ended, expired):
+        assert sum(site.cost(way(token)).values()) == 1
+
+
+def test_each_verb_costs_one_call(site: Site) -> None:
+    assert site.cost(view=login) == {"Open": 1}
+    assert site.cost(view=logout) == {}
+    assert site.cost(view=refresh) == {}
+    assert site.cost(cookie(site.open()), view=login) == {"Touch": 1, "Open": 1}
+    assert site.cost(cookie(site.open()), view=refresh) == {"Touch": 2}
+    assert site.cost(cookie(site.open()), view=logout) == {"Touch": 1, "Close": 1}
+
+
+def test_a_list_of_devices_costs_one_call(site: Site) -> None:
+    token = site.open()
+
+    async def devices(call: Call) -> Reply:
+        assert len(call.site.manager.user_sessions("alice")) == 1
+        return Reply()
+
+    assert site.cost(cookie(token), view=devices) == {"Touch": 1, "List": 1}
+
+
+def test_refusals_cost_nothing(site: Site) -> None:
+    token = site.open()
+    cross_site = (b"sec-fetch-site", b"cross-site")
+    assert site.cost(cookie(token), cross_site, method="POST") == {}
+    assert site.cost(cookie(token), bearer(site.open())) == {}

@@ -1,0 +1,91 @@
+"""What leaks: nothing into logs, reprs or errors; and no flood of bad tokens floods a log."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.managers.hygiene import TOKEN, every_record
+from tests.managers.verbs import KEY
+
+from sessiongate import StoreError
+from sessiongate.stores import MemoryStore
+
+if TYPE_CHECKING:
+    from tests.managers.verbs import Make
+
+    from sessiongate import SessionManager
+    from sessiongate.commands import Command, Outcome
+
+FLOOD = 10_000
+
+
+class FailingStore(MemoryStore):
+    """Fails with all that it was asked in the chain of errors."""
+
+    def execute(self, command: Command) -> Outcome:
+        raise StoreError from OSError(repr(command))
+
+    async def aexecute(self, command: Command) -> Outcome:
+        return self.execute(command)
+
+
+def test_the_watch_knows_a_token_when_it_sees_one(make: Make) -> None:
+    assert TOKEN.fullmatch(make().create_session("alice"))
+
+
+def test_the_watch_sees_every_record() -> None:
+    import logging  # noqa: PLC0415 - only this test writes a line itself
+
+    with every_record() as lines:
+        logging.getLogger("some.library").debug("token %s", "x")
+    assert len(lines) == 1
+
+
+def test_no_flood_of_bad_tokens_floods_the_log(kind: type[SessionManager]) -> None:
+    m = kind(secret_key=KEY)
+    token = m.create_session("alice") or ""
+    forged = token[:-1] + ("0" if token[-1] != "0" else "1")
+    with every_record() as lines:
+        for i in range(FLOOD):
+            m.validate_session(f"{forged}{i}" if i % 2 else forged)
+    assert lines == []
+
+
+@pytest.mark.parametrize("verb", ["validate_session", "refresh_session", "invalidate_session"])
+def test_no_flood_of_dead_tokens_floods_the_log(make: Make, verb: str) -> None:
+    m = make()
+    token = m.create_session("alice")
+    m.invalidate_session(token)
+    with every_record() as lines:
+        for _ in range(100):
+            getattr(m.manager, verb)(token)
+    assert lines == []
+
+
+def test_no_repr_shows_a_key_or_a_token(make: Make) -> None:
+    m = make()
+    token = m.create_session("alice")
+    manager = m.manager
+    for thing in (
+        manager,
+        manager.sessions,
+        manager.flows,
+        manager.flows.codec,
+        manager.flows.settings,
+        manager.flows.superseded,
+        manager.user_sessions("alice"),
+    ):
+        assert KEY not in repr(thing)
+        assert token not in repr(thing)
+
+
+def test_a_failing_store_gives_nothing_away(make: Make) -> None:
+    token = make().create_session("alice")
+    m = make(store=FailingStore())
+    for verb in (m.validate_session, m.refresh_session, m.invalidate_session):
+        with every_record() as lines, pytest.raises(StoreError) as caught:
+            verb(token)
+        chain = [caught.value, caught.value.__cause__, caught.value.__context__]
+        assert not any(token in f"{error!r} {error}" for error in chain)
+        assert not any(token in line for line in lines)

@@ -1,0 +1,154 @@
+"""Real PostgreSQL servers for tests: private, on a free port, to be stopped, killed and frozen."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+from contextlib import suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any, Final
+
+import psycopg
+import pytest
+from tests.stores.ports import free_port
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["PostgresServer"]
+
+_PASSWORD: Final = "a-password-to-be-found"
+_UNPRIVILEGED: Final = "postgres"
+"""Who runs it if the tests run as root, which PostgreSQL refuses."""
+
+
+def _binaries() -> Path:
+    """Where the server's programs are; skip the test if nowhere, or fail if they must be."""
+    found = shutil.which("initdb")
+    if found is not None:
+        return Path(found).resolve().parent
+    versions = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    if versions:
+        return versions[-1].parent
+    reason = "needs PostgreSQL's initdb on the PATH or in /usr/lib/postgresql"
+    if os.environ.get("SESSIONGATE_REQUIRE_BACKENDS") == "1":
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+class PostgresServer:
+    """One server process. The port stays the same when it is started again."""
+
+    def __init__(self) -> None:
+        self._binaries = _binaries()
+        # Not among pytest's own, which root keeps to itself.
+        self._home = TemporaryDirectory(prefix="sessiongate-")
+        self._process: subprocess.Popen[Any] | None = None
+        self.port = free_port()
+        directory = Path(self._home.name)
+        directory.chmod(0o711)
+        data = directory / "data"
+        data.mkdir(mode=0o700)
+        self._as: dict[str, Any] = {}
+        if os.getuid() == 0:
+            who = pwd.getpwnam(_UNPRIVILEGED)
+            os.chown(data, who.pw_uid, who.pw_gid)
+            self._as = {"user": who.pw_uid, "group": who.pw_gid, "extra_groups": []}
+        password = directory / "password"
+        password.write_text(_PASSWORD)
+        password.chmod(0o644)
+        self._data = data
+        subprocess.run(
+            [
+                *(self._binaries / "initdb", "-D", data, "-U", "owner", "--no-sync"),
+                *("-A", "scram-sha-256", "--pwfile", password, "-E", "UTF8", "--locale", "C"),
+            ],
+            check=True,
+            capture_output=True,
+            cwd="/",
+            **self._as,
+        )
+
+    @property
+    def url(self) -> str:
+        return f"postgresql://owner:{_PASSWORD}@127.0.0.1:{self.port}/postgres"
+
+    @property
+    def password(self) -> str:
+        return _PASSWORD
+
+    def start(self) -> None:
+        """Start, and return when connections are accepted."""
+        log = self._data.parent / "log"
+        with log.open("ab") as said:
+            process: subprocess.Popen[Any] = subprocess.Popen(
+                [
+                    *(self._binaries / "postgres", "-D", self._data, "-p", str(self.port)),
+                    *("-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="),
+                    *("-c", "max_connections=60", "-c", "shared_buffers=16MB"),
+                    *("-c", "fsync=off"),  # processes are killed here, not the machine
+                ],
+                stderr=said,
+                cwd="/",
+                start_new_session=True,
+                **self._as,
+            )
+        self._process = process
+        while process.poll() is None:
+            with suppress(psycopg.OperationalError):
+                self.admin().close()
+                return
+        pytest.fail(f"PostgreSQL did not start:\n{log.read_text()}")
+
+    def stop(self) -> None:
+        """End it at once, as an administrator would (“fast”), and wait until it has."""
+        self._end(lambda process: process.send_signal(signal.SIGINT))
+
+    def kill(self) -> None:
+        """End it as a crash would, with all its processes."""
+        if self._process is not None:
+            self._signal(self._process, signal.SIGSTOP)  # so that it starts no more of them
+        self._end(lambda process: self._signal(process, signal.SIGKILL))
+
+    def close(self) -> None:
+        """End it, and remove what it has written."""
+        self.kill()
+        self._home.cleanup()
+
+    def freeze(self) -> None:
+        """Let it answer nothing, while its port still accepts connections."""
+        assert self._process is not None
+        self._signal(self._process, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        assert self._process is not None
+        self._signal(self._process, signal.SIGCONT)
+
+    def admin(self) -> psycopg.Connection[Any]:
+        """A connection of the test's own; close it."""
+        return psycopg.connect(self.url, autocommit=True)
+
+    def dump(self) -> bytes:
+        """What ``pg_dump`` says of everything."""
+        return subprocess.run(
+            [self._binaries / "pg_dump", self.url], check=True, capture_output=True
+        ).stdout
+
+    def _signal(self, process: subprocess.Popen[Any], number: signal.Signals) -> None:
+        """To the server and to its children, each of which has a session of its own."""
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+        pids = [process.pid, *map(int, children.read_text().split())]
+        for pid in pids:
+            with suppress(ProcessLookupError):
+                os.kill(pid, number)
+
+    def _end(self, how: Callable[[subprocess.Popen[Any]], None]) -> None:
+        process, self._process = self._process, None
+        if process is not None and process.poll() is None:
+            how(process)
+        if process is not None:
+            process.wait()

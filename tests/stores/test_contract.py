@@ -1,0 +1,50 @@
+"""The contract suite, on the stores that need no server, and on one that must fail it."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.stores.naive import NaiveStore, RaceOfTheNaive
+
+from sessiongate.stores import MemoryStore, SQLiteStore
+from sessiongate.testing import StoreContract
+from sessiongate.testing.contract import RACERS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+class TestMemoryStore(StoreContract):
+    @pytest.fixture
+    def store(self) -> MemoryStore:
+        return MemoryStore()
+
+
+class TestSQLiteStore(StoreContract):
+    @pytest.fixture
+    def store(self, tmp_path: Path) -> Iterator[SQLiteStore]:
+        # The suite is not about patience, and a loaded machine may be slow.
+        store = SQLiteStore(tmp_path / "sessions.db", timeout=5)
+        yield store
+        store.close()
+
+
+RACES = [
+    name
+    for name, test in inspect.getmembers(StoreContract, inspect.isfunction)
+    if name.startswith("test_") and "race" in inspect.signature(test).parameters
+]
+
+
+@pytest.mark.parametrize("colour", ["threads", "tasks"])
+@pytest.mark.parametrize("name", RACES)
+def test_each_race_catches_a_store_that_writes_back(name: str, colour: str) -> None:
+    with ThreadPoolExecutor(RACERS) as threads, asyncio.Runner() as runner:
+        race = RaceOfTheNaive(NaiveStore(), colour, threads, runner)
+        with pytest.raises(AssertionError):
+            getattr(StoreContract(), name)(race)

@@ -1,0 +1,855 @@
+"""PostgresStore on real servers: the contract, faults, races, restarts, and what it stores."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import logging
+import os
+import resource
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import traceback
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+import pytest
+from tests.stores.postgres_server import PostgresServer
+
+from sessiongate import ConfigurationError, SessionManager, StoreError
+from sessiongate.commands import (
+    NOW,
+    Close,
+    CloseUser,
+    Count,
+    Ended,
+    LimitReached,
+    List,
+    Opened,
+    Read,
+    Sweep,
+)
+from sessiongate.records import Row
+from sessiongate.stores import PostgresStore
+from sessiongate.stores._postgres_dialect import VERSION
+from sessiongate.testing import ManualClock, StoreContract
+from sessiongate.testing.contract._material import HOUR, MINUTE, START, login, named, session, touch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from sessiongate.commands import Command, Outcome
+
+    Call = Callable[[Command], Outcome]
+
+PATIENCE = 10
+"""Seconds; where a test is not about waiting, a busy machine must not matter."""
+PROMISED = 1.5
+"""Seconds; a second is promised, and a busy machine gets half of one more."""
+WORKER = Path(__file__).with_name("network_worker.py")
+
+
+@pytest.fixture(scope="module")
+def shared_server() -> Iterator[PostgresServer]:
+    server = PostgresServer()
+    server.start()
+    with server.admin() as admin:
+        admin.execute(PostgresStore.schema().encode())
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def server(shared_server: PostgresServer) -> PostgresServer:
+    """A server that stays up, with the tables and no rows in them."""
+    with shared_server.admin() as admin:
+        admin.execute("TRUNCATE sessiongate.session")
+    return shared_server
+
+
+@pytest.fixture
+def fragile(shared_server: PostgresServer) -> Iterator[PostgresServer]:
+    """The same server, to be maltreated: up again when the test is over."""
+    yield shared_server
+    with contextlib.suppress(AssertionError):
+        shared_server.thaw()
+    shared_server.kill()
+    shared_server.start()
+
+
+@pytest.fixture
+def admin(server: PostgresServer) -> Iterator[psycopg.Connection[Any]]:
+    with server.admin() as connection:
+        yield connection
+
+
+@pytest.fixture
+def store(server: PostgresServer) -> Iterator[PostgresStore]:
+    store = PostgresStore(server.url, connect_timeout=PATIENCE, timeout=PATIENCE)
+    yield store
+    store.close()
+
+
+@pytest.fixture(params=["sync", "async"])
+def using(request: pytest.FixtureRequest) -> Iterator[Callable[..., Call]]:
+    """Makes a store and gives the function that carries out its commands, in both colours."""
+    with contextlib.ExitStack() as stack:
+
+        def use(*args: Any, **kwargs: Any) -> Call:
+            store = stack.enter_context(contextlib.closing(PostgresStore(*args, **kwargs)))
+            if request.param == "sync":
+                return store.execute
+            runner = stack.enter_context(asyncio.Runner())
+            return lambda command: runner.run(store.aexecute(command))
+
+        yield use
+
+
+class TestPostgresStore(StoreContract):
+    @pytest.fixture
+    def store(self, server: PostgresServer) -> Iterator[PostgresStore]:
+        store = PostgresStore(server.url, connect_timeout=PATIENCE, timeout=PATIENCE)
+        yield store
+        store.close()
+
+
+def fails_in_time(call: Call) -> None:
+    began = time.monotonic()
+    with pytest.raises(StoreError):
+        call(Read(named("one"), START))
+    assert time.monotonic() - began < PROMISED
+
+
+# The server goes away and comes back.
+
+
+def test_a_killed_server_is_an_error_within_a_second_and_its_return_is_noticed(
+    fragile: PostgresServer, using: Callable[..., Call]
+) -> None:
+    call = using(fragile.url)
+    call(CloseUser("alice", None, START))
+    assert isinstance(call(login(session())), Opened)
+    fragile.kill()
+    for _ in range(3):
+        fails_in_time(call)
+    fragile.start()
+    assert isinstance(call(Read(named("one"), START)), Row), "what was acknowledged is there"
+
+
+def test_a_restart_between_two_calls_is_not_even_noticed(
+    fragile: PostgresServer, using: Callable[..., Call]
+) -> None:
+    call = using(fragile.url, connect_timeout=PATIENCE)
+    call(Count(START))
+    fragile.stop()
+    fragile.start()
+    assert isinstance(call(Count(START)), int)
+
+
+def test_a_frozen_server_is_an_error_within_a_second_and_goes_on_when_it_thaws(
+    fragile: PostgresServer, using: Callable[..., Call]
+) -> None:
+    call = using(fragile.url)
+    call(Count(START))
+    fragile.freeze()
+    for _ in range(3):
+        fails_in_time(call)
+    fragile.thaw()
+    eventually_counts(call)
+
+
+def eventually_counts(call: Call) -> None:
+    """A worker of the pool may still wait for the frozen server; others do not."""
+    until = time.monotonic() + 5
+    while time.monotonic() < until:
+        with contextlib.suppress(StoreError):
+            assert isinstance(call(Count(START)), int)
+            return
+    pytest.fail("it did not recover")
+
+
+def test_a_server_that_starts_later_is_found(
+    fragile: PostgresServer, using: Callable[..., Call]
+) -> None:
+    fragile.kill()
+    call = using(fragile.url)
+    fails_in_time(call)
+    fails_in_time(call)
+    fragile.start()
+    assert isinstance(call(Count(START)), int)
+
+
+def test_a_port_where_nothing_accepts_is_an_error_within_a_second(
+    using: Callable[..., Call],
+) -> None:
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen(0)
+        call = using(f"postgresql://nobody@127.0.0.1:{silent.getsockname()[1]}/x")
+        fails_in_time(call)
+        fails_in_time(call)
+
+
+def test_an_exhausted_pool_is_a_fast_error(
+    server: PostgresServer, admin: psycopg.Connection[Any]
+) -> None:
+    store = PostgresStore(server.url, max_size=1, timeout=PATIENCE)
+    store.execute(login(session()))
+    admin.execute("BEGIN")
+    admin.execute("LOCK TABLE sessiongate.session")
+    with ThreadPoolExecutor(1) as thread:
+        waiting = thread.submit(store.execute, Read(named("one"), START))
+        with server.admin() as other:
+            while not other.execute(WAITING).fetchone():
+                pass
+        fails_in_time(store.execute)
+        admin.execute("ROLLBACK")
+        assert isinstance(waiting.result(), Row)
+    assert isinstance(store.execute(Read(named("one"), START)), Row)
+    store.close()
+
+
+WAITING = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+
+
+def test_a_lock_that_is_held_too_long_is_an_error(
+    server: PostgresServer, admin: psycopg.Connection[Any], using: Callable[..., Call]
+) -> None:
+    call = using(server.url)
+    call(login(session()))
+    admin.execute("BEGIN")
+    admin.execute("SELECT 1 FROM sessiongate.session FOR UPDATE")
+    assert isinstance(call(touch(session(), START + 1)), Row), "what writes nothing goes on"
+    fails_in_time(lambda _: call(Close(named("one"), START)))
+    admin.execute("ROLLBACK")
+    assert call(Close(named("one"), START)) == Ended(named("one"), "alice")
+
+
+def test_cancelled_calls_leave_no_connection_and_no_answer_behind(
+    server: PostgresServer, admin: psycopg.Connection[Any]
+) -> None:
+    random = Random(7)
+
+    async def cancel_many() -> None:
+        store = PostgresStore(server.url, connect_timeout=PATIENCE, timeout=PATIENCE, max_size=4)
+        await store.aexecute(login(session("one")))
+        await store.aexecute(login(session("two", "bob")))
+        for _ in range(50):
+            calls = [
+                asyncio.ensure_future(store.aexecute(Read(named("one"), START))) for _ in range(10)
+            ]
+            for _ in range(random.randrange(8)):
+                await asyncio.sleep(0)
+            for call in calls:
+                call.cancel()
+            await asyncio.gather(*calls, return_exceptions=True)
+        answers = await asyncio.gather(
+            *(store.aexecute(Read(named(name), START)) for name in ("one", "two") * 4)
+        )
+        assert [row.username for row in answers if isinstance(row, Row)] == ["alice", "bob"] * 4
+        await store.aclose()
+
+    asyncio.run(cancel_many())
+    with contextlib.suppress(psycopg.Error):
+        admin.execute("SELECT 1")
+    while admin.execute(OTHERS).fetchone() != (0,):
+        pass
+
+
+OTHERS = """SELECT count(*) FROM pg_stat_activity
+    WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"""
+
+
+def test_one_store_serves_several_event_loops_and_threads(store: PostgresStore) -> None:
+    def log_in(number: int) -> None:
+        async def both() -> None:
+            await store.aexecute(login(session(f"async-{number}")))
+            store.execute(login(session(f"sync-{number}")))
+
+        asyncio.run(both())
+
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(log_in, range(8)))
+    assert store.execute(Count(START)) == 16
+    gc.collect()
+
+
+def test_a_closed_store_says_so(server: PostgresServer) -> None:
+    store = PostgresStore(server.url)
+    store.execute(Count(START))
+    store.close()
+    store.close()
+    with pytest.raises(StoreError, match="closed"):
+        store.execute(Count(START))
+
+
+FORK = """
+import os, sys
+from sessiongate.commands import Count
+from sessiongate.stores import PostgresStore
+from sessiongate.stores._postgres_dialect import VERSION
+store = PostgresStore(sys.argv[1], connect_timeout=10, timeout=10)
+store.execute(Count(0))
+child = os.fork()
+for _ in range(20):
+    assert store.execute(Count(0)) == 0
+if not child:
+    os._exit(0)
+assert os.waitpid(child, 0)[1] == 0
+assert store.execute(Count(0)) == 0
+store.close()
+print("both work")
+"""
+
+
+def test_a_forked_process_makes_connections_of_its_own(server: PostgresServer) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", FORK, server.url], capture_output=True, text=True, check=False
+    )
+    assert done.stdout == "both work\n", done.stderr
+
+
+# What a command costs.
+
+
+class Proxy:
+    """Counts the bursts of bytes that go to the server: one for each round trip."""
+
+    def __init__(self, port: int) -> None:
+        self.bursts = 0
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self._target = port
+        self.port: int = self._server.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = self._server.accept()
+                upstream = socket.create_connection(("127.0.0.1", self._target))
+                for ends in ((client, upstream, True), (upstream, client, False)):
+                    threading.Thread(target=self._pump, args=ends, daemon=True).start()
+
+    def _pump(self, source: socket.socket, sink: socket.socket, counts: bool) -> None:  # noqa: FBT001
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                self.bursts += counts
+                sink.sendall(data)
+            sink.close()
+
+    def close(self) -> None:
+        self._server.close()
+
+
+def test_every_command_is_one_round_trip(
+    server: PostgresServer, using: Callable[..., Call]
+) -> None:
+    proxy = Proxy(server.port)
+    url = server.url.replace(f":{server.port}/", f":{proxy.port}/")
+    call = using(url, connect_timeout=PATIENCE, timeout=PATIENCE, max_size=1)
+    commands: list[Command] = [
+        login(session(), limit=5, user_limit=3, evict=True),
+        touch(session(), START + 1),
+        touch(session(), START + MINUTE),
+        touch(session(), START + HOUR // 2),
+        touch(session(), START + HOUR // 2, rotation=NOW),
+        Read(named("one"), START),
+        List("alice", START),
+        List(None, START),
+        Count(START),
+        Sweep(START, 10),
+        Close(named("one"), START),
+        CloseUser("alice", None, START),
+    ]
+    for command in commands:  # prepared on their first use in a connection
+        call(command)
+    for command in commands:
+        before = proxy.bursts
+        call(command)
+        assert proxy.bursts - before == 1, command
+    proxy.close()
+
+
+def test_nothing_is_written_between_touches(
+    store: PostgresStore, admin: psycopg.Connection[Any]
+) -> None:
+    def version() -> Any:
+        return admin.execute(
+            "SELECT xmin::text, ctid::text, xmax::text FROM sessiongate.session"
+        ).fetchone()
+
+    store.execute(login(session()))
+    before = version()
+    for second in range(59):
+        assert isinstance(store.execute(touch(session(), START + second * 1_000_000)), Row)
+    assert version() == before
+    store.execute(touch(session(), START + MINUTE))
+    assert version() != before
+
+
+# What is in the database.
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "format = 2",
+        "grants = 'no JSON'",
+        "grants = '[1]'",
+        "device = '{'",
+        "generation = -1",
+        "honoured_from = 9",
+        "expires_at = 9223372036854775807",
+    ],
+)
+def test_what_cannot_be_read_is_no_session_and_one_line_in_the_log(
+    store: PostgresStore,
+    admin: psycopg.Connection[Any],
+    caplog: pytest.LogCaptureFixture,
+    change: str,
+) -> None:
+    store.execute(login(session("one", "mallory")))
+    store.execute(login(session("two", "alice")))
+    admin.execute(f"UPDATE sessiongate.session SET {change} WHERE username = 'mallory'".encode())
+    caplog.clear()
+    for command, outcome in (
+        (touch(session(), START), None),
+        (Read(named("one"), START), None),
+        (List(None, START), (session("two"),)),
+        (List("mallory", START), ()),
+    ):
+        if change == "generation = -1" and command == touch(session(), START):
+            continue  # generation 0 is then one that was never issued: refused unread
+        assert store.execute(command) == outcome
+        (line,) = caplog.records
+        assert (line.name, line.levelno) == ("sessiongate.stores", logging.WARNING)
+        assert "mallory" not in line.getMessage()
+        caplog.clear()
+
+
+def test_a_newer_schema_is_left_alone(
+    server: PostgresServer, admin: psycopg.Connection[Any], using: Callable[..., Call]
+) -> None:
+    admin.execute("UPDATE sessiongate.meta SET version = 2")
+    try:
+        with pytest.raises(ConfigurationError, match="newer sessiongate"):
+            using(server.url, timeout=PATIENCE, connect_timeout=PATIENCE)(Count(START))
+    finally:
+        admin.execute("UPDATE sessiongate.meta SET version = 1")
+
+
+def test_a_role_that_may_not_make_the_tables_is_told_what_to_do(
+    server: PostgresServer, admin: psycopg.Connection[Any], using: Callable[..., Call]
+) -> None:
+    admin.execute("DROP ROLE IF EXISTS guest")
+    admin.execute("CREATE ROLE guest LOGIN PASSWORD 'guest'")
+    url = f"postgresql://guest:guest@127.0.0.1:{server.port}/postgres"
+    call = using(url, schema="other", timeout=PATIENCE, connect_timeout=PATIENCE)
+    with pytest.raises(ConfigurationError, match=r"apply PostgresStore\.schema\(\)"):
+        call(Count(START))
+    admin.execute(PostgresStore.schema("other").encode())
+    for grant in (
+        "GRANT USAGE ON SCHEMA other TO guest",
+        "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA other TO guest",
+    ):
+        admin.execute(grant.encode())
+    assert isinstance(call(login(session())), Opened)
+    assert call(Count(START)) == 1
+    admin.execute("DROP SCHEMA other CASCADE")
+
+
+def test_the_tables_are_made_on_first_use_by_many_at_once(
+    server: PostgresServer, admin: psycopg.Connection[Any]
+) -> None:
+    admin.execute("DROP SCHEMA IF EXISTS fresh CASCADE")
+
+    def open_one(number: int) -> Outcome:
+        store = PostgresStore(
+            server.url, schema="fresh", timeout=PATIENCE, connect_timeout=PATIENCE
+        )
+        try:
+            return store.execute(login(session(number)))
+        finally:
+            store.close()
+
+    with ThreadPoolExecutor(8) as threads:
+        assert all(isinstance(answer, Opened) for answer in threads.map(open_one, range(8)))
+    admin.execute("DROP SCHEMA fresh CASCADE")
+
+
+@pytest.mark.parametrize("schema", ["", "Sessions", "a.b", "x; DROP TABLE y", "1st", "é"])
+def test_a_schema_is_a_plain_name(schema: str) -> None:
+    with pytest.raises(ConfigurationError, match="schema"):
+        PostgresStore("postgresql:///x", schema=schema)
+
+
+def test_a_stolen_dump_opens_no_session(server: PostgresServer, store: PostgresStore) -> None:
+    clock = ManualClock()
+    key = "a key that is 32 bytes long, or more"
+    manager = SessionManager(store=store, secret_key=key, clock=clock)
+    tokens = [manager.create_session("alice", claims={"team": "blue"})]
+    clock.advance(120)
+    assert manager.validate_session(tokens[0] or "") is not None
+    tokens.append(manager.refresh_session(tokens[0] or ""))
+    stolen = server.dump()
+    assert b"alice" in stolen
+    for token in tokens:
+        assert token is not None
+        assert token.encode() not in stolen
+        assert token.rpartition(".")[2].encode() not in stolen
+    assert key.encode() not in stolen
+
+
+def test_a_password_is_shown_nowhere(server: PostgresServer, using: Callable[..., Call]) -> None:
+    wrong = server.url.replace(server.password, "a-wrong-password")
+    with pytest.raises(StoreError) as failed:
+        using(wrong)(Count(START))
+    shown = "".join(traceback.format_exception(failed.value)) + repr(PostgresStore(wrong))
+    assert "a-wrong-password" not in shown
+    with pytest.raises(ConfigurationError) as refused:
+        PostgresStore("postgresql://x:hidden@[")
+    assert "hidden" not in str(refused.value)
+    assert refused.value.__cause__ is None
+
+
+def test_without_the_driver_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    with pytest.raises(ConfigurationError, match=r"sessiongate\[postgres\]"):
+        PostgresStore("postgresql:///x")
+
+
+# Locks: nobody waits in a circle, and what was waited for is looked at anew.
+
+
+def until_somebody_waits_for_a_lock(server: PostgresServer) -> None:
+    with server.admin() as admin:
+        while not admin.execute(WAITING).fetchone():
+            pass
+
+
+def test_a_touch_that_waited_for_a_logout_is_no_session_and_no_line_in_the_log(
+    server: PostgresServer,
+    store: PostgresStore,
+    admin: psycopg.Connection[Any],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    for command in (touch(session(), START + HOUR // 2), touch(session(), START, rotation=NOW)):
+        store.execute(login(session()))
+        admin.execute("BEGIN")
+        admin.execute("DELETE FROM sessiongate.session")
+        with ThreadPoolExecutor(1) as thread:
+            answer = thread.submit(store.execute, command)
+            until_somebody_waits_for_a_lock(server)
+            admin.execute("COMMIT")
+            assert answer.result() is None
+    assert not caplog.records
+
+
+def test_several_rows_are_locked_in_the_order_of_opening(
+    server: PostgresServer, store: PostgresStore, admin: psycopg.Connection[Any]
+) -> None:
+    rows = [session("z"), session("y"), session("a")]
+    for row in rows:
+        store.execute(login(row))
+    lock = "SELECT 1 FROM sessiongate.session WHERE sid = %s FOR UPDATE NOWAIT"
+    replacing = login(session("new"), existing="replace", replaces=rows[2].sid)
+    for command in (replacing, CloseUser("alice", None, START)):
+        admin.execute("BEGIN")
+        admin.execute(lock, (store.execute(List("alice", START))[0].sid,))  # type: ignore[index,union-attr]
+        with ThreadPoolExecutor(1) as thread, server.admin() as other:
+            answer = thread.submit(store.execute, command)
+            until_somebody_waits_for_a_lock(server)
+            # Who waits for the oldest has not locked the others yet.
+            for row in store.execute(List("alice", START))[1:]:  # type: ignore[index]
+                assert other.execute(lock, (row.sid,)).fetchone()  # type: ignore[union-attr]
+            admin.execute("ROLLBACK")
+            answer.result()
+        for row in rows:
+            store.execute(login(row._replace(sid=row.sid + "_")))
+
+
+def test_logins_logouts_and_sweeps_of_the_same_rows_never_wait_in_a_circle(
+    store: PostgresStore, admin: psycopg.Connection[Any]
+) -> None:
+    def act(seed: int) -> None:
+        random = Random(seed)
+        for number in range(60):
+            user, now = f"user {random.randrange(2)}", START + random.randrange(3) * MINUTE
+            row = session(f"{seed}-{number}", user, expires_at=now + random.choice((1, HOUR)))
+            opening = login(
+                row,
+                now,
+                existing=random.choice(("new", "reuse", "replace")),
+                replaces=named(f"{random.randrange(8)}-{number - 1}"),
+                limit=random.choice((None, 4, 6)),
+                user_limit=random.choice((None, 2)),
+                evict=True,
+            )
+            store.execute(random.choice((opening, opening, Sweep(now, 9))))
+            store.execute(random.choice((CloseUser(user, None, now), Close(row.sid, now))))
+
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(act, range(8)))  # a deadlock would be a StoreError
+    assert tallied(admin) == counted(admin)
+
+
+def test_a_limit_of_one_holds_in_sixty_races(store: PostgresStore) -> None:
+    with ThreadPoolExecutor(4) as threads:
+        for number in range(60):
+            logins = [login(session(f"{number}-{n}", f"user {n}"), limit=1) for n in range(4)]
+            answers = list(threads.map(store.execute, logins))
+            (opened,) = [answer for answer in answers if isinstance(answer, Opened)]
+            store.execute(Close(opened.row.sid, START))
+
+
+def test_the_number_of_rows_is_kept_whoever_changes_them(
+    store: PostgresStore, admin: psycopg.Connection[Any]
+) -> None:
+    for number in range(9):
+        store.execute(login(session(number, f"user {number % 3}", expires_at=START + number + 1)))
+    assert tallied(admin) == counted(admin) == 9
+    store.execute(CloseUser("user 1", None, START))
+    store.execute(Sweep(START + 2, 1))
+    store.execute(Read(named(3), START + HOUR))
+    admin.execute("DELETE FROM sessiongate.session WHERE username = 'user 2'")
+    assert tallied(admin) == counted(admin) == 1
+    refused = store.execute(login(session("more"), limit=1))
+    assert refused == LimitReached("total")
+    admin.execute("TRUNCATE sessiongate.session")
+    assert tallied(admin) == 0
+    assert isinstance(store.execute(login(session("more"), limit=1)), Opened)
+
+
+def tallied(admin: psycopg.Connection[Any]) -> Any:
+    (number,) = admin.execute("SELECT coalesce(sum(sessions), 0) FROM sessiongate.tally").fetchone()  # type: ignore[misc] # there is one
+    return number
+
+
+def counted(admin: psycopg.Connection[Any]) -> Any:
+    (number,) = admin.execute("SELECT count(*) FROM sessiongate.session").fetchone()  # type: ignore[misc] # likewise
+    return number
+
+
+# Connections that are not as they were.
+
+
+def test_a_restart_is_not_noticed_however_many_connections_there_were(
+    fragile: PostgresServer,
+) -> None:
+    store = PostgresStore(fragile.url, connect_timeout=PATIENCE, timeout=PATIENCE, max_size=6)
+
+    async def all_at_once() -> None:
+        counts = await asyncio.gather(*(store.aexecute(Count(START)) for _ in range(12)))
+        assert len(set(counts)) == 1
+
+    with ThreadPoolExecutor(6) as threads, asyncio.Runner() as runner:
+        for again in (True, False):
+            held = [store._pools.borrow() for _ in range(6)]  # so that there are six of them
+            for pool, connection in held:
+                pool.putconn(connection)
+            runner.run(all_at_once())
+            assert len(set(threads.map(store.execute, [Count(START)] * 12))) == 1
+            if again:
+                fragile.stop()
+                fragile.start()
+        runner.run(store.aclose())
+
+
+def test_a_server_that_freezes_before_the_first_use_is_an_error_within_a_second(
+    fragile: PostgresServer, using: Callable[..., Call]
+) -> None:
+    call = using(fragile.url)
+    fragile.freeze()
+    fails_in_time(call)
+    fails_in_time(call)
+
+
+def test_an_interrupted_wait_leaves_no_answer_behind(
+    server: PostgresServer, admin: psycopg.Connection[Any]
+) -> None:
+    # psycopg does not look for signals more often than this.
+    store = PostgresStore(server.url, connect_timeout=PATIENCE, timeout=1, max_size=1)
+    store.execute(login(session("one")))
+    store.execute(login(session("two", "bob")))
+    admin.execute("BEGIN")
+    admin.execute("LOCK TABLE sessiongate.session")
+
+    def interrupt() -> None:
+        until_somebody_waits_for_a_lock(server)
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            store.execute(Read(named("one"), START))
+    admin.execute("ROLLBACK")
+    assert store.execute(Read(named("two"), START)) == session("two", "bob")
+    store.close()
+
+
+def test_many_open_files_do_not_matter(store: PostgresStore) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard < 1300:
+        pytest.skip("needs 1300 open files")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 1300), hard))
+    with contextlib.ExitStack() as stack:
+        for _ in range(1100):
+            stack.callback(os.close, os.dup(0))
+        assert store.execute(Count(START)) == 0
+        assert store.execute(Count(START)) == 0
+        assert asyncio.run(store.aexecute(Count(START))) == 0
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_the_settings_in_the_url_are_kept(server: PostgresServer) -> None:
+    url = f"{server.url}?options=-c%20work_mem%3D5MB&client_encoding=latin1"
+    store = PostgresStore(url, connect_timeout=PATIENCE, timeout=2)
+    pool, connection = store._pools.borrow()
+    shown = [
+        connection.execute("SELECT current_setting(%s)", (name,)).fetchone()
+        for name in ("work_mem", "statement_timeout", "client_encoding")
+    ]
+    pool.putconn(connection)
+    store.close()
+    assert shown == [("5MB",), ("1600ms",), ("UTF8",)]
+
+
+# Tables that are not as they were.
+
+
+def test_tables_that_somebody_dropped_are_made_again(
+    server: PostgresServer, admin: psycopg.Connection[Any], using: Callable[..., Call]
+) -> None:
+    call = using(server.url, schema="dropped", timeout=PATIENCE, connect_timeout=PATIENCE)
+    for _ in range(2):
+        call(login(session()))
+        admin.execute("DROP SCHEMA dropped CASCADE")
+        with pytest.raises(StoreError):
+            call(Count(START))
+        assert call(Count(START)) == 0
+    admin.execute("DROP SCHEMA dropped CASCADE")
+
+
+def test_the_schema_can_be_applied_again_but_not_over_a_newer_one(
+    store: PostgresStore, admin: psycopg.Connection[Any]
+) -> None:
+    store.execute(login(session()))
+    admin.execute(PostgresStore.schema().encode())
+    assert store.execute(Count(START)) == 1
+    admin.execute("UPDATE sessiongate.meta SET version = 2")
+    with pytest.raises(psycopg.Error, match="newer sessiongate"):
+        admin.execute(PostgresStore.schema().encode())
+    admin.execute("UPDATE sessiongate.meta SET version = 0")
+    other = PostgresStore(server_url(admin), timeout=PATIENCE, connect_timeout=PATIENCE)
+    assert other.execute(Count(START)) == 1
+    other.close()
+    assert admin.execute("SELECT version FROM sessiongate.meta").fetchall() == [(VERSION,)]
+
+
+def server_url(admin: psycopg.Connection[Any]) -> str:
+    info = admin.info
+    return f"postgresql://{info.user}:{info.password}@{info.host}:{info.port}/{info.dbname}"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "format = 2",
+        "device = '{'",
+        "generation = -1",
+        "honoured_from = 9",
+        "created_at = 9223372036854775807",
+        "generation = 9223372036854775807, honoured_from = 9223372036854775807",
+    ],
+)
+def test_what_cannot_be_read_disturbs_no_login_and_no_logout(
+    store: PostgresStore,
+    admin: psycopg.Connection[Any],
+    caplog: pytest.LogCaptureFixture,
+    change: str,
+) -> None:
+    store.execute(login(session()))
+    admin.execute(f"UPDATE sessiongate.session SET {change}".encode())
+    caplog.clear()
+    assert store.execute(touch(session(), START, generation=2**62, rotation=NOW)) is None
+    reusing = login(session("new"), existing="reuse")
+    assert isinstance(store.execute(reusing), Opened)
+    caplog.clear()
+    assert store.execute(Close(named("one"), START)) is None
+    (line,) = caplog.records
+    assert "one" in line.getMessage()
+    # Logging out everywhere ends what a newer version has opened as well.
+    mine = (Ended(named("one"), "alice"), Ended(named("new"), "alice"))
+    ended = store.execute(CloseUser("alice", None, START))
+    assert ended in (mine, mine[1:])
+    assert store.execute(Count(START)) == 0
+
+
+def test_limits_larger_than_the_servers_numbers(store: PostgresStore) -> None:
+    unlimited = login(session(), limit=10**30, user_limit=10**30)
+    assert isinstance(store.execute(unlimited), Opened)
+    assert store.execute(Sweep(START + HOUR, 10**30)) == 1
+
+
+# Many processes.
+
+
+def worker(task: str, url: str, *arguments: object) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, WORKER, task, url, *map(str, arguments)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1"},
+    )
+
+
+def test_the_limit_holds_across_processes(server: PostgresServer, store: PostgresStore) -> None:
+    store.execute(Count(START))
+    processes = [worker("logins", server.url, name, 10, 7) for name in "abcd"]
+    for process in processes:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write(b"go\n")
+        process.stdin.flush()
+    assert sum(int(process.communicate(timeout=60)[0]) for process in processes) == 7
+    assert store.execute(Count(START)) == 7
+
+
+@pytest.mark.parametrize("rounds", [5, pytest.param(50, marks=pytest.mark.slow)])
+def test_what_was_acknowledged_survives_sigkill(
+    server: PostgresServer, store: PostgresStore, rounds: int
+) -> None:
+    store.execute(Count(START))
+    random = Random(rounds)
+    alive: set[str] = set()
+    dead: set[str] = set()
+    for number in range(rounds):
+        process = worker("churn", server.url, number)
+        assert process.stdout is not None
+        lines = [process.stdout.readline() for _ in range(random.randrange(1, 200))]
+        process.kill()
+        lines += process.stdout.readlines()
+        process.communicate(timeout=60)
+        for line in lines:
+            what, sid = line.decode().split()
+            if what == "in":
+                alive.add(sid)
+            elif what == "leaving":
+                alive.discard(sid)  # until it is acknowledged it may be either
+            else:
+                dead.add(sid)
+    found = {sid for sid in alive | dead if store.execute(Read(sid, START))}
+    assert alive <= found, "an acknowledged login is lost"
+    assert not dead & found, "an acknowledged logout is undone"
+    assert alive
+    assert dead

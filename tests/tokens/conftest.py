@@ -1,0 +1,48 @@
+"""Keys of every kind, made once; a clock in step with the world; a watch for tokens in logs."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from tests.managers.hygiene import TOKEN, every_record
+from tests.tokens.material import Private, private_pem
+
+from sessiongate.testing import ManualClock
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture(autouse=True)
+def _no_token_is_logged() -> Iterator[None]:
+    with every_record() as lines:
+        yield
+    assert not [line for line in lines if TOKEN.search(line)]
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    """At the real time, because other libraries read the real clock."""
+    return ManualClock(int(time.time()))
+
+
+@pytest.fixture(scope="session")
+def private_keys() -> dict[str, Private]:
+    return {
+        "RSA": rsa.generate_private_key(65537, 2048),
+        "RSA-1024": rsa.generate_private_key(65537, 1024),
+        "P-256": ec.generate_private_key(ec.SECP256R1()),
+        "P-384": ec.generate_private_key(ec.SECP384R1()),
+        "P-521": ec.generate_private_key(ec.SECP521R1()),
+        "secp256k1": ec.generate_private_key(ec.SECP256K1()),
+        "Ed25519": ed25519.Ed25519PrivateKey.generate(),
+    }
+
+
+@pytest.fixture(scope="session")
+def pems(private_keys: dict[str, Private]) -> dict[str, bytes]:
+    """The private keys as PEM."""
+    return {name: private_pem(key) for name, key in private_keys.items()}
