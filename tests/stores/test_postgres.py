@@ -568,8 +568,8 @@ def test_several_rows_are_locked_in_the_order_of_opening(
             answer = thread.submit(store.execute, command)
             until_somebody_waits_for_a_lock(server)
             # Who waits for the oldest has not locked the others yet.
-            for row in store.execute(List("alice", START))[1:]:  # type: ignore[index]
-                assert other.execute(lock, (row.sid,)).fetchone()  # type: ignore[union-attr]
+            for behind in store.execute(List("alice", START))[1:]:  # type: ignore[index]
+                assert other.execute(lock, (behind.sid,)).fetchone()  # type: ignore[union-attr]
             admin.execute("ROLLBACK")
             answer.result()
         for row in rows:
