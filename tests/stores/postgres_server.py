@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import select
 import shutil
 import signal
 import subprocess
@@ -38,6 +39,15 @@ def _binaries() -> Path:
     if os.environ.get("SESSIONGATE_REQUIRE_BACKENDS") == "1":
         pytest.fail(reason)
     pytest.skip(reason)
+
+
+def _children(process: subprocess.Popen[Any]) -> list[int]:
+    with suppress(FileNotFoundError):  # it has ended
+        return [
+            int(pid)
+            for pid in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        ]
+    return []
 
 
 class PostgresServer:
@@ -112,7 +122,7 @@ class PostgresServer:
         """End it as a crash would, with all its processes."""
         if self._process is not None:
             self._signal(self._process, signal.SIGSTOP)  # so that it starts no more of them
-        self._end(lambda process: self._signal(process, signal.SIGKILL))
+        self._end(self._kill_all)
 
     def close(self) -> None:
         """End it, and remove what it has written."""
@@ -140,11 +150,20 @@ class PostgresServer:
 
     def _signal(self, process: subprocess.Popen[Any], number: signal.Signals) -> None:
         """To the server and to its children, each of which has a session of its own."""
-        children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
-        pids = [process.pid, *map(int, children.read_text().split())]
-        for pid in pids:
+        for pid in (process.pid, *_children(process)):
             with suppress(ProcessLookupError):
                 os.kill(pid, number)
+
+    def _kill_all(self, process: subprocess.Popen[Any]) -> None:
+        """Until the last one is gone, no new server may use their shared memory."""
+        dying = []
+        for pid in _children(process):
+            with suppress(ProcessLookupError):
+                dying.append(os.pidfd_open(pid))
+        self._signal(process, signal.SIGKILL)
+        for descriptor in dying:
+            select.select([descriptor], [], [])
+            os.close(descriptor)
 
     def _end(self, how: Callable[[subprocess.Popen[Any]], None]) -> None:
         process, self._process = self._process, None

