@@ -4,6 +4,7 @@
 import subprocess
 import sys
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Annotated, Any
 
 import pytest
@@ -79,9 +80,13 @@ def by_parameters() -> FastAPI:
         return text(user)
 
     @app.api_route("/page", methods=["GET", "HEAD", "POST"])
-    @app.get("/deep/{rest:path}")
     @inner.get("/page")
     async def a_page(user: PageUser) -> Any:
+        return text(user)
+
+    @app.get("/deep/{rest:path}")
+    async def deep(rest: str, user: PageUser) -> Any:
+        assert rest
         return text(user)
 
     @app.get("/fresh-page")
@@ -388,7 +393,7 @@ def test_error_handlers_of_the_app_see_refusals(world: World) -> None:
 
 def test_the_user_can_be_overridden_in_the_tests_of_an_app() -> None:
     app = by_parameters()
-    app.dependency_overrides[current_user] = lambda: type("Somebody", (), {"display_name": "me"})()
+    app.dependency_overrides[current_user] = lambda: SimpleNamespace(display_name="me")
     client = TestClient(app)
     assert client.get("/async").text == "me"
     assert client.get("/class").text == "me", "login_required gives what current_user gives"
@@ -403,7 +408,9 @@ def test_without_the_middleware_the_remedy_is_named(path: str) -> None:
 
 def test_without_fastapi_the_remedy_is_named() -> None:
     script = "import sys; sys.modules['fastapi'] = None; import sessiongate.fastapi"
-    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
+    run = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=60
+    )
     assert run.returncode == 1
     assert "ConfigurationError: FastAPI is missing: pip install 'sessiongate[fastapi]'" in (
         run.stderr
