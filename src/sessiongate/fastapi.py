@@ -8,7 +8,7 @@ app.add_middleware(SessionAuthMiddleware, manager=manager)
 import functools
 import inspect
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Annotated, Any, NamedTuple, NoReturn, TypeVar, overload
+from typing import Annotated, Any, NamedTuple, NoReturn, TypeAlias, TypeVar, overload
 
 try:
     from fastapi import Depends, HTTPException, Security
@@ -25,7 +25,6 @@ from starlette.exceptions import WebSocketException
 from starlette.requests import HTTPConnection
 from starlette.websockets import WebSocket
 
-from sessiongate import starlette
 from sessiongate.arguments import Seconds, check_scopes, check_text
 from sessiongate.connections import POLICY_VIOLATION, can_deny, handle_of, judge
 from sessiongate.http.cookies import SessionCookie
@@ -33,6 +32,7 @@ from sessiongate.http.guard import Guard, safe_redirect
 from sessiongate.http.handle import Handle
 from sessiongate.http.refusals import Refusal
 from sessiongate.http.user import User
+from sessiongate.starlette import login_required as starlette_login_required
 from sessiongate.starlette import login_user, logout_user
 
 __all__ = [
@@ -51,6 +51,7 @@ __all__ = [
 ]
 
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
+GivesUser: TypeAlias = Callable[..., Awaitable[User]]
 
 
 class _Scheme(SecurityBase):
@@ -71,6 +72,53 @@ class _Schemes(NamedTuple):
     bearer: _Scheme
 
 
+def _required(schemes: _Schemes, fresh: Seconds | None, login_url: str | None) -> GivesUser:
+    @functools.lru_cache
+    def guard_for(scopes: tuple[str, ...]) -> Guard:
+        return Guard(scopes=scopes, fresh=fresh, login_url=login_url)
+
+    async def current_user(
+        connection: HTTPConnection,
+        security_scopes: SecurityScopes,
+        _cookie: Annotated[None, Depends(schemes.cookie)],
+        _bearer: Annotated[None, Depends(schemes.bearer)],
+    ) -> User:
+        """The user of a request or websocket; nobody else gets past it: 401.
+
+        For ``Depends``, or for ``Security`` with scopes: 403 to who lacks one.
+        """
+        refusal = judge(guard_for(tuple(security_scopes.scopes)), connection)
+        if refusal is not None:
+            _refuse(connection, refusal)
+        return handle_of(connection).user
+
+    return current_user
+
+
+def _optional(schemes: _Schemes, required: GivesUser) -> Callable[..., Awaitable[User | None]]:
+    async def optional_user(
+        connection: HTTPConnection,
+        security_scopes: SecurityScopes,
+        _cookie: Annotated[None, Depends(schemes.cookie)],
+        _bearer: Annotated[None, Depends(schemes.bearer)],
+    ) -> User | None:
+        """The user of a request or websocket; ``None`` if not logged in.
+
+        With the scopes of ``Security`` a user who lacks one is refused all the same.
+        """
+        if not handle_of(connection).user.is_authenticated:
+            return None
+        return await required(connection, security_scopes, None, None)
+
+    return optional_user
+
+
+def _refuse(connection: HTTPConnection, refusal: Refusal) -> NoReturn:
+    if isinstance(connection, WebSocket) and not can_deny(connection):
+        raise WebSocketException(POLICY_VIOLATION)
+    raise HTTPException(refusal.status, refusal.text.strip() or None, dict(refusal.headers))
+
+
 class _Demand:
     """A dependency that gives the user, or refuses; as a decorator it is Starlette's."""
 
@@ -81,49 +129,23 @@ class _Demand:
         fresh: Seconds | None = None,
         login_url: str | None = None,
     ) -> None:
-        own = check_scopes(scopes)
-        self._decorate: Callable[..., Any] = starlette.login_required(
-            scopes=own, fresh=fresh, login_url=login_url
+        scopes = check_scopes(scopes)
+        self._decorate: Callable[..., Any] = starlette_login_required(
+            scopes=scopes, fresh=fresh, login_url=login_url
         )
+        self.current_user = _required(schemes, fresh, login_url)
 
-        @functools.lru_cache
-        def guard_for(asked: tuple[str, ...]) -> Guard:
-            """With the scopes that ``Security(…, scopes=…)`` adds."""
-            return Guard(scopes=(*own, *asked), fresh=fresh, login_url=login_url)
-
-        async def current_user(
-            connection: HTTPConnection,
-            security_scopes: SecurityScopes,
-            _cookie: Annotated[None, Security(schemes.cookie, scopes=own)],
-            _bearer: Annotated[None, Security(schemes.bearer, scopes=own)],
-        ) -> User:
-            """The user of a request or websocket; nobody else gets past it: 401.
-
-            For ``Depends``, or for ``Security`` with scopes: 403 to who lacks one.
-            """
-            refusal = judge(guard_for(tuple(security_scopes.scopes)), connection)
-            if refusal is not None:
-                _refuse(connection, refusal)
-            return handle_of(connection).user
-
-        async def give(user: Annotated[User, Depends(current_user)]) -> User:
+        async def give(user: Annotated[User, Security(self.current_user, scopes=scopes)]) -> User:
             return user
 
-        self.current_user = current_user
-        self.__signature__ = inspect.signature(give)
         # Python looks for the call in the class, where it is a plain one. FastAPI looks here
-        # whether to await it; should it ever look there, it still asks `current_user` before.
+        # whether to await it; should it ever not, `current_user` has been asked all the same.
         vars(self)["__call__"] = self._give = give
+        self.__signature__ = inspect.signature(give)
 
-    @overload
-    def __call__(self, endpoint: Endpoint, /) -> Endpoint: ...
-    @overload
-    def __call__(self, /, *, user: User) -> Awaitable[User]: ...
-    def __call__(
-        self, endpoint: Callable[..., Any] | None = None, /, *, user: User | None = None
-    ) -> Any:
-        """Decorate an endpoint; with ``user`` the call is FastAPI's."""
-        return self._give(user) if user is not None else self._decorate(endpoint)
+    def __call__(self, *endpoint: Any, **solved: Any) -> Any:
+        """Decorate an endpoint; with keywords the call is FastAPI's."""
+        return self._give(**solved) if solved else self._decorate(*endpoint)
 
 
 class _LoginRequired(_Demand):
@@ -136,64 +158,32 @@ class _LoginRequired(_Demand):
     @overload
     def __call__(self, endpoint: Endpoint, /) -> Endpoint: ...
     @overload
-    def __call__(self, /, *, user: User) -> Awaitable[User]: ...
-    @overload
     def __call__(
         self,
-        /,
         *,
         scopes: Iterable[str] = ...,
         fresh: Seconds | None = ...,
         login_url: str | None = ...,
     ) -> _Demand: ...
-    def __call__(
-        self,
-        endpoint: Callable[..., Any] | None = None,
-        /,
-        *,
-        user: User | None = None,
-        scopes: Iterable[str] = (),
-        fresh: Seconds | None = None,
-        login_url: str | None = None,
-    ) -> Any:
+    def __call__(self, *endpoint: Any, **demands: Any) -> Any:
         """Let only logged-in users in: as a dependency, which gives the ``User``.
 
         ``Depends(login_required)``, or ``Depends(login_required(fresh=300))``;
         for a parameter, or in the ``dependencies`` of an operation, a router or
         an app. A websocket is refused before it is accepted. As a decorator it
         is that of ``sessiongate.starlette``, and the document does not show it.
+        Refusals are ``HTTPException``: error handlers of the app see them.
 
-        Args:
-            endpoint: The endpoint, where it is used as a decorator.
-            user: FastAPI's own.
+        Demands:
             scopes: The session needs all of them, and those of ``Security``; else 403.
             fresh: Seconds since the user last proved who they are; else 401.
             login_url: Where a browser is sent (303) instead of a 401; the way
                 back is in ``next``, to be read with ``safe_redirect``.
-
-        Refusals are ``HTTPException``: error handlers of the app see them.
         """
-        if endpoint is None and user is None:
-            return _Demand(self._schemes, scopes, fresh, login_url)
-        return self._give(user) if user is not None else self._decorate(endpoint)
-
-
-def _optional(schemes: _Schemes, required: Callable[..., Awaitable[User]]) -> Any:
-    async def optional_user(
-        connection: HTTPConnection,
-        security_scopes: SecurityScopes,
-        _cookie: Annotated[None, Security(schemes.cookie)],
-        _bearer: Annotated[None, Security(schemes.bearer)],
-    ) -> User | None:
-        """The user of a request or websocket; ``None`` if not logged in.
-
-        With the scopes of ``Security`` a user who lacks one is refused all the same.
-        """
-        if not handle_of(connection).user.is_authenticated:
-            return None
-        return await required(connection, security_scopes, None, None)
-
-    return optional_user
+        if "user" in demands:
+            return super().__call__(**demands)
+        demand = _Demand(self._schemes, **demands)
+        return demand(*endpoint) if endpoint else demand
 
 
 class SessionSecurity:
@@ -207,7 +197,7 @@ class SessionSecurity:
         bearer_format: What a bearer token is, such as ``"JWT"``: a hint for readers.
 
     Raises:
-        TypeError: An argument is unfit; the message says how.
+        ValueError, TypeError: An argument is unfit; the message says how.
 
     Attributes:
         login_required: A dependency that refuses, with demands of its own.
@@ -253,12 +243,6 @@ async def current_session(connection: HTTPConnection) -> Handle:
     For sync endpoints: ``login`` and ``logout`` are its methods.
     """
     return handle_of(connection)
-
-
-def _refuse(connection: HTTPConnection, refusal: Refusal) -> NoReturn:
-    if isinstance(connection, WebSocket) and not can_deny(connection):
-        raise WebSocketException(POLICY_VIOLATION)
-    raise HTTPException(refusal.status, refusal.text.strip() or None, dict(refusal.headers))
 
 
 _security = SessionSecurity()

@@ -399,11 +399,33 @@ def test_the_user_can_be_overridden_in_the_tests_of_an_app() -> None:
     assert client.get("/class").text == "me", "login_required gives what current_user gives"
 
 
+def test_login_required_gives_even_a_none_that_stands_in_for_the_user() -> None:
+    app = FastAPI()
+
+    @app.get("/")
+    def who(user: Annotated[User | None, Depends(login_required)]) -> bool:
+        return user is None
+
+    app.dependency_overrides[current_user] = lambda: None
+    assert TestClient(app).get("/").json() is True
+
+
 @pytest.mark.parametrize("path", ["/sync", "/async", "/class", "/write", "/fresh", "/page"])
 def test_without_the_middleware_the_remedy_is_named(path: str) -> None:
     client = TestClient(by_parameters())
     with pytest.raises(ConfigurationError, match=r"app\.add_middleware\(SessionAuthMiddleware"):
         client.get(path)
+
+
+def test_it_refuses_even_if_fastapi_did_not_await_it(world: World) -> None:
+    """It finds out by itself whether to await; what it depends on has judged before."""
+    demand = login_required(scopes=["write"])
+    del vars(demand)["__call__"]
+    app = FastAPI(dependencies=[Depends(demand)])
+    app.get("/")(lambda: "in")
+    client = client_of(app, world)
+    assert client.get("/").status_code == 401
+    assert client.get("/", headers=world.headers("reader")).status_code == 403
 
 
 def test_without_fastapi_the_remedy_is_named() -> None:
@@ -442,6 +464,28 @@ def test_scopes_may_come_from_an_iterator(world: World) -> None:
 def test_positional_arguments_are_refused(given: Any) -> None:
     with pytest.raises(TypeError, match="takes keywords"):
         login_required(given)
+
+
+def test_demands_beside_an_endpoint_count(world: World) -> None:
+    async def who(request: Request) -> Any:
+        return PlainTextResponse(request.user.display_name)
+
+    decorated: Any = login_required
+    app = FastAPI()
+    app.get("/")(decorated(who, scopes=["write"]))
+    client = client_of(app, world)
+    assert client.get("/", headers=world.headers("reader")).status_code == 403
+    assert client.get("/", headers=world.headers("writer")).text == "writer"
+
+
+def test_demands_cannot_get_lost() -> None:
+    reader: Any = login_required(scopes=["read"])
+    with pytest.raises(TypeError, match="scope"):
+        login_required(scope=["write"])  # type: ignore[call-overload]
+    with pytest.raises(TypeError, match="scopes"):
+        reader(scopes=["write"])
+    with pytest.raises(TypeError, match="endpoint"):
+        reader()
 
 
 def test_a_class_is_not_decorated_itself() -> None:
