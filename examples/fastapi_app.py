@@ -150,7 +150,7 @@ async def me(session: CurrentSession, _user: CurrentUser) -> dict[str, Any]:
 @router.get("/devices")
 async def devices(services: Ours, user: CurrentUser) -> list[dict[str, Any]]:
     """Show all sessions of this user."""
-    return list(await services.manager.auser_sessions(user.identity))
+    return await services.manager.auser_sessions(user.identity)
 
 
 @router.get("/notes")
