@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 MANAGERS = [SessionManager, SingleSessionManager, JWTSessionManager]
 MODULES = [
     *("sessiongate", "sessiongate.asgi", "sessiongate.wsgi", "sessiongate.flask"),
-    *("sessiongate.starlette", "sessiongate.stores", "sessiongate.testing"),
+    *("sessiongate.starlette", "sessiongate.fastapi", "sessiongate.stores", "sessiongate.testing"),
 ]
 
 ALL = {
@@ -145,7 +145,7 @@ def test_both_middlewares_take_the_same_keywords(edge: str) -> None:
         middleware(app, object())
 
 
-@pytest.mark.parametrize("framework", ["flask", "starlette"])
+@pytest.mark.parametrize("framework", ["flask", "starlette", "fastapi"])
 def test_the_frameworks_have_the_same_names(framework: str) -> None:
     module = importlib.import_module(f"sessiongate.{framework}")
     names = {"login_required", "login_user", "logout_user", "current_user"}

@@ -25,7 +25,7 @@ PURE = (
     *("keys.py", "events.py", "superseded.py", "tokens/*.py", "flows.py", "drivers.py"),
 )
 """No I/O, no clock, no framework: all the rules."""
-EDGES = ("asgi.py", "wsgi.py", "flask.py", "starlette.py", "fastapi.py")
+EDGES = ("asgi.py", "wsgi.py", "flask.py", "connections.py", "starlette.py", "fastapi.py")
 TOOLS = ("cli.py", "cli/*", "testing/*")
 """They may use everything, and nothing uses them."""
 
@@ -54,7 +54,7 @@ OUTSIDERS = {
     "sqlite3": ("stores/sqlite.py", "stores/_sqlite_*.py"),
     "werkzeug": ("flask.py", "wsgi.py", "http/cookies.py"),
     "flask": ("flask.py",),
-    "starlette": ("starlette.py", "fastapi.py", "asgi.py"),
+    "starlette": ("connections.py", "starlette.py", "fastapi.py", "asgi.py"),
     "fastapi": ("fastapi.py",),
 }
 """Who may know a library, besides the tools; the rest of the world is nobody's."""
@@ -202,6 +202,8 @@ def test_a_room_imports_what_it_may(file: str) -> None:
         ("http/gate.py", "from . import refusals"),
         ("wsgi.py", "import starlette"),
         ("asgi.py", "import werkzeug"),
+        ("starlette.py", "from fastapi import Depends"),
+        ("connections.py", "import fastapi"),
         ("flask.py", "if TYPE_CHECKING:\n    from sessiongate.testing import ManualClock"),
         ("asgi.py", "from sessiongate import testing"),
         ("asgi.py", "import requests"),
@@ -232,10 +234,11 @@ def test_no_two_files_need_each_other_at_import_time() -> None:
     ("module", "unneeded"),
     [
         ("sessiongate", "jwt cryptography redis psycopg sqlite3 flask starlette werkzeug asyncio"),
-        ("sessiongate.asgi", "jwt cryptography redis psycopg sqlite3 flask werkzeug"),
+        ("sessiongate.asgi", "jwt cryptography redis psycopg sqlite3 flask werkzeug fastapi"),
         ("sessiongate.wsgi", "jwt cryptography redis psycopg sqlite3 flask starlette asyncio"),
         ("sessiongate.stores", "redis psycopg sqlite3"),
         ("sessiongate.starlette", "jwt redis psycopg flask werkzeug fastapi"),
+        ("sessiongate.fastapi", "jwt redis psycopg flask werkzeug"),
         ("sessiongate.flask", "jwt redis psycopg starlette fastapi"),
     ],
 )

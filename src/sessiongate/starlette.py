@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import functools
 import inspect
-from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection
 from starlette.responses import PlainTextResponse, RedirectResponse
 from starlette.websockets import WebSocket
 
+from sessiongate.connections import POLICY_VIOLATION, can_deny, handle_of, judge
 from sessiongate.errors import ConfigurationError
-from sessiongate.http.guard import Guard, Page, check_view, safe_redirect
+from sessiongate.http.guard import Guard, check_view, safe_redirect
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
     from sessiongate.arguments import Seconds
-    from sessiongate.http.handle import Handle
     from sessiongate.http.refusals import Refusal
     from sessiongate.http.user import User
 
@@ -32,13 +32,11 @@ __all__ = ["current_user", "login_required", "login_user", "logout_user", "safe_
 Endpoint = TypeVar("Endpoint", bound="Callable[..., Any]")
 
 _SEE_OTHER = 303
-_POLICY_VIOLATION = 1008
-"""RFC 6455, section 7.4.1."""
 
 
 def current_user(connection: HTTPConnection) -> User:
     """The user of a request or websocket; anonymous if not logged in. Follows at once."""
-    return _handle(connection).user
+    return handle_of(connection).user
 
 
 async def login_user(connection: HTTPConnection, username: str, **options: Any) -> str | None:
@@ -49,12 +47,12 @@ async def login_user(connection: HTTPConnection, username: str, **options: Any) 
     Returns:
         The token, or ``None`` at a limit.
     """
-    return await _handle(connection).alogin(username, **options)
+    return await handle_of(connection).alogin(username, **options)
 
 
 async def logout_user(connection: HTTPConnection) -> None:
     """End the session of this request; see ``Handle.logout``."""
-    await _handle(connection).alogout()
+    await handle_of(connection).alogout()
 
 
 @overload
@@ -93,7 +91,7 @@ def login_required(
             @functools.wraps(endpoint)
             async def asynchronous(*args: Any, **kwargs: Any) -> Any:
                 connection = _connection(args, kwargs)
-                refusal = _judge(guard, connection)
+                refusal = judge(guard, connection)
                 if refusal is None:
                     return await endpoint(*args, **kwargs)
                 if isinstance(connection, WebSocket):
@@ -104,7 +102,7 @@ def login_required(
 
         @functools.wraps(endpoint)
         def synchronous(*args: Any, **kwargs: Any) -> Any:
-            refusal = _judge(guard, _connection(args, kwargs))
+            refusal = judge(guard, _connection(args, kwargs))
             return endpoint(*args, **kwargs) if refusal is None else _refuse(refusal)
 
         return synchronous
@@ -120,19 +118,6 @@ def _connection(args: tuple[Any, ...], kwargs: dict[str, Any]) -> HTTPConnection
     raise ConfigurationError(msg)
 
 
-def _judge(guard: Guard, connection: HTTPConnection) -> Refusal | None:
-    page = None
-    if not isinstance(connection, WebSocket):
-        page = Page(
-            connection.scope["method"],
-            connection.scope["path"],
-            connection.scope["query_string"].decode("latin-1"),
-            connection.headers.get("accept", ""),
-            connection.headers.get("sec-fetch-mode", ""),
-        )
-    return guard.judge(_handle(connection), page)
-
-
 def _refuse(refusal: Refusal) -> Response:
     headers = dict(refusal.headers)
     if refusal.status == _SEE_OTHER:
@@ -142,20 +127,9 @@ def _refuse(refusal: Refusal) -> Response:
 
 async def _deny(websocket: WebSocket, refusal: Refusal) -> None:
     """Refuse a websocket, with the whole answer where the server can send one."""
-    if "websocket.http.response" in (websocket.scope.get("extensions") or {}):
+    if can_deny(websocket):
         headers = dict(refusal.headers)
         response = PlainTextResponse(refusal.text, refusal.status, headers)
         await websocket.send_denial_response(response)
     else:
-        await websocket.close(_POLICY_VIOLATION)
-
-
-def _handle(connection: HTTPConnection) -> Handle:
-    handle = connection.scope.get("sessiongate")
-    if handle is None:
-        msg = (
-            "no session on this request: add the middleware with "
-            "app.add_middleware(SessionAuthMiddleware, manager=manager)"
-        )
-        raise ConfigurationError(msg)
-    return cast("Handle", handle)
+        await websocket.close(POLICY_VIOLATION)

@@ -84,3 +84,19 @@ class TestTheStoreOfTheGuide(StoreContract):
     @pytest.fixture
     def store(self) -> Any:
         return run("docs/write-a-store.md")["DictStore"]()
+
+
+def test_the_example_of_the_fastapi_guide_holds() -> None:
+    password = {"username": "alice", "password": "open sesame"}
+    with TestClient(run("docs/fastapi.md")["app"], base_url="https://localhost") as client:
+        assert client.get("/").json() == "Hello, stranger!"
+        assert client.get("/me").status_code == 401
+        assert client.post("/login", data=password | {"password": "?"}).status_code == 403
+        assert client.post("/login", data=password).status_code == 204
+        assert client.get("/").json() == "Hello, alice!"
+        assert client.get("/me").json() == "alice"
+        assert client.get("/reports").status_code == 200
+        security = client.get("/openapi.json").json()["paths"]["/reports"]["get"]["security"]
+        assert security == [{"SessionCookie": ["read"]}, {"BearerToken": ["read"]}]
+        assert client.delete("/me").status_code == 204
+        assert client.get("/me").status_code == 401

@@ -1,28 +1,28 @@
-"""The way to the login page and back, the same in Flask and in Starlette."""
+"""The way to the login page and back, the same in Flask, Starlette and FastAPI."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 from urllib.parse import parse_qs, urljoin, urlsplit
 
 import pytest
+from fastapi import APIRouter, Depends, FastAPI
 from flask import Flask
 from flask import request as flask_request
 from starlette.applications import Starlette
+from starlette.requests import Request  # noqa: TC002 - FastAPI resolves the hints
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.testclient import TestClient
 from tests.frameworks.cases import HTML, World
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
+from sessiongate import fastapi as for_fastapi
 from sessiongate import flask as for_flask
 from sessiongate import starlette as for_starlette
 from sessiongate.asgi import SessionAuthMiddleware as ASGIMiddleware
 from sessiongate.wsgi import SessionAuthMiddleware as WSGIMiddleware
-
-if TYPE_CHECKING:
-    from starlette.requests import Request
 
 METHODS = ["GET", "HEAD", "POST", "PUT"]
 
@@ -61,7 +61,23 @@ def starlette_asker(world: World, **demands: Any) -> Ask:
     return lambda path, method="GET", **headers: client.request(method, path, headers=headers)
 
 
-@pytest.fixture(params=[flask_asker, starlette_asker])
+def fastapi_asker(world: World, **demands: Any) -> Ask:
+    """The same."""
+    router = APIRouter()
+
+    async def page(request: Request) -> Response:
+        return JSONResponse({"path": request.url.path, "q": request.query_params.get("q")})
+
+    router.add_api_route("/{path:path}", page, methods=METHODS)
+    app = FastAPI(dependencies=[Depends(for_fastapi.login_required(**demands))], docs_url=None)
+    app.include_router(router, prefix="/mounted")
+    app.include_router(router)
+    app.add_middleware(ASGIMiddleware, manager=world.manager)
+    client = TestClient(app, base_url="https://testserver", follow_redirects=False)
+    return lambda path, method="GET", **headers: client.request(method, path, headers=headers)
+
+
+@pytest.fixture(params=[flask_asker, starlette_asker, fastapi_asker])
 def make(request: pytest.FixtureRequest) -> MakeAsk:
     chosen: MakeAsk = request.param
     return chosen

@@ -1,0 +1,196 @@
+"""What the OpenAPI document says of logins, and that it is a valid one."""
+
+# No `from __future__ import annotations`: it would hide from FastAPI what a test defines.
+from typing import Annotated, Any
+
+import pytest
+from fastapi import APIRouter, Depends, FastAPI, Security, WebSocket
+from fastapi.testclient import TestClient
+from openapi_spec_validator import OpenAPIV31SpecValidator, validate
+from tests.frameworks.cases import World
+
+from sessiongate import SessionCookie
+from sessiongate.asgi import SessionAuthMiddleware
+from sessiongate.fastapi import (
+    CurrentSession,
+    CurrentUser,
+    OptionalUser,
+    SessionSecurity,
+    User,
+    login_required,
+    optional_user,
+)
+
+Security_ = list[dict[str, list[str]]]
+
+
+def either(*scopes: str) -> Security_:
+    """A cookie or a bearer token: members of the list are alternatives (OpenAPI 3.1, 4.8.10)."""
+    return [{"SessionCookie": list(scopes)}, {"BearerToken": list(scopes)}]
+
+
+def api(prefix: str = "") -> FastAPI:
+    """One operation for each way to demand a login; its path is the expectation's key."""
+    app = FastAPI(title="An API")
+    router = APIRouter(prefix=f"{prefix}/router", dependencies=[Depends(login_required)])
+    admin = APIRouter(
+        prefix=f"{prefix}/admin", dependencies=[Depends(login_required(scopes=["admin"]))]
+    )
+
+    @app.get("/public")
+    async def public() -> None: ...
+
+    @app.post("/login")
+    def login(session: CurrentSession, username: str) -> None: ...
+
+    @app.get("/user")
+    async def user(user: CurrentUser) -> None: ...
+
+    @app.get("/optional")
+    def optional(user: OptionalUser) -> None: ...
+
+    @app.get("/plain", dependencies=[Depends(login_required)])
+    def plain() -> None: ...
+
+    @app.get("/called", dependencies=[Depends(login_required(fresh=60, login_url="/login"))])
+    def called() -> None: ...
+
+    @app.get("/scopes")
+    def scopes(
+        user: Annotated[User, Depends(login_required(scopes=["write", "read"]))],
+    ) -> None: ...
+
+    @app.get("/security")
+    def security(user: Annotated[User, Security(login_required, scopes=["read"])]) -> None: ...
+
+    @app.get("/optional-security")
+    def optional_security(
+        user: Annotated[User | None, Security(optional_user, scopes=["read"])],
+    ) -> None: ...
+
+    @app.get("/both", dependencies=[Security(login_required, scopes=["read"])])
+    def both(
+        user: CurrentUser, other: Annotated[User, Depends(login_required(scopes=["write"]))]
+    ) -> None: ...
+
+    @router.get("/inside")
+    def inside() -> None: ...
+
+    @admin.get("/inside")
+    def for_admins(user: Annotated[User, Security(login_required, scopes=["write"])]) -> None: ...
+
+    @app.websocket("/ws")
+    async def ws(websocket: WebSocket, user: CurrentUser) -> None: ...
+
+    app.include_router(router)
+    app.include_router(admin)
+    return app
+
+
+EXPECTED: dict[str, Security_ | None] = {
+    "/public": None,
+    "/login": None,
+    "/user": either(),
+    "/optional": either(),
+    "/plain": either(),
+    "/called": either(),
+    "/scopes": either("read", "write"),
+    "/security": either("read"),
+    "/optional-security": either("read"),
+    "/both": either("read", "write"),
+    "/router/inside": either(),
+    "/admin/inside": either("admin", "write"),
+}
+
+
+def document_of(app: FastAPI) -> Any:
+    return TestClient(app).get("/openapi.json").json()
+
+
+def test_the_document_is_valid() -> None:
+    document = document_of(api())
+    assert document["openapi"].startswith("3.1")
+    validate(document, cls=OpenAPIV31SpecValidator)
+
+
+def test_it_shows_who_needs_what() -> None:
+    paths = document_of(api())["paths"]
+    shown = {
+        path: operation.get("security")
+        for path, operations in paths.items()
+        for operation in operations.values()
+    }
+    assert shown == EXPECTED
+
+
+def test_dependencies_ask_for_no_parameters() -> None:
+    for path, operations in document_of(api())["paths"].items():
+        for operation in operations.values():
+            names = [parameter["name"] for parameter in operation.get("parameters", ())]
+            assert names == (["username"] if path == "/login" else [])
+            assert "requestBody" not in operation
+
+
+def test_the_schemes_are_those_that_the_middleware_reads() -> None:
+    schemes = document_of(api())["components"]["securitySchemes"]
+    for scheme in schemes.values():
+        assert scheme.pop("description")
+    assert schemes == {
+        "SessionCookie": {"type": "apiKey", "in": "cookie", "name": "__Host-session"},
+        "BearerToken": {"type": "http", "scheme": "bearer"},
+    }
+
+
+def test_an_app_that_asks_nobody_shows_no_scheme() -> None:
+    app = FastAPI()
+    app.get("/")(lambda: None)
+    assert "components" not in document_of(app)
+
+
+@pytest.mark.parametrize(
+    "cookie", [SessionCookie.for_http(), SessionCookie(name="__Secure-id"), None]
+)
+def test_a_security_of_ones_own_shows_its_cookie_and_the_kind_of_token(
+    cookie: SessionCookie | None,
+) -> None:
+    security = SessionSecurity(cookie=cookie, bearer_format="JWT")
+    app = FastAPI(dependencies=[Depends(security.login_required(scopes=["read"]))])
+
+    @app.get("/")
+    def who(
+        user: Annotated[User, Depends(security.current_user)],
+        same: Annotated[User | None, Depends(security.optional_user)],
+    ) -> None: ...
+
+    document = document_of(app)
+    validate(document, cls=OpenAPIV31SpecValidator)
+    schemes = document["components"]["securitySchemes"]
+    assert schemes["SessionCookie"]["name"] == (cookie or SessionCookie()).name
+    assert schemes["BearerToken"]["bearerFormat"] == "JWT"
+    assert document["paths"]["/"]["get"]["security"] == either("read")
+
+
+def test_a_client_that_follows_the_document_gets_in() -> None:
+    """What "Authorize" on the docs page does: the credential goes where the scheme says."""
+    world = World()
+    app = FastAPI()
+
+    @app.get("/who")
+    async def who(user: CurrentUser) -> str:
+        return user.display_name
+
+    app.add_middleware(SessionAuthMiddleware, manager=world.manager)
+    client = TestClient(app, base_url="https://testserver")
+    assert "swagger" in client.get("/docs").text.lower()
+    document = client.get("/openapi.json").json()
+    schemes = document["components"]["securitySchemes"]
+    for requirement in document["paths"]["/who"]["get"]["security"]:
+        (name,) = requirement
+        scheme, token = schemes[name], world.tokens["reader"]
+        headers = (
+            {"Cookie": f"{scheme['name']}={token}"}
+            if scheme.get("in") == "cookie"
+            else {"Authorization": f"{scheme['scheme']} {token}"}
+        )
+        assert client.get("/who", headers=headers).json() == "reader"
+    assert client.get("/who").status_code == 401
