@@ -124,19 +124,20 @@ def test_a_request_is_gone_when_it_is_answered(site: Site) -> None:
     class Witness:
         """Dies with the request that it was put into."""
 
-    freed: list[bool] = []
+    freed: list[str] = []
 
     async def look(_call: Call) -> Reply:
         return Reply()
 
     def ask() -> None:
         witness = Witness()
-        finalize(witness, freed.append, True)
-        site.ask(cookie(site.open()), view=look, **{"test.witness": witness})
+        finalize(witness, freed.append, "now")
+        places: dict[str, Any] = {"test.witness": witness}
+        site.ask(cookie(site.open()), view=look, **places)
 
     gc.disable()
     try:
         ask()
-        assert freed == [True]
+        assert freed == ["now"]
     finally:
         gc.enable()
