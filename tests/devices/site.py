@@ -93,7 +93,7 @@ class Reply:
         return json.loads(self.text)
 
     def all(self, tag: str) -> list[Element]:
-        return [element for element in elements(self.text) if element.tag == tag]
+        return [element for element in elements(self.text) if tag in {element.tag, "*"}]
 
     @property
     def names(self) -> list[str]:

@@ -154,8 +154,11 @@ def test_nobody_ends_the_session_of_somebody_else(site: Site) -> None:
 
 @pytest.mark.parametrize(
     ("method", "path"),
-    [("GET", "/devices"), ("POST", "/devices/end/AAAAAAAAAAAAAAAAAAAAAA")]
-    + [("POST", "/devices/end-others")],
+    [
+        ("GET", "/devices"),
+        ("POST", "/devices/end/AAAAAAAAAAAAAAAAAAAAAA"),
+        ("POST", "/devices/end-others"),
+    ],
 )
 def test_only_who_is_logged_in_gets_in(make: Callable[..., Site], method: str, path: str) -> None:
     assert make().ask(method, path, **HTML).status == 401

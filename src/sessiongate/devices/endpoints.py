@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from sessiongate.drivers import Flow
     from sessiongate.http.handle import Handle
 
-__all__ = ["PRIVATE", "STYLESHEET", "Answer", "Asked", "Endpoint", "Endpoints", "check_path"]
+__all__ = ["PRIVATE", "STYLESHEET", "Answer", "Asked", "Endpoint", "Endpoints"]
 
 
 class Asked(NamedTuple):
@@ -89,11 +89,18 @@ class Endpoints:
     name of the user is part of the question that the store is asked.
     """
 
-    def __init__(self, home_url: str) -> None:
+    def __init__(self, path: str, home_url: str, render: Callable[..., Any] | None) -> None:
+        if not isinstance(path, str) or not path.startswith("/") or path.endswith("/"):
+            msg = "path must be where the page is, such as '/devices': no slash at its end"
+            raise ValueError(msg)
+        if render is not None and not callable(render):
+            msg = "render must be a function that makes the page; see docs/my-devices.md"
+            raise TypeError(msg)
         if not isinstance(home_url, str) or not home_url:
             msg = "home_url must be the address that the page leads back to, such as '/'"
             raise TypeError(msg)
         self._home_url = home_url
+        self.path = path
 
     def __iter__(self) -> Iterator[Endpoint]:
         yield Endpoint("page", "GET", "", "person", self._page)
@@ -179,11 +186,3 @@ def _see_other(location: str) -> Answer:
 
 def _json(status: int, value: dict[str, Any]) -> Answer:
     return Answer(status, _JSON, json.dumps(value))
-
-
-def check_path(path: str) -> str:
-    """Where the page is to be."""
-    if not isinstance(path, str) or not path.startswith("/") or path.endswith("/"):
-        msg = "path must be where the page is, such as '/devices': with a slash before, none after"
-        raise ValueError(msg)
-    return path

@@ -13,7 +13,6 @@ from sessiongate.devices.endpoints import (
     Answer,
     Asked,
     Endpoints,
-    check_path,
 )
 from sessiongate.flask import login_required
 
@@ -58,8 +57,8 @@ def my_devices(
     Raises:
         ValueError, TypeError: An argument is unfit; the message says how.
     """
-    endpoints = Endpoints(home_url)
-    blueprint = Blueprint("my_devices", __name__, url_prefix=check_path(path))
+    endpoints = Endpoints(path, home_url, render)
+    blueprint = Blueprint("my_devices", __name__, url_prefix=path)
     guards = {
         "person": login_required(scopes=scopes, fresh=fresh, login_url=login_url),
         "program": login_required(scopes=scopes, fresh=fresh),

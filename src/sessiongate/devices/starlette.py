@@ -17,7 +17,6 @@ from sessiongate.devices.endpoints import (
     Answer,
     Asked,
     Endpoints,
-    check_path,
 )
 from sessiongate.starlette import login_required
 
@@ -62,8 +61,7 @@ def my_devices(
     Raises:
         ValueError, TypeError: An argument is unfit; the message says how.
     """
-    endpoints = Endpoints(home_url)
-    check_path(path)
+    endpoints = Endpoints(path, home_url, render)
     guards = {
         "person": login_required(scopes=scopes, fresh=fresh, login_url=login_url),
         "program": login_required(scopes=scopes, fresh=fresh),
