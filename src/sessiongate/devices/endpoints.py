@@ -94,7 +94,7 @@ class Endpoints:
             msg = "path must be where the page is, such as '/devices': no slash at its end"
             raise ValueError(msg)
         if render is not None and not callable(render):
-            msg = "render must be a function that makes the page; see docs/my-devices.md"
+            msg = f"render must be a function that makes the page, not {type(render).__name__}"
             raise TypeError(msg)
         if not isinstance(home_url, str) or not home_url:
             msg = "home_url must be the address that the page leads back to, such as '/'"
