@@ -51,7 +51,7 @@ def test_it_says_since_when_and_how_long_ago(site: Site) -> None:
     shown = site.ask("GET", token=here)
     current, other = shown.all("dl")
     assert current.text == (
-        "IP address 192.0.2.7 Last seen Just now Logged in 25 February 2026, 06:13 UTC"
+        "Last seen Just now Logged in 25 Feb 2026, 06:13 UTC IP address 192.0.2.7"
     )
     assert "Last seen Just now" in other.text
     site.clock.advance(61)

@@ -130,7 +130,7 @@ def test_my_devices_are_in_words_and_in_the_look_of_the_demo(
     browser.log_in(here, demo.password)
     page = browser.get(f"{here}/devices")
     assert "Firefox on Linux" in page.text
-    assert "Logged in from 127.0.0.1" in page.text
+    assert "From 127.0.0.1 since" in page.text
     assert '<nav class="menu"' in page.text
     assert page.headers["Content-Security-Policy"].startswith("default-src 'self';")
     devices = browser.get(f"{here}/devices/api").json()["devices"]

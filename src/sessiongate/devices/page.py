@@ -37,7 +37,7 @@ _PAGE: Final = Template("""\
 <header><nav aria-label="Back"><a href="$home_url"><span aria-hidden="true">←</span> Back</a></nav></header>
 <main>
 <h1>My devices</h1>
-<p class="lead">Where <strong>$username</strong> is logged in. If you do not recognise one, \
+<p class="lead">Where <strong>$username</strong> is logged in. If you do not know one, \
 log it out and change your password.</p>
 <ul role="list">
 $devices</ul>
@@ -51,9 +51,9 @@ _DEVICE: Final = Template("""\
 <div>
 <h2 id="device-$number">$name</h2>$badge
 <dl>
-<div><dt>IP address</dt><dd>$ip</dd></div>
 <div><dt>Last seen</dt><dd>$seen</dd></div>
 <div><dt>Logged in</dt><dd>$since</dd></div>
+<div><dt>IP address</dt><dd>$ip</dd></div>
 </dl>
 </div>
 <form method="post" action="$url"><button id="end-$number" \
@@ -117,7 +117,7 @@ def _time(moment: datetime, words: str) -> _Html:
 
 
 def _date(moment: datetime) -> str:
-    return f"{moment.day} {moment:%B %Y, %H:%M} UTC"
+    return f"{moment.day} {moment:%b %Y, %H:%M} UTC"
 
 
 def _ago(passed: timedelta) -> str:
