@@ -12,8 +12,11 @@ from starlette.testclient import TestClient
 from tests.devices.site import make_site
 
 from sessiongate.asgi import SessionAuthMiddleware
+from sessiongate.devices.endpoints import Answer, Asked, Endpoints
 from sessiongate.devices.flask import my_devices as for_flask
 from sessiongate.devices.starlette import my_devices as for_starlette
+from sessiongate.http.gate import Gate
+from sessiongate.http.handle import Handle
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -110,3 +113,14 @@ def test_a_path_that_names_a_host_is_no_way_to_leave() -> None:
     answer = client.post(path, headers=headers)
     assert answer.status_code == 303
     assert answer.headers["Location"] == "/evil.example/in/devices"
+
+
+def test_nobody_would_be_shown_nothing_even_without_the_guard() -> None:
+    """Defence in depth: a store that is asked without a name lists everybody."""
+    site = make_site("flask")
+    site.open()
+    handle = Handle(Gate(site.manager))
+    (listing, *_) = (e for e in Endpoints("/devices", "/", None) if e.name == "api_list")
+    answer = handle.run(listing.view(Asked(handle, "/devices/api", "")))
+    assert isinstance(answer, Answer)
+    assert answer.body == '{"devices": []}'

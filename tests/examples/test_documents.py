@@ -81,10 +81,11 @@ def test_my_devices_are_mounted_in_one_line_of_flask() -> None:
     client = Client(run("docs/my-devices.md", 0)["app"])
     https = {"base_url": "https://localhost", "headers": {"User-Agent": "curl/8"}}
     assert client.get("/devices", **https).status_code == 401
-    assert client.post("/login", **https).text == "Welcome!"
+    peer = {"REMOTE_ADDR": "192.0.2.7"}
+    assert client.post("/login", environ_overrides=peer, **https).text == "Welcome!"
     assert "curl" in client.get("/devices", **https).text
     (device,) = (client.get("/devices/api", **https).json or {})["devices"]
-    assert (device["name"], device["ip"]) == ("curl", "127.0.0.1")
+    assert (device["name"], device["ip"]) == ("curl", "192.0.2.7")
 
 
 def test_my_devices_are_mounted_in_one_line_of_starlette() -> None:

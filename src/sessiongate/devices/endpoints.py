@@ -100,7 +100,6 @@ class Endpoints:
             msg = "home_url must be the address that the page leads back to, such as '/'"
             raise TypeError(msg)
         self._home_url = home_url
-        self.path = path
 
     def __iter__(self) -> Iterator[Endpoint]:
         yield Endpoint("page", "GET", "", "person", self._page)
@@ -149,7 +148,8 @@ class Endpoints:
 
 def _list(asked: Asked) -> Flow[tuple[Device, ...]]:
     handle, gate = asked.handle, asked.handle.gate
-    rows = yield from gate.flows.list(gate.now(), handle.user.username)
+    # The identity, which is "" for nobody: no name at all would list everybody's.
+    rows = yield from gate.flows.list(gate.now(), handle.user.identity)
     return devices_of(handle, rows)
 
 
