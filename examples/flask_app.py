@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from flask import Blueprint, Flask, current_app, make_response, redirect, render_template, request
 
+from sessiongate.devices.flask import my_devices
 from sessiongate.flask import (
     current_user,
     login_required,
@@ -22,14 +23,13 @@ from shared import (
     TEMPLATES,
     WRONG,
     Services,
-    describe_device,
     facts_of,
 )
 
 if TYPE_CHECKING:
     from flask.typing import ResponseReturnValue
 
-    from shared import Account
+    from sessiongate.devices import DevicesPage
 
 pages = Blueprint("pages", __name__)
 api = Blueprint("api", __name__, url_prefix="/api")
@@ -41,6 +41,7 @@ def create_app(services: Services) -> Flask:
     app.extensions["services"] = services
     app.register_blueprint(pages)
     app.register_blueprint(api)
+    app.register_blueprint(my_devices(login_url="/login", render=devices))
     app.wsgi_app = SessionAuthMiddleware(  # type: ignore[method-assign] # as Flask documents it
         app.wsgi_app, services.manager, cookie=COOKIE
     )
@@ -56,12 +57,6 @@ def page(template: str, status: int = 200, **context: Any) -> ResponseReturnValu
     """Render a page that says who you are."""
     html = render_template(template, user=current_user, site=our().site, **context)
     return make_response(html, status, PAGE_HEADERS)
-
-
-def log_in(username: str, account: Account, **options: Any) -> str | None:
-    """Open a session for this client; the password was right."""
-    device = describe_device(request.headers.get("User-Agent", ""), our().site)
-    return login_user(username, scopes=account.scopes, device=device, **options)
 
 
 # The pages.
@@ -86,7 +81,7 @@ def login() -> ResponseReturnValue:
     account = our().accounts.check(username, request.form.get("password", ""))
     if account is None:
         return page("login.html", FORBIDDEN, error=WRONG, username=username, next=way_back)
-    log_in(username, account)
+    login_user(username, scopes=account.scopes)
     return redirect(safe_redirect(way_back, "/account"), 303)
 
 
@@ -104,30 +99,9 @@ def account() -> ResponseReturnValue:
     return page("account.html", facts=facts_of(request.environ["sessiongate"]))
 
 
-@pages.get("/devices")
-@login_required(login_url="/login")
-def devices() -> ResponseReturnValue:
-    """Show all sessions of this user."""
-    sessions = our().manager.user_sessions(current_user.identity)
-    return page("devices.html", sessions=sessions, here=request.environ["sessiongate"].session)
-
-
-@pages.post("/devices/end")
-@login_required(login_url="/login")
-def end_device() -> ResponseReturnValue:
-    """End one of them. The name is part of the question: a handle ends nobody else's session."""
-    handle = request.form.get("handle", "")
-    our().manager.invalidate_user_session(current_user.identity, handle)
-    return redirect("/devices", 303)
-
-
-@pages.post("/devices/end-others")
-@login_required(login_url="/login")
-def end_other_devices() -> ResponseReturnValue:
-    """End all but this one."""
-    here = request.environ["sessiongate"].session
-    our().manager.invalidate_user_sessions(current_user.identity, keep=here)
-    return redirect("/devices", 303)
+def devices(found: DevicesPage) -> ResponseReturnValue:
+    """Show where this user is logged in, in the template of the demo."""
+    return page("devices.html", page=found)
 
 
 # The API, for clients that keep a token themselves.
@@ -141,7 +115,7 @@ def api_login() -> ResponseReturnValue:
     account = our().accounts.check(username, password)
     if account is None:
         return {"error": WRONG}, FORBIDDEN
-    return {"token": log_in(username, account, transport="bearer")}
+    return {"token": login_user(username, scopes=account.scopes, transport="bearer")}
 
 
 @api.get("/me")

@@ -171,31 +171,3 @@ def facts_of(handle: Any) -> Facts:
         rotates_at=handle.rotates_at,
         ends_at=handle.expires_at,
     )
-
-
-_BROWSERS: Final = (
-    ("Edg/", "Edge"),
-    ("Firefox/", "Firefox"),
-    ("Chrome/", "Chrome"),
-    ("Safari/", "Safari"),
-    ("curl/", "curl"),
-    ("httpx/", "httpx"),
-)
-_SYSTEMS: Final = (
-    ("Android", "Android"),
-    ("iPhone", "iPhone"),
-    ("iPad", "iPad"),
-    ("Windows", "Windows"),
-    ("Mac OS X", "macOS"),
-    ("Linux", "Linux"),
-)
-
-
-def describe_device(user_agent: str, site: Site) -> dict[str, str]:
-    """What "my devices" shall show of a client, such as "Firefox on Linux"."""
-    found = [
-        next((name for mark, name in known if mark in user_agent), "")
-        for known in (_BROWSERS, _SYSTEMS)
-    ]
-    name = " on ".join(filter(None, found)) or "A program"
-    return {"name": name, "site": site.name}

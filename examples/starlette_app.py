@@ -13,6 +13,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.templating import Jinja2Templates
 
 from sessiongate.asgi import SessionAuthMiddleware
+from sessiongate.devices.starlette import my_devices
 from sessiongate.starlette import (
     current_user,
     login_required,
@@ -28,7 +29,6 @@ from shared import (
     TEMPLATES,
     WRONG,
     Services,
-    describe_device,
     facts_of,
 )
 
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from starlette.requests import HTTPConnection, Request
     from starlette.websockets import WebSocket
 
+    from sessiongate.devices import DevicesPage
     from shared import Account
 
 templates = Jinja2Templates(TEMPLATES)
@@ -53,9 +54,7 @@ def create_app(services: Services) -> Starlette:
             Route("/login", login, methods=["POST"]),
             Route("/logout", logout, methods=["POST"]),
             Route("/account", account),
-            Route("/devices", devices),
-            Route("/devices/end", end_device, methods=["POST"]),
-            Route("/devices/end-others", end_other_devices, methods=["POST"]),
+            *my_devices(login_url="/login", render=devices),
             Route("/api/login", api_login, methods=["POST"]),
             Route("/api/me", api_me),
             Route("/api/logout", api_logout, methods=["POST"]),
@@ -84,12 +83,6 @@ async def check(request: Request, username: str, password: str) -> Account | Non
     return await run_in_threadpool(our(request).accounts.check, username, password)
 
 
-async def log_in(request: Request, username: str, account: Account, **options: Any) -> str | None:
-    """Open a session for this client; the password was right."""
-    device = describe_device(request.headers.get("User-Agent", ""), our(request).site)
-    return await login_user(request, username, scopes=account.scopes, device=device, **options)
-
-
 async def form_fields(request: Request, *names: str) -> list[str]:
     """The fields of a posted form, ``""`` for what is missing."""
     async with request.form() as form:
@@ -115,7 +108,7 @@ async def login(request: Request) -> Response:
     account = await check(request, username, password)
     if account is None:
         return page(request, "login.html", FORBIDDEN, error=WRONG, username=username, next=way_back)
-    await log_in(request, username, account)
+    await login_user(request, username, scopes=account.scopes)
     return RedirectResponse(safe_redirect(way_back, "/account"), 303)
 
 
@@ -132,28 +125,9 @@ async def account(request: Request) -> Response:
     return page(request, "account.html", facts=facts, websocket="/ws")
 
 
-@login_required(login_url="/login")
-async def devices(request: Request) -> Response:
-    """Show all sessions of this user."""
-    sessions = await our(request).manager.auser_sessions(current_user(request).identity)
-    here = request.scope["sessiongate"].session
-    return page(request, "devices.html", sessions=sessions, here=here)
-
-
-@login_required(login_url="/login")
-async def end_device(request: Request) -> Response:
-    """End one of them. The name is part of the question: a handle ends nobody else's session."""
-    (handle,) = await form_fields(request, "handle")
-    await our(request).manager.ainvalidate_user_session(current_user(request).identity, handle)
-    return RedirectResponse("/devices", 303)
-
-
-@login_required(login_url="/login")
-async def end_other_devices(request: Request) -> Response:
-    """End all but this one."""
-    here = request.scope["sessiongate"].session
-    await our(request).manager.ainvalidate_user_sessions(current_user(request).identity, keep=here)
-    return RedirectResponse("/devices", 303)
+def devices(request: Request, found: DevicesPage) -> Response:
+    """Show where this user is logged in, in the template of the demo."""
+    return page(request, "devices.html", page=found)
 
 
 # The API, for clients that keep a token themselves.
@@ -166,7 +140,8 @@ async def api_login(request: Request) -> Response:
     account = await check(request, username, password)
     if account is None:
         return JSONResponse({"error": WRONG}, FORBIDDEN)
-    return JSONResponse({"token": await log_in(request, username, account, transport="bearer")})
+    token = await login_user(request, username, scopes=account.scopes, transport="bearer")
+    return JSONResponse({"token": token})
 
 
 @login_required

@@ -19,6 +19,7 @@ MANAGERS = [SessionManager, SingleSessionManager, JWTSessionManager]
 MODULES = [
     *("sessiongate", "sessiongate.asgi", "sessiongate.wsgi", "sessiongate.flask"),
     *("sessiongate.starlette", "sessiongate.fastapi", "sessiongate.stores", "sessiongate.testing"),
+    *("sessiongate.devices", "sessiongate.devices.flask", "sessiongate.devices.starlette"),
 ]
 
 ALL = {
@@ -135,6 +136,7 @@ def test_both_middlewares_take_the_same_keywords(edge: str) -> None:
         trusted_origins=["https://app.example.com"],
         realm="here",
         reject_invalid_bearer=False,
+        record_device=False,
     )
     middleware(app, manager)
     with pytest.raises(TypeError, match="realms"):

@@ -26,6 +26,8 @@ PURE = (
 )
 """No I/O, no clock, no framework: all the rules."""
 EDGES = ("asgi.py", "wsgi.py", "flask.py", "connections.py", "starlette.py", "fastapi.py")
+MOUNTED = ("devices/flask.py", "devices/starlette.py")
+"""Pages that an app mounts, as one framework wants them."""
 TOOLS = ("cli.py", "cli/*", "testing/*")
 """They may use everything, and nothing uses them."""
 
@@ -39,6 +41,8 @@ ROOMS = {
     "managers.py": (*PURE, "stores/memory.py"),
     "http/*.py": (*PURE, "managers.py", "http/*"),
     **dict.fromkeys(EDGES, (*PURE, "managers.py", "http/*", *EDGES)),
+    **dict.fromkeys(MOUNTED, (*PURE, "http/*", "devices/*", *EDGES)),
+    "devices/*.py": (*PURE, "http/*", "devices/*"),
     **dict.fromkeys(TOOLS, ("*",)),
 }
 """Which files of the package a file may import; as a pattern, like its key."""
@@ -53,8 +57,14 @@ OUTSIDERS = {
     "psycopg_pool": ("stores/postgres.py", "stores/_postgres_*.py"),
     "sqlite3": ("stores/sqlite.py", "stores/_sqlite_*.py"),
     "werkzeug": ("flask.py", "wsgi.py", "http/cookies.py"),
-    "flask": ("flask.py",),
-    "starlette": ("connections.py", "starlette.py", "fastapi.py", "asgi.py"),
+    "flask": ("flask.py", "devices/flask.py"),
+    "starlette": (
+        "connections.py",
+        "starlette.py",
+        "fastapi.py",
+        "asgi.py",
+        "devices/starlette.py",
+    ),
     "fastapi": ("fastapi.py",),
 }
 """Who may know a library, besides the tools; the rest of the world is nobody's."""
@@ -207,6 +217,11 @@ def test_a_room_imports_what_it_may(file: str) -> None:
         ("flask.py", "if TYPE_CHECKING:\n    from sessiongate.testing import ManualClock"),
         ("asgi.py", "from sessiongate import testing"),
         ("asgi.py", "import requests"),
+        ("devices/endpoints.py", "from flask import Blueprint"),
+        ("devices/endpoints.py", "from sessiongate.flask import login_required"),
+        ("devices/flask.py", "from starlette.routing import Route"),
+        ("devices/flask.py", "from sessiongate.stores.memory import MemoryStore"),
+        ("http/gate.py", "from sessiongate.devices.words import name_of"),
     ],
 )
 def test_a_breach_would_be_found(file: str, line: str) -> None:
@@ -240,6 +255,9 @@ def test_no_two_files_need_each_other_at_import_time() -> None:
         ("sessiongate.starlette", "jwt redis psycopg flask werkzeug fastapi"),
         ("sessiongate.fastapi", "jwt redis psycopg flask werkzeug"),
         ("sessiongate.flask", "jwt redis psycopg starlette fastapi"),
+        ("sessiongate.devices", "jwt redis psycopg flask werkzeug starlette asyncio"),
+        ("sessiongate.devices.flask", "jwt redis psycopg starlette fastapi"),
+        ("sessiongate.devices.starlette", "jwt redis psycopg flask werkzeug fastapi"),
     ],
 )
 def test_a_part_loads_only_what_it_needs(module: str, unneeded: str) -> None:

@@ -13,6 +13,7 @@ from sessiongate.http.user import Authorization
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, MutableMapping
 
+    from sessiongate.http.client import Client
     from sessiongate.http.gate import Options
     from sessiongate.managers import SessionManager
 
@@ -97,11 +98,12 @@ class SessionAuthMiddleware:
 class _Incoming:
     """A scope as the rules read it."""
 
-    __slots__ = ("_headers", "authorizations", "cookies", "method")
+    __slots__ = ("_headers", "_peer", "authorizations", "cookies", "method")
 
     def __init__(self, scope: Scope) -> None:
         self.method: str = scope["method"] if scope["type"] == "http" else "WEBSOCKET"
         self._headers = scope["headers"]
+        self._peer = scope.get("client")
         self.cookies: list[bytes] = []
         self.authorizations: list[bytes] = []
         for name, value in self._headers:
@@ -109,6 +111,10 @@ class _Incoming:
                 self.cookies.append(value)
             elif name == b"authorization":
                 self.authorizations.append(value)
+
+    @property
+    def client(self) -> Client:
+        return self._headers, self._peer[0] if self._peer else None
 
     def header(self, name: str) -> list[bytes]:
         key = name.encode()

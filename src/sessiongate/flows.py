@@ -16,6 +16,7 @@ from sessiongate.arguments import (
     check_device,
     check_scopes,
     check_username,
+    is_handle,
     to_json,
 )
 from sessiongate.commands import (
@@ -170,6 +171,16 @@ class Flows:
             return None
         yield self._ended(outcome, now, transport, "requested")
         return outcome.username
+
+    def close_of(
+        self, now: int, username: str, handle: object, transport: str | None = None
+    ) -> Flow[bool]:
+        """End the session of that handle if it is this user's: whether it was."""
+        check_username(username)
+        if not is_handle(handle):
+            return False
+        closing = self.close(now, handle, username=username, transport=transport)
+        return (yield from closing) is not None
 
     def close_user(self, now: int, username: str, keep: str | None) -> Flow[int]:
         """End all sessions of a user but one: how many were live."""

@@ -315,11 +315,11 @@ class SessionManager:
 
     def invalidate_user_session(self, username: str, handle: str) -> bool:
         """End the session of that ``handle`` if it is this user's: whether it was."""
-        return self.run(self._close_of(username, handle)) is not None
+        return self.run(self.flows.close_of(self.now(), username, handle))
 
     async def ainvalidate_user_session(self, username: str, handle: str) -> bool:
         """``invalidate_user_session``, to await."""
-        return await self.arun(self._close_of(username, handle)) is not None
+        return await self.arun(self.flows.close_of(self.now(), username, handle))
 
     def invalidate_user_sessions(self, username: str, *, keep: str | None = None) -> int:
         """Log a user out everywhere, or everywhere but here: how many sessions ended.
@@ -392,12 +392,6 @@ class SessionManager:
             yield from self.flows.present(now, ticket, NEVER)
             return None
         return (yield from self.flows.close(now, ticket.sid, generation=ticket.generation))
-
-    def _close_of(self, username: str, handle: str) -> Flow[str | None]:
-        check_username(username)
-        if not is_handle(handle):
-            return None
-        return (yield from self.flows.close(self.now(), handle, username=username))
 
     def information(self, row: Row | None) -> dict[str, Any] | None:
         """What users are told of a row; scopes and claims only where some were given."""

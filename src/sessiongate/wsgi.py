@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
+    from sessiongate.http.client import Client
     from sessiongate.http.gate import Options
     from sessiongate.http.handle import Handle
     from sessiongate.http.response import Field
@@ -134,6 +135,13 @@ class _Incoming:
         self._environ = environ
         self.cookies = self.header("cookie")
         self.authorizations = self.header("authorization")
+
+    @property
+    def client(self) -> Client:
+        # Taken out, because a handle that held its own environ would wait for the collector.
+        agent = self._environ.get("HTTP_USER_AGENT")
+        fields = () if agent is None else ((b"user-agent", agent.encode("latin-1", "replace")),)
+        return fields, self._environ.get("REMOTE_ADDR")
 
     def header(self, name: str) -> tuple[bytes, ...]:
         value = self._environ.get(_TITLES[name])

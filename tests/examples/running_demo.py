@@ -37,7 +37,10 @@ class Browser(httpx.Client):
         return "Hello, alice" in self.get(f"{site}/account").text
 
     def other_devices(self, site: str) -> list[str]:
-        return re.findall(r'name="handle" value="([^"]+)"', self.get(f"{site}/devices").text)
+        """Where the forms of the others post to; that of this one comes first."""
+        page = self.get(f"{site}/devices").text
+        assert page.count("this one") == 1
+        return [site + url for url in re.findall(r'action="(/devices/end/[^"]+)"', page)[1:]]
 
 
 @dataclass

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import socket
 import stat
@@ -110,8 +111,8 @@ def test_my_devices_ends_one_and_all_others(
 
     with Browser() as phone, Browser() as tablet:
         phone.log_in(there, demo.password)
-        (handle,) = browser.other_devices(here)
-        browser.post(f"{here}/devices/end", data={"handle": handle})
+        (end,) = browser.other_devices(here)
+        browser.post(end)
         assert not phone.is_known_to(there)
 
         phone.log_in(there, demo.password)
@@ -123,9 +124,30 @@ def test_my_devices_ends_one_and_all_others(
     assert browser.is_known_to(here)
 
 
+def test_my_devices_are_in_words_and_in_the_look_of_the_demo(
+    demo: Demo, browser: Browser, here: str
+) -> None:
+    browser.log_in(here, demo.password)
+    page = browser.get(f"{here}/devices")
+    assert "Firefox on Linux" in page.text
+    assert "From 127.0.0.1 since" in page.text
+    assert '<nav class="menu"' in page.text
+    assert page.headers["Content-Security-Policy"].startswith("default-src 'self';")
+    devices = browser.get(f"{here}/devices/api").json()["devices"]
+    assert [device["is_current"] for device in devices].count(True) == 1
+
+
+def test_ending_this_one_on_my_devices_is_a_logout(demo: Demo, browser: Browser, here: str) -> None:
+    browser.log_in(here, demo.password)
+    (own, *_) = re.findall(r'action="(/devices/end/[^"]+)"', browser.get(f"{here}/devices").text)
+    assert browser.post(here + own).url == f"{here}/"
+    assert not browser.cookies
+    assert not browser.is_known_to(here)
+
+
 def test_another_site_cannot_post_the_forms(demo: Demo, browser: Browser, here: str) -> None:
     browser.log_in(here, demo.password)
-    for form in ("logout", "devices/end", "devices/end-others"):
+    for form in ("logout", f"devices/end/{'A' * 22}", "devices/end-others"):
         response = browser.post(f"{here}/{form}", headers={"Sec-Fetch-Site": "cross-site"})
         assert response.status_code == 403
     assert browser.is_known_to(here)

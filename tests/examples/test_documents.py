@@ -77,6 +77,35 @@ def test_the_example_of_the_manager_holds(capsys: pytest.CaptureFixture[str]) ->
     assert "{'name': 'laptop'}" in capsys.readouterr().out
 
 
+def test_my_devices_are_mounted_in_one_line_of_flask() -> None:
+    client = Client(run("docs/my-devices.md", 0)["app"])
+    https = {"base_url": "https://localhost", "headers": {"User-Agent": "curl/8"}}
+    assert client.get("/devices", **https).status_code == 401
+    peer = {"REMOTE_ADDR": "192.0.2.7"}
+    assert client.post("/login", environ_overrides=peer, **https).text == "Welcome!"
+    assert "curl" in client.get("/devices", **https).text
+    (device,) = (client.get("/devices/api", **https).json or {})["devices"]
+    assert (device["name"], device["ip"]) == ("curl", "192.0.2.7")
+
+
+def test_my_devices_are_mounted_in_one_line_of_starlette() -> None:
+    app = run("docs/my-devices.md", 1)["app"]
+    with TestClient(app, base_url="https://localhost", headers={"User-Agent": "curl/8"}) as client:
+        assert client.get("/devices").status_code == 401
+        assert client.post("/login").text == "Welcome!"
+        assert "curl" in client.get("/devices").text
+        (device,) = client.get("/devices/api").json()["devices"]
+        assert device["name"] == "curl"
+
+
+def test_my_devices_in_a_template_of_ones_own() -> None:
+    names = run("docs/my-devices.md", 2)
+    token = names["manager"].create_session("alice", device={"name": "Kitchen <tablet>"})
+    client = Client(names["app"])
+    shown = client.get("/devices", headers={"Authorization": f"Bearer {token}"}).text
+    assert "<h2>Kitchen &lt;tablet&gt; (this one)</h2>" in shown
+
+
 class TestTheStoreOfTheGuide(StoreContract):
     PROGRAMS = 20
     ROUNDS = 5

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from sessiongate.drivers import Flow
     from sessiongate.flows import Flows
+    from sessiongate.http.client import Client
     from sessiongate.http.handle import Transport
     from sessiongate.http.refusals import Refusal
     from sessiongate.tokens import Ticket
@@ -53,6 +54,11 @@ class Incoming(Protocol):
         """Each ``Authorization`` field."""
         ...
 
+    @property
+    def client(self) -> Client:
+        """What the client told of itself, and where it is."""
+        ...
+
     def header(self, name: str) -> Sequence[bytes]:
         """The values of all fields of that lower-case name."""
         ...
@@ -66,6 +72,7 @@ class Options(TypedDict, total=False):
     trusted_origins: Iterable[str]
     realm: str
     reject_invalid_bearer: bool
+    record_device: bool
 
 
 class Presented(NamedTuple):
@@ -75,6 +82,7 @@ class Presented(NamedTuple):
     transport: Transport
     method: str
     now: int
+    client: Client | None
 
 
 class Leaving(NamedTuple):
@@ -101,6 +109,8 @@ class Gate:
         realm: Named in ``WWW-Authenticate`` challenges.
         reject_invalid_bearer: Answer 401 to a bearer token that is not valid,
             whatever the page; off, the request goes on as an anonymous one.
+        record_device: Keep the user agent and the IP with a session that is
+            opened by ``login`` without ``device=``, until it ends.
 
     Raises:
         ValueError, TypeError: An argument is unfit; the message says how.
@@ -115,6 +125,7 @@ class Gate:
         trusted_origins: Iterable[str] = (),
         realm: str = "sessiongate",
         reject_invalid_bearer: bool = True,
+        record_device: bool = True,
     ) -> None:
         if not isinstance(manager, SessionManager):
             msg = f"manager must be a SessionManager, not {type(manager).__name__}"
@@ -134,6 +145,7 @@ class Gate:
         self._cookie_name = self.cookie.name.encode()
         self._trusted = check_origins(trusted_origins)
         self._reject_invalid_bearer = reject_invalid_bearer
+        self._record_device = record_device
         self.flows: Flows = manager.flows
         self.now: Callable[[], int] = manager.now
         self.run = manager.run
@@ -158,11 +170,12 @@ class Gate:
 
     def read(self, incoming: Incoming) -> Handle | Refusal | Presented:
         """What a request brings: nothing, a contradiction, or a token to ask the store about."""
+        client = incoming.client if self._record_device else None
         if not incoming.cookies and not incoming.authorizations:
-            return Handle(self)
+            return Handle(self, client=client)
         brought = read_credentials(self._cookie_name, incoming.cookies, incoming.authorizations)
         if brought is NOTHING:
-            return Handle(self)
+            return Handle(self, client=client)
         if brought is AMBIGUOUS:
             return refusals.invalid_request(self.realm)
         now = self.now()
@@ -172,11 +185,11 @@ class Gate:
         if brought.bearer is None:
             if cookie is not None and self._is_cross_site(incoming):
                 return refusals.CROSS_SITE
-            return Presented(cookie, "cookie", incoming.method, now)
+            return Presented(cookie, "cookie", incoming.method, now, client)
         bearer = self.flows.read(brought.bearer, now)
         if bearer is not None and cookie is not None and cookie.sid != bearer.sid:
             return refusals.invalid_request(self.realm)
-        return Presented(bearer, "bearer", incoming.method, now)
+        return Presented(bearer, "bearer", incoming.method, now, client)
 
     def check(self, presented: Presented) -> Flow[Row | None]:
         """Ask the store, in one step; a rotation that is due happens in it."""
@@ -189,10 +202,10 @@ class Gate:
         if row is None or ticket is None:
             if transport == "bearer" and self._reject_invalid_bearer:
                 return refusals.login_required(self.realm, invalid_token=True)
-            handle = Handle(self)
+            handle = Handle(self, client=presented.client)
             handle.invalid_token = True
             return handle
-        handle = Handle(self, row, transport)
+        handle = Handle(self, row, transport, presented.client)
         if row.generation != ticket.generation and not row.shared:
             handle.outgoing = Outgoing(transport, row, rotated_at=presented.now)
         return handle

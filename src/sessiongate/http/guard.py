@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from sessiongate.http.handle import Handle
     from sessiongate.http.refusals import Refusal
 
-__all__ = ["Guard", "Page", "check_view", "safe_redirect"]
+__all__ = ["Guard", "Page", "check_view", "quote_path", "safe_redirect"]
 
 
 class Page(NamedTuple):
@@ -32,7 +32,7 @@ class Page(NamedTuple):
     @property
     def target(self) -> str:
         """Path and query, to be asked for again."""
-        return quote(self.path, safe="/:@!$&'()*+,;=~") + (self.query and f"?{self.query}")
+        return quote_path(self.path) + (self.query and f"?{self.query}")
 
     @property
     def is_browsed(self) -> bool:
@@ -99,6 +99,11 @@ def check_view(view: object, for_classes: str) -> None:
     if not callable(view):
         msg = "login_required takes keywords, such as scopes=['read'] or login_url='/login'"
         raise TypeError(msg)
+
+
+def quote_path(path: str) -> str:
+    """A decoded path as it stands in a URL (RFC 3986, section 3.3)."""
+    return quote(path, safe="/:@!$&'()*+,;=~")
 
 
 def safe_redirect(target: str | None, default: str = "/") -> str:

@@ -12,6 +12,7 @@ from sessiongate.arguments import check_choice
 from sessiongate.commands import NOW
 from sessiongate.errors import ResponseStartedError, StoreError
 from sessiongate.flows import EXISTING
+from sessiongate.http.client import describe
 from sessiongate.http.user import User
 from sessiongate.tokens import Ticket
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from sessiongate.drivers import Flow
     from sessiongate.flows import Granted
+    from sessiongate.http.client import Client
     from sessiongate.http.gate import Gate
     from sessiongate.records import Row
 
@@ -50,6 +52,7 @@ class Handle:
     """
 
     __slots__ = (
+        "_client",
         "_gate",
         "_row",
         "invalid_token",
@@ -65,7 +68,9 @@ class Handle:
         gate: Gate,
         row: Row | None = None,
         transport: Transport | None = None,
+        client: Client | None = None,
     ) -> None:
+        self._client = client
         self._gate = gate
         self._row = row
         self.transport: Transport | None = transport
@@ -128,7 +133,9 @@ class Handle:
             existing: ``"replace"`` ends the user's other sessions.
             scopes: What the session may do.
             claims: Custom JSON values.
-            device: What the client is.
+            device: What the client is, as JSON; by default its user agent and
+                IP, as the server saw them, unless the middleware is told
+                ``record_device=False``. ``{}``: nothing.
 
         Raises:
             ResponseStartedError: The headers have gone out; nothing was done.
@@ -137,7 +144,7 @@ class Handle:
                 too large for a cookie; nothing was opened.
         """
         return self._logged_in(
-            self._run(self._login(username, transport, existing, scopes, claims, device))
+            self.run(self._login(username, transport, existing, scopes, claims, device))
         )
 
     async def alogin(
@@ -152,7 +159,7 @@ class Handle:
     ) -> str | None:
         """``login``, to await."""
         return self._logged_in(
-            await self._arun(self._login(username, transport, existing, scopes, claims, device))
+            await self.arun(self._login(username, transport, existing, scopes, claims, device))
         )
 
     def logout(self) -> None:
@@ -162,11 +169,11 @@ class Handle:
             StoreError: The store is down; the session may live on, and the
                 cookie stays.
         """
-        self._run(self._logout())
+        self.run(self.closing())
 
     async def alogout(self) -> None:
         """``logout``, to await."""
-        await self._arun(self._logout())
+        await self.arun(self.closing())
 
     def refresh(self) -> str | None:
         """Exchange the token now and return the new one, or ``None`` if the session is over.
@@ -177,11 +184,11 @@ class Handle:
             ResponseStartedError: The headers have gone out; nothing was done.
             StoreError: The store is down; the token is as valid as before.
         """
-        return self._refreshed(self._run(self._refresh()))
+        return self._refreshed(self.run(self._refresh()))
 
     async def arefresh(self) -> str | None:
         """``refresh``, to await."""
-        return self._refreshed(await self._arun(self._refresh()))
+        return self._refreshed(await self.arun(self._refresh()))
 
     # Inside: what the verbs mean, in one text for both colours.
 
@@ -207,7 +214,7 @@ class Handle:
             existing=wanted,
             scopes=scopes,
             claims=claims,
-            device=device,
+            device=self._described() if device is None else device,
             replaces=self.session,
             transport=carrier,
             longest=self._gate.longest_token(carrier),
@@ -222,7 +229,8 @@ class Handle:
         self.outgoing = Outgoing(carrier, granted.row)
         return granted.token
 
-    def _logout(self) -> Flow[None]:
+    def closing(self) -> Flow[None]:
+        """``logout`` as a flow."""
         row, transport = self._row, self.transport
         if row is not None:
             yield from self._gate.flows.close(self._gate.now(), row.sid, transport=transport)
@@ -245,6 +253,9 @@ class Handle:
         self.outgoing = Outgoing(transport, row)
         return self._gate.flows.codec.mint(row)
 
+    def _described(self) -> dict[str, str] | None:
+        return None if self._client is None else describe(self._client)
+
     def _become(self, row: Row | None, transport: Transport | None) -> None:
         self._row = row
         self.transport = transport
@@ -255,14 +266,16 @@ class Handle:
             msg = f"{verb} came after the response had started: call it before the first byte"
             raise ResponseStartedError(msg)
 
-    def _run(self, flow: Flow[T]) -> T:
+    def run(self, flow: Flow[T]) -> T:
+        """Run a flow for this request; a store that fails makes its answer a 503."""
         try:
             return self._gate.run(flow)
         except StoreError:
             self.store_failed = True
             raise
 
-    async def _arun(self, flow: Flow[T]) -> T:
+    async def arun(self, flow: Flow[T]) -> T:
+        """``run``, to await."""
         try:
             return await self._gate.arun(flow)
         except StoreError:

@@ -1,0 +1,188 @@
+"""What each URL of “my devices” does, once for all frameworks: one store step, one answer."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias
+
+from sessiongate.devices import page
+from sessiongate.devices.listing import DevicesPage, devices_of
+from sessiongate.http.guard import quote_path
+from sessiongate.records import moment
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from sessiongate.devices.listing import Device
+    from sessiongate.drivers import Flow
+    from sessiongate.http.handle import Handle
+
+__all__ = ["PRIVATE", "STYLESHEET", "Answer", "Asked", "Endpoint", "Endpoints"]
+
+
+class Asked(NamedTuple):
+    """A request of a user who is logged in."""
+
+    handle: Handle
+    path: str
+    """As routed, so decoded, with whatever the app is mounted under."""
+    named: str
+    """The handle in the path, ``""`` where there is none."""
+
+
+class Answer(NamedTuple):
+    """A whole response, for the edge to send."""
+
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    body: str = ""
+
+
+View: TypeAlias = "Callable[[Asked], Flow[Answer | DevicesPage]]"
+
+
+class Endpoint(NamedTuple):
+    """One URL below the page's own."""
+
+    name: str
+    method: str
+    rule: str
+    """With ``{handle}`` for the handle of a session."""
+    audience: Literal["person", "program"]
+    """A person is sent to the login page, a program is told 401."""
+    view: View
+
+
+PRIVATE: Final = (
+    ("Cache-Control", "no-store"),
+    ("X-Content-Type-Options", "nosniff"),
+    ("X-Frame-Options", "DENY"),  # the buttons are worth a clickjacker's while
+    ("Referrer-Policy", "same-origin"),  # no-referrer would hide the Origin of the forms
+)
+"""For all answers; an app that renders the page itself may say otherwise there."""
+
+# No form-action: Chromium asks it about redirects too, and the login page may be elsewhere.
+_POLICY: Final = "default-src 'none'; style-src 'self'; base-uri 'none'; frame-ancestors 'none'"
+_HTML: Final = (
+    *PRIVATE,
+    ("Content-Type", "text/html; charset=utf-8"),
+    ("Content-Security-Policy", _POLICY),
+)
+_JSON: Final = (*PRIVATE, ("Content-Type", "application/json"))
+
+STYLESHEET: Final = Answer(
+    200,
+    (
+        ("Content-Type", "text/css; charset=utf-8"),
+        ("Cache-Control", "public, max-age=31536000, immutable"),  # its URL changes with it
+        ("X-Content-Type-Options", "nosniff"),
+    ),
+    page.STYLE,
+)
+"""Of the default page, for everybody: a strict policy forbids to write it into the page."""
+
+
+class Endpoints:
+    """The page with its two forms, and the same for programs.
+
+    A handle that is unknown and one of somebody else are the same to it: the
+    name of the user is part of the question that the store is asked.
+    """
+
+    def __init__(self, path: str, home_url: str, render: Callable[..., Any] | None) -> None:
+        if not isinstance(path, str) or not path.startswith("/") or path.endswith("/"):
+            msg = "path must be where the page is, such as '/devices': no slash at its end"
+            raise ValueError(msg)
+        if render is not None and not callable(render):
+            msg = f"render must be a function that makes the page, not {type(render).__name__}"
+            raise TypeError(msg)
+        if not isinstance(home_url, str) or not home_url:
+            msg = "home_url must be the address that the page leads back to, such as '/'"
+            raise TypeError(msg)
+        self._home_url = home_url
+
+    def __iter__(self) -> Iterator[Endpoint]:
+        yield Endpoint("page", "GET", "", "person", self._page)
+        yield Endpoint("end", "POST", "/end/{handle}", "person", self._end)
+        yield Endpoint("end_others", "POST", "/end-others", "person", self._end_others)
+        yield Endpoint("api_list", "GET", "/api", "program", self._api_list)
+        yield Endpoint("api_end", "DELETE", "/api/{handle}", "program", self._api_end)
+        yield Endpoint("api_end_others", "POST", "/api/end-others", "program", self._api_end_others)
+
+    def render(self, found: Answer | DevicesPage) -> Answer:
+        """The answer as it is, and the page as it looks by default."""
+        return found if isinstance(found, Answer) else Answer(200, _HTML, page.render(found))
+
+    def _page(self, asked: Asked) -> Flow[DevicesPage]:
+        devices = yield from _list(asked)
+        return DevicesPage(
+            username=asked.handle.user.identity,
+            devices=devices,
+            now=moment(asked.handle.gate.now()),
+            url=_url(asked.path),
+            home_url=self._home_url,
+        )
+
+    def _end(self, asked: Asked) -> Flow[Answer]:
+        yield from _end(asked)
+        if not asked.handle.user.is_authenticated:
+            return _see_other(self._home_url)
+        return _see_other(_url(asked.path, "/end/", asked.named))
+
+    def _end_others(self, asked: Asked) -> Flow[Answer]:
+        yield from _end_others(asked)
+        return _see_other(_url(asked.path, "/end-others"))
+
+    def _api_list(self, asked: Asked) -> Flow[Answer]:
+        devices = yield from _list(asked)
+        return _json(200, {"devices": [device.as_json() for device in devices]})
+
+    def _api_end(self, asked: Asked) -> Flow[Answer]:
+        ended = yield from _end(asked)
+        return Answer(204, PRIVATE) if ended else _json(404, {"error": "There is no such device."})
+
+    def _api_end_others(self, asked: Asked) -> Flow[Answer]:
+        ended = yield from _end_others(asked)
+        return _json(200, {"ended": ended})
+
+
+def _list(asked: Asked) -> Flow[tuple[Device, ...]]:
+    handle, gate = asked.handle, asked.handle.gate
+    # The identity, which is "" for nobody: no name at all would list everybody's.
+    rows = yield from gate.flows.list(gate.now(), handle.user.identity)
+    return devices_of(handle, rows)
+
+
+def _end(asked: Asked) -> Flow[bool]:
+    """End the session that is named, if it is this user's; one's own is a logout."""
+    handle, gate = asked.handle, asked.handle.gate
+    if asked.named == handle.session:
+        yield from handle.closing()
+        return True
+    username = handle.user.identity
+    return (
+        yield from gate.flows.close_of(
+            gate.now(), username, asked.named, transport=handle.transport
+        )
+    )
+
+
+def _end_others(asked: Asked) -> Flow[int]:
+    handle, gate = asked.handle, asked.handle.gate
+    return (yield from gate.flows.close_user(gate.now(), handle.user.identity, handle.session))
+
+
+def _url(path: str, *below: str) -> str:
+    """Where the page is, told by the path of something below it.
+
+    Begins with one slash: two would name a host.
+    """
+    return "/" + quote_path(path.removesuffix("".join(below))).strip("/")
+
+
+def _see_other(location: str) -> Answer:
+    return Answer(303, (*PRIVATE, ("Location", location)))
+
+
+def _json(status: int, value: dict[str, Any]) -> Answer:
+    return Answer(status, _JSON, json.dumps(value))

@@ -1,0 +1,130 @@
+"""The page of an app that has no template of its own: HTML without script or inline style.
+
+Every value is escaped as it is filled in, and only values that were put
+together here are taken as HTML.
+"""
+
+from __future__ import annotations
+
+import html
+from hashlib import sha256
+from importlib.resources import files
+from string import Template
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from datetime import datetime, timedelta
+
+    from sessiongate.devices.listing import Device, DevicesPage
+
+__all__ = ["STYLE", "render"]
+
+STYLE: Final = files("sessiongate.devices").joinpath("style.css").read_text(encoding="utf-8")
+_VERSION: Final = sha256(STYLE.encode()).hexdigest()[:12]
+"""In its URL, so that browsers keep it until there is a newer one."""
+
+_PAGE: Final = Template("""\
+<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>My devices</title>
+<link rel="stylesheet" href="$style_url">
+</head>
+<body>
+<header><nav aria-label="Back"><a href="$home_url"><span aria-hidden="true">←</span> Back</a></nav></header>
+<main>
+<h1>My devices</h1>
+<p class="lead">Where <strong>$username</strong> is logged in. If you do not know one, \
+log it out and change your password.</p>
+<ul role="list">
+$devices</ul>
+$others</main>
+</body>
+</html>
+""")  # noqa: E501
+
+_DEVICE: Final = Template("""\
+<li$current>
+<div>
+<h2 id="device-$number">$name</h2>$badge
+<dl>
+<div><dt>Last seen</dt><dd>$seen</dd></div>
+<div><dt>Logged in</dt><dd>$since</dd></div>
+<div><dt>IP address</dt><dd>$ip</dd></div>
+</dl>
+</div>
+<form method="post" action="$url"><button id="end-$number" \
+aria-labelledby="end-$number device-$number">Log out</button></form>
+</li>
+""")
+
+_OTHERS: Final = Template("""\
+<form method="post" action="$url"><button class="all">Log out all other devices</button></form>
+""")
+_NO_OTHERS: Final = '<p class="note">You are logged in nowhere else.</p>\n'
+_THIS_ONE: Final = ' <span class="badge">This device</span>'
+_TIME: Final = Template('<time datetime="$machine">$words</time>')
+
+_MINUTE, _HOUR, _DAY = 60, 3600, 86400
+
+
+class _Html(str):
+    """A text that is HTML already."""
+
+    __slots__ = ()
+
+
+def render(page: DevicesPage) -> str:
+    """The whole document."""
+    devices = enumerate(page.devices, 1)
+    return _fill(
+        _PAGE,
+        style_url=page.below(f"style.css?v={_VERSION}"),
+        home_url=page.home_url,
+        username=page.username,
+        devices=_Html("".join(_device(page, device, number) for number, device in devices)),
+        others=_fill(_OTHERS, url=page.end_others_url) if page.has_others else _Html(_NO_OTHERS),
+    )
+
+
+def _device(page: DevicesPage, device: Device, number: int) -> _Html:
+    return _fill(
+        _DEVICE,
+        current=_Html(' class="current"' if device.is_current else ""),
+        badge=_Html(_THIS_ONE if device.is_current else ""),
+        number=str(number),
+        name=device.name,
+        ip=device.ip or "Unknown",
+        seen=_time(device.last_accessed, _ago(page.now - device.last_accessed)),
+        since=_time(device.created_at, _date(device.created_at)),
+        url=page.end_url(device),
+    )
+
+
+def _fill(template: Template, **values: str) -> _Html:
+    safe = {
+        name: value if isinstance(value, _Html) else html.escape(value)
+        for name, value in values.items()
+    }
+    return _Html(template.substitute(safe))
+
+
+def _time(moment: datetime, words: str) -> _Html:
+    return _fill(_TIME, machine=moment.isoformat(timespec="seconds"), words=words)
+
+
+def _date(moment: datetime) -> str:
+    return f"{moment.day} {moment:%b %Y, %H:%M} UTC"
+
+
+def _ago(passed: timedelta) -> str:
+    """In the largest unit that fits; a store lags behind by a minute, so no seconds."""
+    seconds = int(passed.total_seconds())
+    for unit, name in ((_DAY, "day"), (_HOUR, "hour"), (_MINUTE, "minute")):
+        if seconds >= unit:
+            number = seconds // unit
+            return f"{number} {name}{'s' if number > 1 else ''} ago"
+    return "Just now"

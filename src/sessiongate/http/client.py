@@ -1,0 +1,51 @@
+"""What a client is, told from its request; looked at only when somebody logs in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from ipaddress import IPv6Address, ip_address
+from typing import Final, TypeAlias
+
+from sessiongate.http.response import Field
+
+__all__ = ["Client", "describe"]
+
+Client: TypeAlias = tuple[Sequence[Field], str | None]
+"""Header fields, among them the user agent, and the address that the server saw.
+
+A plain tuple, because each request makes one and few are looked at.
+"""
+
+_LONGEST: Final = 256
+"""Characters of a user agent that are kept: three times a browser's, and little in a store."""
+
+
+def describe(client: Client) -> dict[str, str] | None:
+    """``user_agent`` and ``ip``, each where it is known; ``None`` if neither is.
+
+    ``X-Forwarded-For`` is not read: anybody can write it. Behind a proxy the
+    server, or a middleware outside of ours, puts the address in its place.
+    """
+    fields, address = client
+    # Joined as WSGI servers do, so that both stacks tell the same.
+    agent = _printable(b",".join(value for name, value in fields if name == b"user-agent"))
+    known = {"user_agent": agent, "ip": _ip(address)}
+    return {name: value for name, value in known.items() if value} or None
+
+
+def _printable(value: bytes) -> str:
+    """A bounded text without control characters, whatever bytes came."""
+    text = value[: 4 * _LONGEST].decode("utf-8", "replace")
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())[:_LONGEST]
+
+
+def _ip(address: str | None) -> str:
+    """An IP in its one spelling, ``""`` for anything else, such as a Unix socket."""
+    if not isinstance(address, str):
+        return ""
+    try:
+        ip = ip_address(address.partition("%")[0])  # the zone says nothing outside this machine
+    except ValueError:
+        return ""
+    # An IPv4 client of a server that listens on both.
+    return str((isinstance(ip, IPv6Address) and ip.ipv4_mapped) or ip)
