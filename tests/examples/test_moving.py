@@ -13,7 +13,7 @@ from flask import Flask
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 from starlette.testclient import TestClient
-from tests.examples.documents import run
+from tests.examples.documents import ROOT, run
 from werkzeug.test import Client as WerkzeugClient
 
 from sessiongate.testing import ManualClock
@@ -64,6 +64,11 @@ def app_of(page: str, which: str) -> Any:
 def copy_of(jar: str, app: Any) -> int:
     """What a client gets that brings copied cookies and nothing else."""
     return int(Browser(app, jar).get("/").status_code)
+
+
+def test_every_page_is_tried() -> None:
+    pages = {path.stem for path in ROOT.glob("docs/moving-from/*.md")} - {"index"}
+    assert pages == {*FORMS, "flask-jwt-extended", "fastapi-users"}
 
 
 @pytest.mark.parametrize("which", ["before", "after"])

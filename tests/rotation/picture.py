@@ -49,9 +49,7 @@ Edge = tuple[str, str, str]
 """State, what happens, state."""
 
 
-def state_of(row: Row | None, now: int) -> str:
-    if row is None:
-        return "ended"
+def state_of(row: Row, now: int) -> str:
     if row.previous_until == FOREVER:
         return "unseen"
     return "overlap" if now < row.previous_until else "settled"
@@ -89,8 +87,10 @@ def steps(row: Row, now: int, policy: Policy) -> Iterator[tuple[Edge, Row | None
             continue  # the grace ran out meanwhile: that is a step of its own
         answer = present(row, generation, when, policy, rotation)
         after = answer.row if isinstance(answer, Rotated) else answer
-        after = None if isinstance(after, Replayed) else after
-        yield (before, name, state_of(after, when)), after, when
+        if isinstance(after, Row):
+            yield (before, name, state_of(after, when)), after, when
+        else:
+            yield (before, name, "ended" if isinstance(after, Replayed) else "refused"), None, when
     if before == "overlap":
         over = row.previous_until
         yield (before, GRACE_OVER, state_of(row, over)), row, over
@@ -105,29 +105,29 @@ class Box(NamedTuple):
     about: str
 
 
-WIDTH, HEIGHT = 240, 104
+WIDTH, HEIGHT = 264, 104
 BOXES: Final = {
-    "settled": Box(20, 190, "Settled", "one token is valid"),
-    "unseen": Box(355, 24, "Rotated", "successor not seen yet"),
-    "overlap": Box(355, 376, "Overlap", "successor seen, grace running"),
-    "ended": Box(685, 190, "Ended", "one event, “replayed”"),
+    "settled": Box(14, 190, "Settled", "one token is valid"),
+    "unseen": Box(340, 24, "Rotated", "successor not seen yet"),
+    "overlap": Box(340, 376, "Overlap", "successor seen, grace runs"),
+    "ended": Box(667, 190, "Ended", "one event, “replayed”"),
 }
 ARROWS: Final = {
-    ("settled", "unseen"): ("M90 190 C90 90 200 60 355 60", 222, 62, "end"),
-    ("unseen", "settled"): ("M355 100 C270 110 215 140 205 190", 262, 150, "start"),
+    ("settled", "unseen"): ("M90 190 C90 90 200 60 340 60", 200, 66, "end"),
+    ("unseen", "settled"): ("M340 100 C270 110 215 140 205 190", 252, 158, "start"),
     ("unseen", "overlap"): ("M450 128 L450 376", 442, 246, "end"),
     ("overlap", "unseen"): ("M530 376 L530 128", 538, 266, "start"),
-    ("overlap", "settled"): ("M355 410 C270 400 215 360 205 294", 248, 346, "start"),
-    ("unseen", "ended"): ("M595 76 C700 76 780 110 790 190", 700, 70, "start"),
-    ("overlap", "ended"): ("M595 428 C700 428 780 380 790 294", 700, 440, "start"),
+    ("overlap", "settled"): ("M340 410 C270 400 215 360 205 294", 240, 342, "start"),
+    ("unseen", "ended"): ("M604 76 C700 76 780 110 790 190", 700, 66, "start"),
+    ("overlap", "ended"): ("M604 428 C700 428 780 380 790 294", 712, 444, "start"),
     ("settled", "ended"): ("M90 294 C90 600 850 600 850 294", 470, 548, "middle"),
 }
 SHORT: Final = {DUE: "current, due", CURRENT: "current", PREVIOUS: "predecessor", OLDER: "older"}
 
 STYLE: Final = """\
-  text { font: 14px system-ui, sans-serif; fill: #20243a }
-  .title { font-weight: 700; font-size: 16px }
-  .stays { font-size: 12.5px; fill: #555b75 }
+  text { font: 16px system-ui, sans-serif; fill: #20243a }
+  .title { font-weight: 700; font-size: 18px }
+  .stays { font-size: 14px; fill: #555b75 }
   .box { fill: #eef1ff; stroke: #4051b5; stroke-width: 1.5 }
   .ended { fill: #ffecec; stroke: #b3261e }
   path { fill: none; stroke: #4051b5; stroke-width: 1.5; marker-end: url(#tip) }
