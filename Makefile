@@ -10,7 +10,7 @@ WHEEL_TESTS ?= tests/managers tests/tokens tests/http tests/frameworks \
 	tests/devices tests/stores/test_contract.py tests/stores/test_sqlite.py tests/test_public_names.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow coverage test-wheel lint types format bench clean
+.PHONY: help demo test test-slow coverage test-wheel lint types format docs bench clean
 
 help:  ## What can be made
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -55,8 +55,14 @@ format: $(VENV)/lint.installed  ## Format and mend what can be mended
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+docs: $(VENV)/docs.installed  ## Build the documentation as a site, in site/
+	rm -rf site
+	$(BIN)/zensical build --clean --strict
+	@! grep -rhoE '<(script|link|img|iframe)[^>]+(src|href)="?(https?:)?//[^ >]+' site --include='*.html' \
+		|| { echo "a page loads something from elsewhere"; exit 1; }
+
 bench: $(VENV)/bench.installed  ## Measure, beside what one would pick instead
 	$(BIN)/python benchmarks/run.py $(ARGS)
 
 clean:  ## Remove all that was made
-	rm -rf $(VENV) $(WHEEL_VENV) dist build .coverage* .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(WHEEL_VENV) dist build site .cache .coverage* .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -23,7 +23,6 @@ from shared import (
     Accounts,
     Services,
     Site,
-    describe_device,
     facts_of,
     make_manager,
 )
@@ -93,17 +92,15 @@ class Visitor(NamedTuple):
 
     username: str
     scopes: tuple[str, ...]
-    device: dict[str, str]
 
 
-def check(credentials: Credentials, request: Request, services: Ours) -> Visitor:
+def check(credentials: Credentials, services: Ours) -> Visitor:
     """Check the password."""
     username, password = credentials.username, credentials.password.get_secret_value()
     account = services.accounts.check(username, password)
     if account is None:
         raise HTTPException(FORBIDDEN, WRONG)
-    device = describe_device(request.headers.get("User-Agent", ""), services.site)
-    return Visitor(username, account.scopes, device)
+    return Visitor(username, account.scopes)
 
 
 Checked = Annotated[Visitor, Depends(check)]
@@ -112,18 +109,13 @@ Checked = Annotated[Visitor, Depends(check)]
 @router.post("/login", status_code=204)
 def login(session: CurrentSession, visitor: Checked) -> None:
     """Log a browser in: the response sets the cookie."""
-    session.login(
-        visitor.username, scopes=visitor.scopes, device=visitor.device, transport="cookie"
-    )
+    session.login(visitor.username, scopes=visitor.scopes, transport="cookie")
 
 
 @router.post("/token")
 def get_token(session: CurrentSession, visitor: Checked) -> dict[str, str | None]:
     """Log a program in: for it to keep the token, and to take newer ones from responses."""
-    token = session.login(
-        visitor.username, scopes=visitor.scopes, device=visitor.device, transport="bearer"
-    )
-    return {"token": token}
+    return {"token": session.login(visitor.username, scopes=visitor.scopes, transport="bearer")}
 
 
 @router.post("/logout", status_code=204, dependencies=[Depends(security.login_required)])

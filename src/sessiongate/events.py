@@ -23,9 +23,11 @@ class Event:
     """One event, told after the store's step and before the answer goes out."""
 
     kind: EventKind
+    """``"login"``, ``"logout"``, ``"rotated"``, ``"replayed"``, …"""
     at: datetime
     """By the manager's clock, UTC."""
     username: str | None = None
+    """Whose session; ``None`` where it is not known."""
     session: str | None = None
     """The session's handle; ``None`` where there is no session."""
     transport: str | None = None

@@ -286,7 +286,11 @@ class SessionManager:
     # All sessions, and those of one user.
 
     def n_active_sessions(self) -> int:
-        """How many sessions are live; the expired ones are removed first."""
+        """How many sessions are live; the expired ones are removed first.
+
+        Raises:
+            StoreError: The store is down.
+        """
         return self.run(self.flows.count(self.now()))
 
     async def an_active_sessions(self) -> int:
@@ -294,7 +298,11 @@ class SessionManager:
         return await self.arun(self.flows.count(self.now()))
 
     def cleanup_expired_sessions(self) -> None:
-        """Remove the expired sessions, in bites; its cost grows with their number."""
+        """Remove the expired sessions, in bites; its cost grows with their number.
+
+        Raises:
+            StoreError: The store is down; the next call goes on.
+        """
         self.run(self.flows.sweep(self.now()))
 
     async def acleanup_expired_sessions(self) -> None:
@@ -305,7 +313,11 @@ class SessionManager:
         """The live sessions of a user, oldest first, for a “my devices” page.
 
         Each with ``handle`` (names the session, opens nothing), ``created_at``,
-        ``last_accessed``, ``expires_at``, ``scopes`` and ``device``.
+        ``last_accessed``, ``expires_at``, ``scopes`` and ``device``, which is
+        ``None`` if none was given. No sessions: an empty list.
+
+        Raises:
+            StoreError: The store is down.
         """
         return self._listing(self.run(self.flows.list(self.now(), check_username(username))))
 
@@ -314,7 +326,11 @@ class SessionManager:
         return self._listing(await self.arun(self.flows.list(self.now(), check_username(username))))
 
     def invalidate_user_session(self, username: str, handle: str) -> bool:
-        """End the session of that ``handle`` if it is this user's: whether it was."""
+        """End the session of that ``handle`` if it is this user's: whether it was.
+
+        Raises:
+            StoreError: The store is down; the session may live on.
+        """
         return self.run(self.flows.close_of(self.now(), username, handle))
 
     async def ainvalidate_user_session(self, username: str, handle: str) -> bool:
@@ -343,6 +359,10 @@ class SessionManager:
 
         Keys are the current tokens (for JWT: the ``jti``), values hold
         ``username``, ``created_at``, ``last_accessed`` and ``expires_at``.
+        Calls the store, so it blocks: not for an event loop.
+
+        Raises:
+            StoreError: The store is down.
         """
         return _Sessions(self._store, self.flows.codec, self.now)
 
@@ -493,6 +513,11 @@ class JWTSessionManager(SessionManager):
         issuer: The ``iss`` claim.
         audience: The ``aud`` claim.
         leeway: Seconds of clock skew forgiven in ``iat`` and ``exp``.
+
+    Raises:
+        ConfigurationError: The key does not fit the algorithm, is public
+            where a secret is needed (RFC 8725, section 2.1), or the extra
+            ``crypto`` is missing.
     """
 
     def __init__(

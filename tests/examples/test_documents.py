@@ -1,84 +1,158 @@
-"""The documents hold: Python compiles, what is marked as runnable runs, links lead on."""
+"""The documents hold: their Python runs, their links lead on, their tables are the code's."""
 
 from __future__ import annotations
 
+import inspect
 import re
-from pathlib import Path
-from typing import Any, Final
+import tomllib
+from typing import TYPE_CHECKING, Any, get_args
 
 import pytest
 from starlette.testclient import TestClient
+from tests.examples.documents import DOCUMENTS, ROOT, SITE, blocks, run, title
 from werkzeug.test import Client
 
-from sessiongate.testing import StoreContract
+from sessiongate import ConfigurationError, JWTSessionManager, SessionCookie, SessionManager
+from sessiongate.events import EventKind
+from sessiongate.flask import login_required
+from sessiongate.http.gate import Gate
+from sessiongate.stores import MemoryStore, PostgresStore, RedisStore, SQLiteStore
+from sessiongate.testing import ManualClock, StoreContract
+from sessiongate.wsgi import SessionAuthMiddleware
 
-ROOT: Final = Path(__file__).parents[2]
-DOCUMENTS: Final = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
-_BLOCK: Final = re.compile(
-    r"(?:<!-- runnable(?P<mark>[^>]*) -->\n)?```python\n(?P<code>.*?)```", re.DOTALL
-)
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+APART = ("docs/moving-from/", "docs/quick-start.md")
+"""Pages whose blocks are alternatives; tests of their own run them one by one."""
+
+RUNNABLE = [
+    title(document)
+    for document in DOCUMENTS
+    if any(block.name is not None for block in blocks(document))
+    and not title(document).startswith(APART)
+]
+
+PASSWORD = {"username": "alice", "password": "open sesame"}
 
 
-def blocks(document: Path) -> list[re.Match[str]]:
-    return list(_BLOCK.finditer(document.read_text()))
-
-
-def run(document: str, index: int = 0) -> dict[str, Any]:
-    """What the names of a runnable block are after it has run."""
-    block = [found for found in blocks(ROOT / document) if found["mark"] is not None][index]
-    namespace: dict[str, Any] = {"__name__": "example"}
-    exec(compile(block["code"], document, "exec"), namespace)
-    return namespace
-
-
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+@pytest.mark.parametrize("document", DOCUMENTS, ids=title)
 def test_all_python_compiles(document: Path) -> None:
     for block in blocks(document):
-        compile(block["code"], str(document), "exec")
+        compile(block.code, str(document), "exec", dont_inherit=True)
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
-def test_links_to_files_lead_to_files(document: Path) -> None:
-    for target in re.findall(r"\]\((?!https?:)([^)#]+)", document.read_text()):
-        assert (document.parent / target).exists(), target
+@pytest.mark.parametrize("document", RUNNABLE)
+def test_what_is_marked_as_runnable_runs(document: str) -> None:
+    run(document)
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
-def test_links_into_files_lead_to_headings(document: Path) -> None:
-    for target, anchor in re.findall(r"\]\((?!https?:)([^)#]*)#([^)]+)\)", document.read_text()):
-        text = (document.parent / target if target else document).read_text()
-        headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
-        slugs = {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
-        assert anchor in slugs
+def links(document: Path) -> Iterator[tuple[str, str]]:
+    """File and anchor of each link that stays in the project; either may be empty."""
+    text = re.sub(r"```.*?```|`[^`\n]+`", "", document.read_text(encoding="utf-8"), flags=re.DOTALL)
+    for target in re.findall(r"\]\((?!\w+:)([^)\s]+)\)", text):
+        file, _, anchor = target.partition("#")
+        yield file, anchor
 
 
-def test_the_first_example_of_the_readme_is_the_flask_one_and_works() -> None:
-    client = Client(run("README.md", 0)["app"])
-    https = {"base_url": "https://localhost"}
-    password = {"username": "alice", "password": "open sesame"}
-
-    assert client.get("/", **https).status_code == 401
-    assert client.post("/login", data=password | {"password": "?"}, **https).status_code == 403
-    assert client.post("/login", data=password, **https).text == "Welcome!"
-    assert client.get("/", **https).text == "Hello, alice!"
+def anchors(document: Path) -> set[str]:
+    """The anchors of the headings, as both a forge and the site make them."""
+    text = re.sub(r"```.*?```", "", document.read_text(encoding="utf-8"), flags=re.DOTALL)
+    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
 
 
-def test_the_second_one_is_the_same_for_starlette() -> None:
-    password = {"username": "alice", "password": "open sesame"}
-    with TestClient(run("README.md", 1)["app"], base_url="https://localhost") as client:
-        assert client.get("/").status_code == 401
-        assert client.post("/login", data=password | {"password": "?"}).status_code == 403
-        assert client.post("/login", data=password).text == "Welcome!"
-        assert client.get("/").text == "Hello, alice!"
+@pytest.mark.parametrize("document", DOCUMENTS, ids=title)
+def test_links_lead_to_files_and_headings(document: Path) -> None:
+    for file, anchor in links(document):
+        target = document.parent / file if file else document
+        assert target.exists(), file
+        assert not anchor or anchor in anchors(target), f"{file}#{anchor}"
+
+
+@pytest.mark.parametrize("document", SITE, ids=title)
+def test_a_page_of_the_site_links_only_to_what_the_site_has(document: Path) -> None:
+    for file, _ in links(document):
+        assert (document.parent / file).resolve().is_relative_to(ROOT / "docs"), file
+
+
+@pytest.mark.parametrize("document", SITE, ids=title)
+def test_a_page_of_the_site_loads_nothing_from_elsewhere(document: Path) -> None:
+    text = document.read_text(encoding="utf-8")
+    assert "```mermaid" not in text, "its script would come from a CDN: draw an SVG"
+    assert not re.search(r"!\[[^\]]*\]\(\w+:|<(img|script|link|iframe)\b", text)
+
+
+def named(nav: Any) -> Iterator[str]:
+    if isinstance(nav, str):
+        yield nav
+    else:
+        for entry in nav.values() if isinstance(nav, dict) else nav:
+            yield from named(entry)
+
+
+def test_every_page_is_in_the_navigation_once() -> None:
+    project = tomllib.loads((ROOT / "zensical.toml").read_text(encoding="utf-8"))["project"]
+    pages = [path.relative_to(ROOT / "docs").as_posix() for path in SITE]
+    assert sorted(named(project["nav"])) == sorted(pages)
+
+
+# The apps of the README and of the quick start.
+
+
+class Browser:
+    """A client of a WSGI or an ASGI app, over https."""
+
+    def __init__(self, app: Any, kind: str) -> None:
+        self._wsgi = kind == "wsgi"
+        self._client: Any = Client(app) if self._wsgi else TestClient(app, "https://localhost")
+
+    def __call__(self, method: str, path: str, **data: str) -> tuple[int, str]:
+        options: Any = {"base_url": "https://localhost"} if self._wsgi else {}
+        if data:
+            options["data"] = data
+        answer = getattr(self._client, method)(path, **options)
+        return answer.status_code, answer.text.strip('"')
+
+
+@pytest.mark.parametrize(
+    ("document", "name", "kind"),
+    [
+        ("README.md", "flask", "wsgi"),
+        ("README.md", "starlette", "asgi"),
+        *(("docs/quick-start.md", name, "wsgi") for name in ("flask", "wsgi", "django")),
+        *(
+            ("docs/quick-start.md", name, "asgi")
+            for name in ("starlette", "fastapi", "asgi", "quart")
+        ),
+    ],
+)
+def test_the_example_apps_work(document: str, name: str, kind: str) -> None:
+    ask = Browser(run(document, name)["app"], kind)
+    assert ask("get", "/")[0] == 401
+    assert ask("post", "/login", **PASSWORD | {"password": "?"})[0] == 403
+    assert ask("get", "/")[0] == 401
+    assert ask("post", "/login", **PASSWORD) == (200, "Welcome!")
+    assert ask("get", "/") == (200, "Hello, alice!")
+    if document != "README.md":
+        assert ask("post", "/logout") == (200, "Bye!")
+        assert ask("get", "/")[0] == 401
+
+
+def test_every_app_of_the_quick_start_is_tried() -> None:
+    apps = {block.name for block in blocks(ROOT / "docs/quick-start.md")}
+    tried = {"flask", "starlette", "fastapi", "wsgi", "asgi", "django", "quart"}
+    assert apps == tried
 
 
 def test_the_example_of_the_manager_holds(capsys: pytest.CaptureFixture[str]) -> None:
-    run("README.md", 2)
+    run.__wrapped__("README.md", "manager")
     assert "{'name': 'laptop'}" in capsys.readouterr().out
 
 
 def test_my_devices_are_mounted_in_one_line_of_flask() -> None:
-    client = Client(run("docs/my-devices.md", 0)["app"])
+    client = Client(run("docs/my-devices.md", "flask")["app"])
     https = {"base_url": "https://localhost", "headers": {"User-Agent": "curl/8"}}
     assert client.get("/devices", **https).status_code == 401
     peer = {"REMOTE_ADDR": "192.0.2.7"}
@@ -89,7 +163,7 @@ def test_my_devices_are_mounted_in_one_line_of_flask() -> None:
 
 
 def test_my_devices_are_mounted_in_one_line_of_starlette() -> None:
-    app = run("docs/my-devices.md", 1)["app"]
+    app = run("docs/my-devices.md", "starlette")["app"]
     with TestClient(app, base_url="https://localhost", headers={"User-Agent": "curl/8"}) as client:
         assert client.get("/devices").status_code == 401
         assert client.post("/login").text == "Welcome!"
@@ -99,11 +173,48 @@ def test_my_devices_are_mounted_in_one_line_of_starlette() -> None:
 
 
 def test_my_devices_in_a_template_of_ones_own() -> None:
-    names = run("docs/my-devices.md", 2)
+    names = run("docs/my-devices.md", "template")
     token = names["manager"].create_session("alice", device={"name": "Kitchen <tablet>"})
     client = Client(names["app"])
     shown = client.get("/devices", headers={"Authorization": f"Bearer {token}"}).text
     assert "<h2>Kitchen &lt;tablet&gt; (this one)</h2>" in shown
+
+
+def test_the_manager_of_the_guide_to_deployment_can_be_made() -> None:
+    make_manager = run("docs/deployment.md")["make_manager"]
+    keys = f"{64 * 'n'} {64 * 'o'}"
+    manager = make_manager({"REDIS_URL": "redis://localhost", "SESSION_KEYS": keys})
+    assert repr(manager) == "<SessionManager on RedisStore>"
+    with pytest.raises(ConfigurationError, match="secret_key"):
+        make_manager({"REDIS_URL": "redis://localhost", "SESSION_KEYS": "short"})
+
+
+def test_two_timeouts_after_a_change_of_keys_no_old_token_is_alive() -> None:
+    """The worst case: due just before its end, and no response ever arrives."""
+    old, new = 64 * "o", 64 * "n"
+    store, clock = MemoryStore(), ManualClock()
+
+    def who(keys: list[str]) -> str | None:
+        manager = SessionManager(3600, store=store, secret_key=keys, clock=clock)
+        app = SessionAuthMiddleware(plain_app, manager)
+        return Client(app, use_cookies=False).get("/", headers={"Cookie": cookie}).text
+
+    token = SessionManager(3600, store=store, secret_key=old, clock=clock).create_session(
+        "alice", existing="new"
+    )
+    cookie = f"__Host-session={token}"
+    clock.advance(3599)
+    assert who([new, old]) == "alice"  # rotated, and the response is lost
+    clock.advance(3599)
+    assert who([new, old]) == "alice"
+    assert who([new]) == ""  # too early: it would have been logged out
+    clock.advance(2)
+    assert who([new, old]) == ""
+
+
+def plain_app(environ: Any, start_response: Any) -> list[bytes]:
+    start_response("200 OK", [])
+    return [environ.get("REMOTE_USER", "").encode()]
 
 
 class TestTheStoreOfTheGuide(StoreContract):
@@ -129,3 +240,61 @@ def test_the_example_of_the_fastapi_guide_holds() -> None:
         assert security == [{"SessionCookie": ["read"]}, {"BearerToken": ["read"]}]
         assert client.delete("/me").status_code == 204
         assert client.get("/me").status_code == 401
+
+
+# The tables.
+
+
+def table_under(document: str, heading: str) -> dict[str, str]:
+    """The first two cells of each row of the table that follows a heading, without backticks."""
+    text = (ROOT / document).read_text(encoding="utf-8").split(f"## {heading}\n", 1)[1]
+    text = text.split("\n## ", 1)[0].split("\n### ", 1)[0]
+    rows = re.findall(r"^\| `(\w+)` \| ([^|]+) \|", text.split("|\n", 2)[-1], re.MULTILINE)
+    return {name.strip("`"): value.strip().strip("`") for name, value in rows}
+
+
+def keywords_of(*functions: Any, without: tuple[str, ...] = ()) -> dict[str, str]:
+    """The parameters that have a default, and the default as one would type it."""
+    found = {
+        name: parameter.default
+        for function in functions
+        for name, parameter in inspect.signature(function).parameters.items()
+        if parameter.default is not parameter.empty and name not in without
+    }
+    return {
+        name: "time.time" if name == "clock" else repr(value).replace("'", '"')
+        for name, value in found.items()
+    }
+
+
+@pytest.mark.parametrize(
+    ("heading", "expected"),
+    [
+        ("`SessionManager(…)`", keywords_of(SessionManager)),
+        (
+            "`JWTSessionManager(…)`, besides",
+            keywords_of(JWTSessionManager, without=(*keywords_of(SessionManager),)),
+        ),
+        ("`SessionAuthMiddleware(app, manager, …)`", keywords_of(Gate)),
+        ("`SessionCookie(…)`", keywords_of(SessionCookie)),
+        ("`@login_required(…)`", keywords_of(login_required, without=("view",))),
+    ],
+)
+def test_the_reference_of_the_configuration_is_complete(
+    heading: str, expected: dict[str, str]
+) -> None:
+    assert table_under("docs/configuration.md", heading) == expected
+
+
+@pytest.mark.parametrize("store", [SQLiteStore, RedisStore, PostgresStore])
+def test_so_it_is_for_the_stores(store: Any) -> None:
+    text = (ROOT / "docs/configuration.md").read_text(encoding="utf-8").split("## The stores")[1]
+    rows = text.split(f"`{store.__name__}(")[1].split("Store(")[0].splitlines()
+    table = "\n".join(rows)
+    for name, default in keywords_of(store, without=("url",)).items():
+        assert f"`{name}`" in table, name
+        assert f"| `{default}` |" in table, name
+
+
+def test_the_page_on_events_knows_every_kind() -> None:
+    assert set(table_under("docs/events.md", "What there is")) == set(get_args(EventKind))

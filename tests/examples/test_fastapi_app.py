@@ -85,7 +85,7 @@ def test_what_authorize_on_the_docs_page_needs(running: Running, client: httpx.C
     assert client.get("/me").json()["transport"] == "bearer"
     assert client.post("/notes", params={"text": "milk"}).status_code == 201
     assert client.get("/notes").json() == ["alice: milk"]
-    assert [session["device"]["site"] for session in client.get("/devices").json()] == ["FastAPI"]
+    assert [session["device"]["ip"] for session in client.get("/devices").json()] == ["127.0.0.1"]
     assert client.delete("/notes").status_code == 204
     assert client.get("/notes").json() == []
     assert client.post("/logout").status_code == 204

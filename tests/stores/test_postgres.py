@@ -210,9 +210,7 @@ def test_an_exhausted_pool_is_a_fast_error(
     admin.execute("LOCK TABLE sessiongate.session")
     with ThreadPoolExecutor(1) as thread:
         waiting = thread.submit(store.execute, Read(named("one"), START))
-        with server.admin() as other:
-            while not other.execute(WAITING).fetchone():
-                pass
+        until_somebody_waits_for_a_lock(server)
         fails_in_time(store.execute)
         admin.execute("ROLLBACK")
         assert isinstance(waiting.result(), Row)
@@ -261,10 +259,34 @@ def test_cancelled_calls_leave_no_connection_and_no_answer_behind(
         await store.aclose()
 
     asyncio.run(cancel_many())
-    with contextlib.suppress(psycopg.Error):
-        admin.execute("SELECT 1")
+    no_other_connection_is_left(admin)
+
+
+def test_a_loop_that_ends_while_it_connects_leaves_no_connection_behind(
+    server: PostgresServer, admin: psycopg.Connection[Any]
+) -> None:
+    async def begin(turns: int) -> None:
+        store = PostgresStore(server.url, connect_timeout=PATIENCE, timeout=PATIENCE)
+        await store.aexecute(Count(START))
+        calls = [asyncio.ensure_future(store.aexecute(Count(START))) for _ in range(4)]
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        for call in calls:
+            call.cancel()
+
+    gc.disable()  # which would close it some time, but nobody knows when
+    try:
+        for turns in range(0, 150, 3):
+            asyncio.run(begin(turns))
+        no_other_connection_is_left(admin)
+    finally:
+        gc.enable()
+
+
+def no_other_connection_is_left(admin: psycopg.Connection[Any]) -> None:
+    until = time.monotonic() + PATIENCE
     while admin.execute(OTHERS).fetchone() != (0,):
-        pass
+        assert time.monotonic() < until, "a connection is still there"
 
 
 OTHERS = """SELECT count(*) FROM pg_stat_activity
@@ -533,9 +555,10 @@ def test_without_the_driver_it_says_what_to_install(monkeypatch: pytest.MonkeyPa
 
 
 def until_somebody_waits_for_a_lock(server: PostgresServer) -> None:
+    until = time.monotonic() + PATIENCE
     with server.admin() as admin:
         while not admin.execute(WAITING).fetchone():
-            pass
+            assert time.monotonic() < until, "nobody waits"
 
 
 def test_a_touch_that_waited_for_a_logout_is_no_session_and_no_line_in_the_log(

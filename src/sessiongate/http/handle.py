@@ -74,7 +74,9 @@ class Handle:
         self._gate = gate
         self._row = row
         self.transport: Transport | None = transport
+        """How the token came, ``"cookie"`` or ``"bearer"``; ``None`` for the anonymous."""
         self.user = User(row, gate.information)
+        """Who it is; one object for the whole request."""
         self.invalid_token = False
         """Whether a token came that is not valid."""
         self.outgoing: Outgoing | None = None

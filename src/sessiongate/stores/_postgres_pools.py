@@ -6,6 +6,7 @@ import asyncio
 import os
 from functools import cached_property
 from time import monotonic
+from traceback import clear_frames
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from psycopg import AsyncConnection, AsyncCursor, Connection, Cursor, OperationalError, waiting
@@ -81,11 +82,11 @@ class _AsyncBounded(AsyncConnection[Any]):
     async def connect(cls, *args: Any, **options: Any) -> Any:
         try:
             return await super().connect(*args, **options)
-        except asyncio.CancelledError:
+        except asyncio.CancelledError as cancelled:
+            # What is half open would stay so until the garbage is collected.
+            clear_frames(cancelled.__traceback__)
             # The pool's worker takes this for a failed attempt and would work on, for ever.
-            worker = asyncio.current_task()
-            if worker is not None:
-                asyncio.get_running_loop().call_soon(worker.cancel)
+            asyncio.get_running_loop().call_soon(_cancel, asyncio.current_task())
             raise
 
     async def wait(self, gen: Any, interval: float = 0.0, timeout: float | None = None) -> Any:  # noqa: ARG002, ASYNC109 - psycopg's signature
@@ -98,6 +99,11 @@ class _AsyncBounded(AsyncConnection[Any]):
         except asyncio.CancelledError:
             self.pgconn.finish()
             raise
+
+
+def _cancel(task: asyncio.Task[Any] | None) -> None:
+    if task is not None:
+        task.cancel()
 
 
 def _is_stale(connection: Connection[Any] | AsyncConnection[Any]) -> bool:
