@@ -13,11 +13,21 @@ the store on their event loop (``aclose``) before the fixture closes it again,
 so closing twice must be harmless.
 """
 
+# The asserts are rewritten before the parts are imported: then a failure says what it compared.
+# ruff: noqa: E402
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 import pytest
+
+pytest.register_assert_rewrite(
+    *(
+        f"{__name__}._{part}"
+        for part in ("admission", "content", "programs", "races", "removal", "rotation")
+    )
+)
 
 from sessiongate.testing.contract._admission import Admission
 from sessiongate.testing.contract._calls import RACERS, Call, Race, calling, racing
