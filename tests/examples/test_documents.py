@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any, Final
 
@@ -75,6 +77,22 @@ def test_the_second_one_is_the_same_for_starlette() -> None:
 def test_the_example_of_the_manager_holds(capsys: pytest.CaptureFixture[str]) -> None:
     run("README.md", 2)
     assert "{'name': 'laptop'}" in capsys.readouterr().out
+
+
+def test_the_tests_of_the_testing_guide_pass(tmp_path: Path) -> None:
+    for block in blocks(ROOT / "docs/testing.md"):
+        if block["mark"] is not None:
+            (tmp_path / block["mark"].removeprefix(":").strip()).write_text(block["code"])
+    run = subprocess.run(
+        [sys.executable, "-m", "pytest", "-W", "error", "-p", "no:cacheprovider", str(tmp_path)],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    assert run.returncode == 0, run.stdout
+    assert "6 passed" in run.stdout
 
 
 class TestTheStoreOfTheGuide(StoreContract):
