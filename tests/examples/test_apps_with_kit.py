@@ -151,7 +151,7 @@ def test_the_api_says_what_the_session_is(client: Any, clock: ManualClock) -> No
     login = login_as(client, "alice", scopes=NOTES, transport="bearer")
     clock.advance(1)
     response = client.get("/api/me")
-    me = response.json() if callable(response.json) else response.json
+    me: Any = response.json() if isinstance(client, TestClient) else response.get_json()
     assert (me["username"], me["transport"], me["scopes"]) == ("alice", "bearer", NOTES)
     assert client.post("/api/logout").status_code == 204
     assert client.get("/api/me").status_code == 401

@@ -12,8 +12,6 @@ import pytest
 from starlette.testclient import TestClient
 from werkzeug.test import Client
 
-from sessiongate.testing import StoreContract
-
 ROOT: Final = Path(__file__).parents[2]
 DOCUMENTS: Final = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 _BLOCK: Final = re.compile(
@@ -25,11 +23,12 @@ def blocks(document: Path) -> list[re.Match[str]]:
     return list(_BLOCK.finditer(document.read_text()))
 
 
-def run(document: str, index: int = 0) -> dict[str, Any]:
-    """What the names of a runnable block are after it has run."""
-    block = [found for found in blocks(ROOT / document) if found["mark"] is not None][index]
+def run(document: str, *indexes: int) -> dict[str, Any]:
+    """What the names of runnable blocks are after they have run, one after the other."""
+    runnable = [found["code"] for found in blocks(ROOT / document) if found["mark"] is not None]
     namespace: dict[str, Any] = {"__name__": "example"}
-    exec(compile(block["code"], document, "exec"), namespace)
+    for index in indexes:
+        exec(compile(runnable[index], document, "exec"), namespace)
     return namespace
 
 
@@ -95,10 +94,9 @@ def test_the_tests_of_the_testing_guide_pass(tmp_path: Path) -> None:
     assert "6 passed" in run.stdout
 
 
-class TestTheStoreOfTheGuide(StoreContract):
+GUIDE: Final[Any] = run("docs/write-a-store.md", 0, 1)["TestDictStore"]
+
+
+class TestTheStoreOfTheGuide(GUIDE):  # type: ignore[misc] # made from text
     PROGRAMS = 20
     ROUNDS = 5
-
-    @pytest.fixture
-    def store(self) -> Any:
-        return run("docs/write-a-store.md")["DictStore"]()
