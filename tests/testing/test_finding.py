@@ -131,8 +131,9 @@ def test_a_word_that_contradicts_the_app_is_an_error(manager: SessionManager) ->
     "client", [flask.Flask("app"), Starlette(), "alice", None], ids=["flask", "asgi", "str", "none"]
 )
 def test_what_is_no_client_is_told_so(manager: SessionManager, client: Any) -> None:
-    with pytest.raises(TypeError, match=r"client must be Flask's app\.test_client\(\), .* not"):
-        login_as(client, "alice", manager=manager)
+    for known in (None, manager):
+        with pytest.raises(TypeError, match=r"client must be Flask's app\.test_client\(\), .* not"):
+            login_as(client, "alice", manager=known)
     assert manager.n_active_sessions() == 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, Protocol
 from urllib.parse import urlsplit
@@ -9,11 +10,11 @@ from urllib.parse import urlsplit
 from sessiongate.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator
 
     from sessiongate.http.gate import Gate, Leaving
 
-__all__ = ["Seat", "seat_of"]
+__all__ = ["Seat", "seats_of"]
 
 
 class Seat(Protocol):
@@ -33,14 +34,18 @@ class Seat(Protocol):
         ...
 
 
-def seat_of(client: Any, gate: Gate, base_url: str | None) -> Seat:
-    """The seat in a client, told by its class; none of the libraries is imported for it."""
+def seats_of(client: Any) -> Callable[[Gate, str | None], Seat]:
+    """What makes the seat in a client, for a gate and a base URL; the class tells which.
+
+    Raises:
+        TypeError: It is no client, or none of those that are known.
+    """
     for cls in type(client).__mro__:
         library = cls.__module__.partition(".")[0]
         if library == "werkzeug" and cls.__name__ == "Client":
-            return _InWerkzeug(client, gate, base_url)
+            return partial(_InWerkzeug, client)
         if library in {"httpx", "httpx2"} and cls.__name__ in {"Client", "AsyncClient"}:
-            return _InHttpx(client, gate, base_url, library)
+            return partial(_InHttpx, client, import_module(library))
     msg = (
         "client must be Flask's app.test_client(), a Client of werkzeug.test, Starlette's "
         f"TestClient(app), an httpx.Client or an httpx.AsyncClient, not {type(client).__name__}; "
@@ -81,7 +86,7 @@ class _InWerkzeug:
         if leaving.token is not None:
             self._send_along(_Bearer(leaving.token, self._gate.refreshed_token_header))
             return
-        domain = (cookie.domain or self._host).lower()
+        domain = self._place["domain"]
         if self._host != domain and not self._host.endswith(f".{domain}"):
             raise _out_of_place(self._gate, self._host)
         self._client.set_cookie(
@@ -111,7 +116,7 @@ class _InWerkzeug:
     def _place(self) -> dict[str, str]:
         """What names the cookie in the jar, as a ``Set-Cookie`` of the server would."""
         cookie = self._gate.cookie
-        return {"domain": (cookie.domain or self._host).lower(), "path": cookie.path}
+        return {"domain": cookie.domain or self._host, "path": cookie.path}
 
     @property
     def _bearer(self) -> _Bearer | None:
@@ -134,10 +139,10 @@ class _InWerkzeug:
 class _InHttpx:
     """For the clients of httpx, of httpx2 and so Starlette's, in both colours."""
 
-    def __init__(self, client: Any, gate: Gate, base_url: str | None, library: str) -> None:
+    def __init__(self, client: Any, library: Any, gate: Gate, base_url: str | None) -> None:
         self._client = client
+        self._library = library
         self._gate = gate
-        self._library = import_module(library)
         self._address = base_url or "/"
 
     def keep(self, leaving: Leaving) -> None:

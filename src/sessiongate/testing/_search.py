@@ -92,7 +92,7 @@ def _announced(entry: Any) -> Any:
 
 
 def _inside(client: Any) -> Iterator[Any]:
-    waiting, seen = deque([client]), {id(client)}
+    waiting, seen = deque([client]), {id(client): client}
     while waiting:
         thing = waiting.popleft()
         yield thing
@@ -105,5 +105,5 @@ def _inside(client: Any) -> Iterator[Any]:
                 inner += several
         for one in inner:
             if one is not None and id(one) not in seen:
-                seen.add(id(one))
+                seen[id(one)] = one  # kept, so that its id stays its own
                 waiting.append(one)

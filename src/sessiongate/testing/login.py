@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from sessiongate.arguments import check_choice
 from sessiongate.errors import ConfigurationError
 from sessiongate.http.handle import Handle, Outgoing
-from sessiongate.testing._clients import seat_of
+from sessiongate.testing._clients import seats_of
 from sessiongate.testing._search import gate_of
 
 if TYPE_CHECKING:
@@ -66,8 +66,7 @@ def login_as(  # noqa: PLR0913 - one keyword for each rule
         StoreError: The store is down; nothing was opened.
         TypeError, ValueError: An argument is unfit; nothing was opened.
     """
-    gate = gate_of(client, manager, cookie)
-    seat = seat_of(client, gate, base_url)
+    gate, seat = _found(client, manager, cookie, base_url)
     return gate.run(
         _entering(gate, seat, username, transport, scopes=scopes, claims=claims, device=device)
     )
@@ -86,8 +85,7 @@ async def alogin_as(  # noqa: PLR0913 - as above
     base_url: str | None = None,
 ) -> Login:
     """``login_as``, to await; never blocks the event loop."""
-    gate = gate_of(client, manager, cookie)
-    seat = seat_of(client, gate, base_url)
+    gate, seat = _found(client, manager, cookie, base_url)
     return await gate.arun(
         _entering(gate, seat, username, transport, scopes=scopes, claims=claims, device=device)
     )
@@ -128,6 +126,14 @@ class Login:
         gate = self._gate
         yield from gate.flows.close(gate.now(), self.session, transport=self._transport)
         self._seat.forget()
+
+
+def _found(
+    client: Any, manager: SessionManager | None, cookie: SessionCookie | None, base_url: str | None
+) -> tuple[Gate, Seat]:
+    seat_for = seats_of(client)
+    gate = gate_of(client, manager, cookie)
+    return gate, seat_for(gate, base_url)
 
 
 def _entering(

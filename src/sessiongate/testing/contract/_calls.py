@@ -104,10 +104,10 @@ class Race:
 def racing(store: Store, colour: str) -> Iterator[Race]:
     """A ``Race`` with threads and an event loop of its own."""
     interval = sys.getswitchinterval()
-    # Threads take turns as often as they can, or a short step would hardly ever be interrupted.
-    sys.setswitchinterval(_SHORTEST)
     with ThreadPoolExecutor(RACERS) as threads, asyncio.Runner() as runner:
         try:
+            # Threads take turns as often as they can: a short step is hardly ever interrupted else.
+            sys.setswitchinterval(_SHORTEST)
             yield Race(store, colour, threads, runner)
         finally:
             sys.setswitchinterval(interval)
