@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import time
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -15,6 +16,7 @@ from argon2.exceptions import VerifyMismatchError
 from sessiongate import SessionCookie, SessionManager
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
 
     from sessiongate.stores import Store
@@ -88,7 +90,9 @@ class Accounts:
 # The sessions.
 
 
-def make_manager(store: Store, secret_key: str) -> SessionManager:
+def make_manager(
+    store: Store, secret_key: str, clock: Callable[[], float] = time.time
+) -> SessionManager:
     """The one thing that both apps must agree on: the rules, the store and the key."""
     return SessionManager(
         SESSION_TIMEOUT,
@@ -99,6 +103,7 @@ def make_manager(store: Store, secret_key: str) -> SessionManager:
         touch_every=0,  # for a "last seen" to the second; at the price of a write per request
         store=store,
         secret_key=secret_key,
+        clock=clock,  # the tests have one that they can move
     )
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import inspect
 import re
+import subprocess
+import sys
 import tomllib
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, Final, get_args
 
 import pytest
 from starlette.testclient import TestClient
@@ -17,15 +19,15 @@ from sessiongate.events import EventKind
 from sessiongate.flask import login_required
 from sessiongate.http.gate import Gate
 from sessiongate.stores import MemoryStore, PostgresStore, RedisStore, SQLiteStore
-from sessiongate.testing import ManualClock, StoreContract
+from sessiongate.testing import ManualClock
 from sessiongate.wsgi import SessionAuthMiddleware
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-APART = ("docs/moving-from/", "docs/quick-start.md")
-"""Pages whose blocks are alternatives; tests of their own run them one by one."""
+APART = ("docs/moving-from/", "docs/quick-start.md", "docs/testing.md")
+"""Pages whose blocks are alternatives, or files; tests of their own run them one by one."""
 
 RUNNABLE = [
     title(document)
@@ -217,13 +219,28 @@ def plain_app(environ: Any, start_response: Any) -> list[bytes]:
     return [environ.get("REMOTE_USER", "").encode()]
 
 
-class TestTheStoreOfTheGuide(StoreContract):
+def test_the_tests_of_the_testing_guide_pass(tmp_path: Path) -> None:
+    for block in blocks(ROOT / "docs/testing.md"):
+        if block.name is not None:
+            (tmp_path / block.name).write_text(block.code)
+    ended = subprocess.run(
+        [sys.executable, "-m", "pytest", "-W", "error", "-p", "no:cacheprovider", str(tmp_path)],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    assert ended.returncode == 0, ended.stdout
+    assert "6 passed" in ended.stdout
+
+
+GUIDE: Final[Any] = run("docs/write-a-store.md")["TestDictStore"]
+
+
+class TestTheStoreOfTheGuide(GUIDE):  # type: ignore[misc] # made from text
     PROGRAMS = 20
     ROUNDS = 5
-
-    @pytest.fixture
-    def store(self) -> Any:
-        return run("docs/write-a-store.md")["DictStore"]()
 
 
 def test_the_example_of_the_fastapi_guide_holds() -> None:

@@ -90,6 +90,6 @@ class RaceOfTheNaive(Race):
 
     store: NaiveStore
 
-    def __call__(self, commands: Sequence[Command]) -> list[Any]:
-        with self.store.all_at_once(len(commands) if self.colour == "threads" else 1):
-            return super().__call__(commands)
+    def stories(self, stories: Sequence[Sequence[Command]]) -> list[list[Any]]:
+        with self.store.all_at_once(len(stories) if self.colour == "threads" else 1):
+            return super().stories(stories)

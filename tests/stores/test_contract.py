@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import sqlite3
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
 from tests.stores.naive import NaiveStore, RaceOfTheNaive
 
+from sessiongate.commands import Count
 from sessiongate.stores import MemoryStore, SQLiteStore
 from sessiongate.testing import StoreContract
 from sessiongate.testing.contract import RACERS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 
@@ -23,6 +26,11 @@ class TestMemoryStore(StoreContract):
     @pytest.fixture
     def store(self) -> MemoryStore:
         return MemoryStore()
+
+    @pytest.fixture
+    def footprint(self, store: MemoryStore) -> Callable[[], int]:
+        rows = store._rows
+        return lambda: len(rows) + len(rows._by_user) + len(rows._expiry._sids)
 
 
 class TestSQLiteStore(StoreContract):
@@ -32,6 +40,25 @@ class TestSQLiteStore(StoreContract):
         store = SQLiteStore(tmp_path / "sessions.db", timeout=5)
         yield store
         store.close()
+
+    @pytest.fixture
+    def file(self, store: SQLiteStore, tmp_path: Path) -> Iterator[sqlite3.Connection]:
+        store.execute(Count(0))
+        with closing(sqlite3.connect(tmp_path / "sessions.db", isolation_level=None)) as file:
+            yield file
+
+    @pytest.fixture
+    def damage(self, file: sqlite3.Connection) -> Callable[[str], object]:
+        return lambda sid: file.execute("UPDATE session SET device = '{' WHERE sid = ?", (sid,))
+
+    @pytest.fixture
+    def footprint(self, file: sqlite3.Connection) -> Callable[[], int]:
+        def count() -> int:
+            counts = "SELECT (SELECT count(*) FROM session) + (SELECT sessions FROM tally)"
+            number: int = file.execute(counts).fetchone()[0]
+            return number
+
+        return count
 
 
 RACES = [

@@ -123,6 +123,22 @@ class TestPostgresStore(StoreContract):
         yield store
         store.close()
 
+    @pytest.fixture
+    def damage(self, admin: psycopg.Connection[Any]) -> Callable[[str], object]:
+        change = "UPDATE sessiongate.session SET device = '{' WHERE sid = %s"
+        return lambda sid: admin.execute(change, (sid,))
+
+    @pytest.fixture
+    def footprint(self, admin: psycopg.Connection[Any]) -> Callable[[], int]:
+        def count() -> int:
+            row = admin.execute(
+                "SELECT (SELECT count(*) FROM sessiongate.session)"
+                " + (SELECT coalesce(sum(sessions), 0) FROM sessiongate.tally)"
+            ).fetchone()
+            return int(row[0]) if row else 0
+
+        return count
+
 
 def fails_in_time(call: Call) -> None:
     began = time.monotonic()

@@ -157,6 +157,18 @@ class TestRedisStore(StoreContract):
         yield store
         store.close()
 
+    @pytest.fixture
+    def damage(self, admin: redis.Redis) -> Callable[[str], object]:
+        return lambda sid: admin.set(f"sessiongate:session:{sid}", b"mallory")
+
+    @pytest.fixture
+    def footprint(self, admin: redis.Redis) -> Callable[[], int]:
+        def count() -> int:
+            keys = list(admin.scan_iter())
+            return sum(admin.zcard(key) if admin.type(key) == b"zset" else 1 for key in keys)
+
+        return count
+
 
 # The server goes away and comes back.
 

@@ -1,14 +1,35 @@
-"""Tools for the tests of others: a clock to move, a store that counts, the store contract.
+"""Tools for the tests of others: logged-in clients, a clock to move, the contract of stores.
 
-Needs pytest; nothing else in the package imports this.
+What is asked for is loaded when it is asked for: only ``StoreContract`` needs
+pytest, and the pytest plugin that lives here slows no test run down.
 """
 
-import pytest
+from __future__ import annotations
 
-pytest.register_assert_rewrite("sessiongate.testing.contract")
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
 
-from sessiongate.testing.clock import ManualClock  # noqa: E402 - asserts are rewritten first
-from sessiongate.testing.contract import StoreContract  # noqa: E402
-from sessiongate.testing.counting import CountingStore  # noqa: E402
+if TYPE_CHECKING:
+    from sessiongate.testing.clock import ManualClock
+    from sessiongate.testing.contract import StoreContract
+    from sessiongate.testing.counting import CountingStore
+    from sessiongate.testing.login import Login, alogin_as, login_as
 
-__all__ = ["CountingStore", "ManualClock", "StoreContract"]
+__all__ = ["CountingStore", "Login", "ManualClock", "StoreContract", "alogin_as", "login_as"]
+
+_HOMES: Final = {
+    "CountingStore": "counting",
+    "Login": "login",
+    "ManualClock": "clock",
+    "StoreContract": "contract",
+    "alogin_as": "login",
+    "login_as": "login",
+}
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        msg = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(msg)
+    return getattr(import_module(f"{__name__}.{home}"), name)

@@ -7,17 +7,30 @@
             yield store
             store.close()
 
-That is the whole interface. Every test gets a fresh, empty store; the suite
+That is the whole interface; two more fixtures, ``damage`` and ``footprint``,
+let the suite look into the storage. Every test gets a fresh, empty store; the suite
 says what time it is in each command and never sleeps. Tests that await close
 the store on their event loop (``aclose``) before the fixture closes it again,
 so closing twice must be harmless.
 """
+
+# The asserts are rewritten before the parts are imported: then a failure says what it compared.
+# ruff: noqa: E402
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 import pytest
+
+pytest.register_assert_rewrite(
+    *(
+        f"{__name__}._{part}"
+        for part in (
+            *("admission", "content", "programs", "races", "removal", "rotation", "storage"),
+        )
+    )
+)
 
 from sessiongate.testing.contract._admission import Admission
 from sessiongate.testing.contract._calls import RACERS, Call, Race, calling, racing
@@ -26,16 +39,17 @@ from sessiongate.testing.contract._programs import Programs
 from sessiongate.testing.contract._races import Races
 from sessiongate.testing.contract._removal import Removal
 from sessiongate.testing.contract._rotation import Rotation
+from sessiongate.testing.contract._storage import Storage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from sessiongate.stores.base import Store
 
 __all__ = ["RACERS", "Call", "Race", "StoreContract"]
 
 
-class StoreContract(Rotation, Admission, Removal, Content, Programs, Races):
+class StoreContract(Rotation, Admission, Removal, Content, Programs, Races, Storage):
     """The contract suite: give it a fixture ``store`` and pytest does the rest.
 
     Class attributes that a subclass may change: ``PROGRAMS``, how many random
@@ -48,6 +62,16 @@ class StoreContract(Rotation, Admission, Removal, Content, Programs, Races):
         """An empty store of the kind under test."""
         msg = f"{type(self).__name__} must have a fixture `store` that gives an empty store"
         raise NotImplementedError(msg)
+
+    @pytest.fixture
+    def damage(self) -> Callable[[str], object] | None:
+        """Optional: a function that makes the stored row of a sid unreadable."""
+        return None
+
+    @pytest.fixture
+    def footprint(self) -> Callable[[], int] | None:
+        """Optional: a function that counts all that is stored: rows, keys, entries of indexes."""
+        return None
 
     @pytest.fixture(params=["sync", "async"])
     def call(self, store: Store, request: pytest.FixtureRequest) -> Iterator[Call]:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from threading import Barrier
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from sessiongate.testing.contract._exact import exact
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -23,6 +26,9 @@ RACERS: Final = 32
 _PATIENCE: Final = 30.0
 """Seconds until a race that does not start is a failure."""
 
+_SHORTEST: Final = 1e-6
+"""Seconds between two turns of threads."""
+
 Call: TypeAlias = Callable[["Command"], Any]
 
 
@@ -30,11 +36,11 @@ Call: TypeAlias = Callable[["Command"], Any]
 def calling(store: Store, colour: str) -> Iterator[Call]:
     """One of the two faces of a store, ``"sync"`` or ``"async"``, as a function."""
     if colour == "sync":
-        yield store.execute
+        yield lambda command: exact(store.execute(command))
         return
     with asyncio.Runner() as runner:
         try:
-            yield lambda command: runner.run(store.aexecute(command))
+            yield lambda command: exact(runner.run(store.aexecute(command)))
         finally:
             runner.run(store.aclose())
 
@@ -61,39 +67,48 @@ class Race:
 
     def alone(self, command: Command) -> Any:
         """Carry out one command with nothing beside it."""
-        return self.store.execute(command)
+        return exact(self.store.execute(command))
 
     def __call__(self, commands: Sequence[Command]) -> list[Any]:
         """Carry out all commands at once: their outcomes in the same order."""
-        places = range(1, len(commands) + 1)
+        return [outcome for (outcome,) in self.stories([[command] for command in commands])]
+
+    def stories(self, stories: Sequence[Sequence[Command]]) -> list[list[Any]]:
+        """Carry out several commands each, one after the other, all at once: their outcomes."""
+        places = range(1, len(stories) + 1)
         by_thread = [
-            command
-            for place, command in zip(places, commands, strict=True)
-            if place % self._every == 0
+            story for place, story in zip(places, stories, strict=True) if place % self._every == 0
         ]
         by_task = [
-            command for place, command in zip(places, commands, strict=True) if place % self._every
+            story for place, story in zip(places, stories, strict=True) if place % self._every
         ]
         start = Barrier(len(by_thread) + 1)
-        futures = [self._threads.submit(self._thread, start, command) for command in by_thread]
+        futures = [self._threads.submit(self._thread, start, story) for story in by_thread]
         in_tasks = iter(self._runner.run(self._tasks(start, by_task)))
         in_threads = iter([future.result(_PATIENCE) for future in futures])
         return [next(in_tasks if place % self._every else in_threads) for place in places]
 
-    def _thread(self, start: Barrier, command: Command) -> Any:
+    def _thread(self, start: Barrier, story: Sequence[Command]) -> list[Any]:
         start.wait(_PATIENCE)
-        return self.store.execute(command)
+        return [exact(self.store.execute(command)) for command in story]
 
-    async def _tasks(self, start: Barrier, commands: Sequence[Command]) -> list[Any]:
+    async def _tasks(self, start: Barrier, stories: Sequence[Sequence[Command]]) -> list[list[Any]]:
         start.wait(_PATIENCE)
-        return await asyncio.gather(*(self.store.aexecute(command) for command in commands))
+        return await asyncio.gather(*map(self._task, stories))
+
+    async def _task(self, story: Sequence[Command]) -> list[Any]:
+        return [exact(await self.store.aexecute(command)) for command in story]
 
 
 @contextmanager
 def racing(store: Store, colour: str) -> Iterator[Race]:
     """A ``Race`` with threads and an event loop of its own."""
+    interval = sys.getswitchinterval()
     with ThreadPoolExecutor(RACERS) as threads, asyncio.Runner() as runner:
         try:
+            # Threads take turns as often as they can: a short step is hardly ever interrupted else.
+            sys.setswitchinterval(_SHORTEST)
             yield Race(store, colour, threads, runner)
         finally:
+            sys.setswitchinterval(interval)
             runner.run(store.aclose())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from sessiongate.commands import (
@@ -23,7 +24,7 @@ from sessiongate.testing.contract._calls import RACERS
 from sessiongate.testing.contract._material import HOUR, POLICY, START, login, session, touch
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from sessiongate.commands import Command
     from sessiongate.testing.contract._calls import Race
@@ -33,7 +34,7 @@ DUE = START + POLICY.rotate_after
 
 class Races:
     ROUNDS = 50
-    """How often a logout races against something else."""
+    """How often a logout races against something else; how much each does in the long race."""
 
     # Logins.
 
@@ -158,6 +159,43 @@ class Races:
             else:
                 assert found == touched.row, f"round {number}: extended, and swept all the same"
             race.alone(Close(row.sid, START))
+
+    # All of it.
+
+    def test_all_that_happens_at_once_adds_up(self, race: Race) -> None:
+        kept, racers = session("kept", "keeper"), 8
+
+        def story(number: int) -> Iterator[Command]:
+            for step in range(self.ROUNDS):
+                row = session(f"{number}-{step}", f"user {number % 4}")
+                yield login(row, user_limit=2, evict=True)
+                yield touch(kept, START, generation=step, rotation=NOW)
+                yield touch(row, DUE)
+                yield Close(session(f"{(number + 4) % racers}-{step}").sid, DUE)
+
+        race.alone(login(kept))
+        answers = chain(*race.stories([list(story(number)) for number in range(racers)]))
+        opened: list[str] = []
+        ended: list[Ended] = []
+        refreshed: list[int] = []
+        for answer in answers:
+            if isinstance(answer, Opened):
+                opened.append(answer.row.sid)
+                ended += answer.ended
+            elif isinstance(answer, Ended):
+                ended.append(answer)
+            elif isinstance(answer, Rotated) and answer.row.sid == kept.sid:
+                refreshed.append(answer.row.generation)
+        gone = [one.sid for one in ended]
+        assert len(gone) == len(set(gone)), "a session was ended twice"
+        assert race.alone(Read(kept.sid, START)).generation == len(refreshed)
+        assert sorted(refreshed) == list(range(1, len(refreshed) + 1)), "a token had two successors"
+        live = {row.sid for row in race.alone(List(None, START))}
+        assert live == {kept.sid, *opened} - set(gone), "lost, or there against all that was said"
+        assert race.alone(Count(START)) == len(live)
+        listed = [race.alone(List(f"user {number}", START)) for number in range(4)]
+        assert max(map(len, listed)) <= 2
+        assert {row.sid for rows in listed for row in rows} == live - {kept.sid}
 
     def _logouts_are_final(self, race: Race, touches: Sequence[Command], logout: Command) -> None:
         row = session()

@@ -13,6 +13,7 @@ from sessiongate.commands import (
     Count,
     Ended,
     List,
+    Opened,
     Read,
     Replayed,
     Rotated,
@@ -164,6 +165,17 @@ class Removal:
         assert call(Sweep(END, 1)) == 1
         assert call(touch(row, START)) is None
         assert call(login(row)).row == row, "nothing of it may be left"
+
+    def test_nothing_of_a_session_is_left_in_an_index(self, call: Call) -> None:
+        row = session()
+        ways: list[Command] = [Close(row.sid, START), CloseUser("alice", None, START)]
+        ways += Read(row.sid, END), Sweep(END, 1)
+        for way in ways:
+            call(login(row))
+            call(way)
+            assert call(login(row, user_limit=1)) == Opened(row), f"{way} has left something"
+            assert call(List("alice", START)) == call(List(None, START)) == (row,), way
+            assert call(CloseUser("alice", None, START)) == _ended(row), way
 
     # Listing and counting.
 

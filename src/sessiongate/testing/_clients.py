@@ -1,0 +1,222 @@
+"""What each kind of client does with a token: it keeps it as it would keep the server's."""
+
+from __future__ import annotations
+
+from functools import partial
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final, Protocol
+from urllib.parse import urlsplit
+
+from sessiongate.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
+    from sessiongate.http.gate import Gate, Leaving
+
+__all__ = ["Seat", "seats_of"]
+
+
+class Seat(Protocol):
+    """The place of the token in a client."""
+
+    def keep(self, leaving: Leaving) -> None:
+        """Take what the response to a login carries."""
+        ...
+
+    def forget(self) -> None:
+        """Be nobody: drop the cookie, and the bearer token that was put here."""
+        ...
+
+    @property
+    def token(self) -> str | None:
+        """What the client presents with its next request."""
+        ...
+
+
+def seats_of(client: Any) -> Callable[[Gate, str | None], Seat]:
+    """What makes the seat in a client, for a gate and a base URL; the class tells which.
+
+    Raises:
+        TypeError: It is no client, or none of those that are known.
+    """
+    for cls in type(client).__mro__:
+        library = cls.__module__.partition(".")[0]
+        if library == "werkzeug" and cls.__name__ == "Client":
+            return partial(_InWerkzeug, client)
+        if library in {"httpx", "httpx2"} and cls.__name__ in {"Client", "AsyncClient"}:
+            return partial(_InHttpx, client, import_module(library))
+    msg = (
+        "client must be Flask's app.test_client(), a Client of werkzeug.test, Starlette's "
+        f"TestClient(app), an httpx.Client or an httpx.AsyncClient, not {type(client).__name__}; "
+        "for others, send the token of manager.create_session(…) yourself"
+    )
+    raise TypeError(msg)
+
+
+class _Bearer:
+    """A bearer token that follows its rotation, as API clients do it."""
+
+    def __init__(self, token: str, header: str) -> None:
+        self.token = token
+        self._header = header
+
+    @property
+    def authorization(self) -> str:
+        return f"Bearer {self.token}"
+
+    def follow(self, headers: Any) -> None:
+        """Go on with the token of a response, if it brings one."""
+        self.token = headers.get(self._header) or self.token
+
+
+class _InWerkzeug:
+    """For ``werkzeug.test.Client`` and so for Flask's; its jar does not ask for HTTPS."""
+
+    def __init__(self, client: Any, gate: Gate, base_url: str | None) -> None:
+        self._client = client
+        self._gate = gate
+        # Where Flask's client asks if a request does not say otherwise.
+        config = getattr(client.application, "config", {})
+        address = base_url or f"//{config.get('SERVER_NAME') or 'localhost'}"
+        self._host = urlsplit(address).hostname or ""
+
+    def keep(self, leaving: Leaving) -> None:
+        cookie = self._gate.cookie
+        if leaving.token is not None:
+            self._send_along(_Bearer(leaving.token, self._gate.refreshed_token_header))
+            return
+        domain = self._place["domain"]
+        if self._host != domain and not self._host.endswith(f".{domain}"):
+            raise _out_of_place(self._gate, self._host)
+        self._client.set_cookie(
+            cookie.name,
+            _value(leaving),
+            **self._place,
+            origin_only=cookie.domain is None,
+            secure=cookie.secure,
+            httponly=True,
+            samesite=cookie.same_site,
+            max_size=0,
+        )
+
+    def forget(self) -> None:
+        self._client.delete_cookie(self._gate.cookie.name, **self._place)
+        if self._bearer is not None:
+            del self._client.run_wsgi_app
+
+    @property
+    def token(self) -> str | None:
+        if self._bearer is not None:
+            return self._bearer.token
+        kept = self._client.get_cookie(self._gate.cookie.name, **self._place)
+        return None if kept is None else kept.value
+
+    @property
+    def _place(self) -> dict[str, str]:
+        """What names the cookie in the jar, as a ``Set-Cookie`` of the server would."""
+        cookie = self._gate.cookie
+        return {"domain": cookie.domain or self._host, "path": cookie.path}
+
+    @property
+    def _bearer(self) -> _Bearer | None:
+        return getattr(vars(self._client).get("run_wsgi_app"), "bearer", None)
+
+    def _send_along(self, bearer: _Bearer) -> None:
+        """Put the header into each request that names no other, redirected ones included."""
+        run = self._client.run_wsgi_app
+
+        def run_wsgi_app(environ: Any, buffered: bool = False) -> Any:  # noqa: FBT001, FBT002 - as there
+            environ.setdefault("HTTP_AUTHORIZATION", bearer.authorization)
+            answer = run(environ, buffered)
+            bearer.follow(answer[2])
+            return answer
+
+        run_wsgi_app.bearer = bearer  # type: ignore[attr-defined] # to be found again
+        self._client.run_wsgi_app = run_wsgi_app
+
+
+class _InHttpx:
+    """For the clients of httpx, of httpx2 and so Starlette's, in both colours."""
+
+    def __init__(self, client: Any, library: Any, gate: Gate, base_url: str | None) -> None:
+        self._client = client
+        self._library = library
+        self._gate = gate
+        self._address = base_url or "/"
+
+    def keep(self, leaving: Leaving) -> None:
+        if leaving.token is not None:
+            bearer = _Bearer(leaving.token, self._gate.refreshed_token_header)
+            self._client.auth = _bearer_auth(self._library, bearer)
+            return
+        request = self._client.build_request("GET", self._address)
+        if not request.url.host:
+            msg = "this client asks no server in particular: make it with base_url=, or pass it"
+            raise ConfigurationError(msg)
+        # The jar gets the very line that a login view would send: so a rotation and a logout
+        # find the same entry in it.
+        headers = [("Set-Cookie", leaving.set_cookie)]
+        response = self._library.Response(200, headers=headers, request=request)
+        self._client.cookies.extract_cookies(response)
+        self._check(request.url)
+
+    def forget(self) -> None:
+        jar = self._client.cookies.jar
+        for cookie in [one for one in jar if one.name == self._gate.cookie.name]:
+            jar.clear(cookie.domain, cookie.path, cookie.name)
+        if self._bearer is not None:
+            self._client.auth = None
+
+    @property
+    def token(self) -> str | None:
+        if self._bearer is not None:
+            return self._bearer.token
+        ours = self._gate.cookie.name
+        return next((one.value for one in self._client.cookies.jar if one.name == ours), None)
+
+    @property
+    def _bearer(self) -> _Bearer | None:
+        return getattr(self._client.auth, "bearer", None)
+
+    def _check(self, asked: Any) -> None:
+        """See that the jar has taken the cookie and gives it out again."""
+        cookie = self._gate.cookie
+        request = self._client.build_request("GET", asked.join(cookie.path))
+        if f"{cookie.name}={self.token}" in request.headers.get("Cookie", "").split("; "):
+            return
+        if cookie.secure and asked.scheme == "http":
+            msg = (
+                f"the cookie {cookie.name!r} is Secure, and this client speaks plain http, where "
+                "no browser would send it: make the client with "
+                f"base_url='https://{asked.netloc.decode()}'"
+            )
+            raise ConfigurationError(msg)
+        raise _out_of_place(self._gate, asked.host)
+
+
+def _bearer_auth(library: Any, bearer: _Bearer) -> Any:
+    class BearerAuth(library.Auth):  # type: ignore[misc] # httpx or httpx2, whichever it is
+        def __init__(self) -> None:
+            self.bearer: Final = bearer
+
+        def auth_flow(self, request: Any) -> Generator[Any, Any, None]:
+            request.headers.setdefault("Authorization", bearer.authorization)
+            response = yield request
+            for one in (*response.history, response):
+                bearer.follow(one.headers)
+
+    return BearerAuth()
+
+
+def _value(leaving: Leaving) -> str:
+    """The token in a ``Set-Cookie``; it holds no semicolon."""
+    return (leaving.set_cookie or "").partition(";")[0].partition("=")[2]
+
+
+def _out_of_place(gate: Gate, host: str) -> ConfigurationError:
+    domain = gate.cookie.domain or host
+    return ConfigurationError(
+        f"the cookie {gate.cookie.name!r} of the domain {domain!r} is not for the host {host!r}: "
+        f"make the client with base_url='https://{domain}', or pass base_url= where it has none"
+    )
