@@ -26,7 +26,7 @@ PURE = (
 )
 """No I/O, no clock, no framework: all the rules."""
 EDGES = ("asgi.py", "wsgi.py", "flask.py", "starlette.py", "fastapi.py")
-TOOLS = ("cli.py", "cli/*", "testing/*")
+TOOLS = ("cli/*", "testing/*")
 """They may use everything, and nothing uses them."""
 
 ROOMS = {

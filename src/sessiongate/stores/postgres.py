@@ -43,11 +43,13 @@ class PostgresStore:
         connect_timeout: Seconds to wait for a connection of the pool.
         timeout: Seconds to wait for each answer.
         max_size: Connections of a process, and of each event loop.
+        create: Make the tables where there are none, or old ones; ``False``:
+            they must be there.
 
     Raises:
         ConfigurationError: psycopg is missing, or ``schema`` is no plain name.
-            At the first use: the role may not make the tables, or they are
-            newer than this package.
+            At the first use: the role may not make the tables, they are
+            newer than this package, or not there with ``create=False``.
         ValueError, TypeError: Another argument is unfit.
     """
 
@@ -62,6 +64,7 @@ class PostgresStore:
         connect_timeout: Seconds = 0.25,
         timeout: Seconds = 0.25,
         max_size: int = 10,
+        create: bool = True,
     ) -> None:
         try:
             # Here, so that the other stores do without.
@@ -78,6 +81,7 @@ class PostgresStore:
             raise ConfigurationError(msg) from None  # the cause may quote a password
         self._place = f"{where.get('host', 'localhost')}/{where.get('dbname', '')}"
         self._schema = schema
+        self._create = create
         self._dialect = Dialect(schema)
         settings = Settings(
             url,
@@ -196,6 +200,12 @@ class PostgresStore:
             msg = (
                 f"schema: {self._schema!r} was made by a newer sessiongate (version {version}, "
                 f"this one knows {VERSION}): upgrade sessiongate, or give another schema"
+            )
+            raise ConfigurationError(msg)
+        if version < VERSION and not self._create:
+            msg = (
+                f"url: there are no tables of this version in schema {self._schema!r} at "
+                f"{self._place}, and create=False asks for them"
             )
             raise ConfigurationError(msg)
         if version < VERSION:
