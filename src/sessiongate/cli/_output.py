@@ -71,8 +71,9 @@ def _echo(text: str, *, err: bool) -> None:
 
 
 def confirm(question: str) -> bool:
-    """Ask whoever watches."""
-    return typer.confirm(plain(question), err=True)
+    """Ask whoever watches; typer's own question would put a blank into the result."""
+    typer.echo(f"{plain(question)} [y/N] ", err=True, nl=False)
+    return sys.stdin.readline().strip().lower() in {"y", "yes"}
 
 
 def print_json(value: object) -> None:

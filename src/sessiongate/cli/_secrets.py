@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from getpass import getpass
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -49,7 +50,7 @@ def read_token(token: str) -> str:
         )
         return token.strip()
     if sys.stdin.isatty():
-        return str(typer.prompt("Token (not shown)", hide_input=True, err=True)).strip()
+        return getpass("Token (not shown): ", sys.stderr).strip()
     return sys.stdin.read().strip()
 
 

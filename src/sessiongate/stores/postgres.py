@@ -204,8 +204,8 @@ class PostgresStore:
             raise ConfigurationError(msg)
         if version < VERSION and not self._create:
             msg = (
-                f"url: there are no tables of this version in schema {self._schema!r} at "
-                f"{self._place}, and create=False asks for them"
+                f"url: schema {self._schema!r} at {self._place} has no tables of this version, "
+                "and none are to be made (create=False)"
             )
             raise ConfigurationError(msg)
         if version < VERSION:

@@ -166,6 +166,6 @@ def _checked(path: str | os.PathLike[str], *, create: bool) -> Path:
         msg = f"path: the directory {str(file.parent)!r} does not exist; make it first"
         raise ConfigurationError(msg)
     if not create and not file.is_file():
-        msg = f"path: there is no file {str(file)!r}, and create=False asks for one"
+        msg = f"path: there is no file {str(file)!r}, and none is to be made (create=False)"
         raise ConfigurationError(msg)
     return file
