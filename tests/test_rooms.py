@@ -195,6 +195,7 @@ def test_a_room_imports_what_it_may(file: str) -> None:
         ("managers.py", "from sessiongate.stores import MemoryStore"),
         ("managers.py", "from sessiongate.http.gate import Gate"),
         ("managers.py", "import sessiongate.wsgi"),
+        ("stores/_urls.py", "from sessiongate.cli import app"),
         ("http/gate.py", "import starlette"),
         ("http/gate.py", "from werkzeug.http import dump_cookie"),
         ("http/cookies.py", "from werkzeug.http import dump_cookie"),

@@ -36,9 +36,7 @@ def cli(file: Path) -> Caller:
 
 @pytest.fixture
 def manager(store: SQLiteStore) -> SessionManager:
-    return SessionManager(
-        store=store, secret_key=KEY, max_concurrent_sessions=None, existing="new"
-    )
+    return SessionManager(store=store, secret_key=KEY, max_concurrent_sessions=None, existing="new")
 
 
 @pytest.fixture

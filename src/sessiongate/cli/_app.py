@@ -43,7 +43,7 @@ class _Commands(TyperGroup):
 @contextmanager
 def _logging_to_stderr() -> Iterator[None]:
     """What stores and drivers have to say, such as why there is no connection."""
-    handler, root = _ToStderr(logging.WARNING), logging.getLogger()
+    handler, root = _ToStderr(), logging.getLogger()
     root.addHandler(handler)
     try:
         yield
@@ -52,8 +52,17 @@ def _logging_to_stderr() -> Iterator[None]:
 
 
 class _ToStderr(logging.Handler):
+    """Each thing once, in one line: drivers try again and complain again."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self._told: set[str] = set()
+
     def emit(self, record: logging.LogRecord) -> None:
-        note(record.getMessage())
+        line = " ".join(record.getMessage().split())
+        if line not in self._told:
+            self._told.add(line)
+            note(line)
 
 
 app = typer.Typer(

@@ -15,6 +15,8 @@ from sessiongate.cli._output import note
 __all__ = ["STDIN", "KeyFiles", "read_keys", "read_token"]
 
 STDIN: Final = "-"
+_ENOUGH: Final = 65_536
+"""Bytes: far more than any token has."""
 _VARIABLE: Final = "SESSIONGATE_SECRET_KEY"
 
 KeyFiles = Annotated[
@@ -51,7 +53,7 @@ def read_token(token: str) -> str:
         return token.strip()
     if sys.stdin.isatty():
         return getpass("Token (not shown): ", sys.stderr).strip()
-    return sys.stdin.read().strip()
+    return sys.stdin.buffer.read(_ENOUGH).decode(errors="replace").strip()
 
 
 def _read(file: str) -> bytes:

@@ -111,7 +111,7 @@ def revoke(
         else:
             ended = _end_one(sessions, handle or "", yes=yes)
     if as_json:
-        print_json({"ended": [one._asdict() for one in ended]})
+        print_json({"ended": [{"handle": one.sid, "username": one.username} for one in ended]})
     else:
         for one in ended:
             tell(f"ended {one.sid} of {one.username}")

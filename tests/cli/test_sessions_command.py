@@ -89,9 +89,7 @@ def test_a_list_that_is_piped_has_a_line_for_each_and_tabs_between(
 
 def test_show_tells_all_of_one_session(cli: Caller, manager: SessionManager) -> None:
     cli.keep_secret(
-        manager.create_session(
-            "alice", device="laptop", scopes=["read"], claims={"team": "red"}
-        )
+        manager.create_session("alice", device="laptop", scopes=["read"], claims={"team": "red"})
     )
     (handle,) = of(manager, "alice")
     told: dict[str, Any] = json.loads(cli("sessions", "show", handle, "--json").out)
@@ -161,10 +159,11 @@ def test_revoke_ends_one_session_for_good(cli: Caller, manager: SessionManager) 
 def test_revoke_ends_all_of_a_user_but_one(cli: Caller, manager: SessionManager) -> None:
     tokens = [cli.keep_secret(manager.create_session("alice")) for _ in range(3)]
     bob = manager.create_session("bob")
-    _, kept, _ = of(manager, "alice")
+    first, kept, third = of(manager, "alice")
     done = cli("sessions", "revoke", "--user", "alice", "--keep", kept, "--yes", "--json")
-    ended = json.loads(done.out)["ended"]
-    assert [one["username"] for one in ended] == ["alice", "alice"]
+    assert json.loads(done.out)["ended"] == [
+        {"handle": handle, "username": "alice"} for handle in (first, third)
+    ]
     assert of(manager, "alice") == [kept]
     assert manager.validate_session(tokens[1]) is not None
     assert bob is not None
@@ -179,12 +178,10 @@ def test_a_session_to_keep_that_is_not_theirs_ends_nothing(
     earlier: SessionManager,
     whose: str,
 ) -> None:
-    if whose == "expired":
-        earlier.create_session("alice")
-    (old, *_), _ = everything(store) if whose == "expired" else ([None], None)
-    manager.create_session("alice")
-    manager.create_session("bob")
-    keep = {"somebody else": of(manager, "bob")[0], "nobody": "A" * 22}.get(whose) or old.sid
+    for username, app in (("alice", manager), ("bob", manager), ("alice", earlier)):
+        app.create_session(username)
+    (_, bobs, old), _ = everything(store)
+    keep = {"somebody else": bobs.sid, "nobody": "A" * 22, "expired": old.sid}[whose]
     done = cli("sessions", "revoke", "--user", "alice", "--keep", keep, "--yes", code=1)
     assert "nothing was ended" in done.err
     assert len(of(manager, "alice")) == 1

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 OTHER_KEY = "o" * 64
 HOUR = 3600
+LONG = pytest.param("x" * 10_000, id="long")
 
 
 class Clock:
@@ -191,12 +192,8 @@ def test_without_a_key_nothing_is_known(cli: Caller, app: SessionManager) -> Non
 
 
 @pytest.mark.parametrize("settings", [{}, {"SESSIONGATE_STORE": ""}])
-def test_a_token_of_another_key(
-    cli: Caller, app: SessionManager, settings: dict[str, str]
-) -> None:
-    told = inspected(
-        cli, created(app, cli), SESSIONGATE_SECRET_KEY=OTHER_KEY, code=1, **settings
-    )
+def test_a_token_of_another_key(cli: Caller, app: SessionManager, settings: dict[str, str]) -> None:
+    told = inspected(cli, created(app, cli), SESSIONGATE_SECRET_KEY=OTHER_KEY, code=1, **settings)
     assert (told["verdict"], told["signature"]) == ("invalid", "bad")
 
 
@@ -207,7 +204,9 @@ def test_an_altered_token(cli: Caller, app: SessionManager) -> None:
     assert (told["verdict"], told["signature"]) == ("invalid", "bad")
 
 
-@pytest.mark.parametrize("token", ["", "hunter2", "sg_x.0.y", "a.b.c", "é" * 100, "x" * 10_000])
+@pytest.mark.parametrize(
+    "token", ["", "hunter2", "sg_x.0.y", "a.b.c", "é" * 9, pytest.param("x" * 10_000, id="long")]
+)
 def test_what_is_no_token(cli: Caller, store: SQLiteStore, token: str) -> None:
     everything(store)
     done = cli("inspect", "-", "--json", stdin=token, code=1, SESSIONGATE_SECRET_KEY=KEY)
