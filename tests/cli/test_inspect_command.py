@@ -325,6 +325,13 @@ def test_a_jwt_of_our_key_that_we_never_issued(
     assert word in told["reason"]
 
 
+def test_a_claim_of_the_app_is_not_taken_for_the_algorithm(
+    cli: Caller, site: JWTSessionManager
+) -> None:
+    told = inspected(cli, created(site, cli, claims={"alg": "none"}))
+    assert (told["verdict"], told["claims"]["alg"]) == ("valid", "HS512")
+
+
 def test_an_algorithm_that_is_none(cli: Caller, site: JWTSessionManager) -> None:
     _, payload, signature = created(site, cli).split(".")
     header = encode(b'{"alg":"none","typ":"JWT"}')

@@ -158,7 +158,7 @@ def _jwt(token: str, expected: Expected) -> Finding | None:
         "jwt",
         handle if ours else None,
         int(generation) if ours else None,
-        claims={"alg": header.get("alg"), **claims},
+        claims={**claims, "alg": header.get("alg")},
         not_compared=tuple(name for name, value in compared.items() if value is None),
     )
 

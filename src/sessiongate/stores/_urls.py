@@ -72,11 +72,11 @@ def open_store(url: str, *, create: bool = True, timeout: Seconds | None = None)
         msg = f"url: {scheme}: names no store; it must look like {_KNOWN}"
         raise ConfigurationError(msg)
     times = {} if timeout is None else {"timeout": timeout}
-    return make(url, create, times)
+    return make(url, create=create, **times)
 
 
-def _sqlite(url: str, create: bool, times: dict[str, Any]) -> Store:  # noqa: FBT001 - as in the table
-    from sessiongate.stores.sqlite import SQLiteStore  # noqa: PLC0415 - its driver only if asked for
+def _sqlite(url: str, **options: Any) -> Store:
+    from sessiongate.stores.sqlite import SQLiteStore  # noqa: PLC0415 - a driver only if asked for
 
     path = url.partition("://")[2]
     if not path.startswith("/") or "?" in path or "#" in path:
@@ -89,24 +89,24 @@ def _sqlite(url: str, create: bool, times: dict[str, Any]) -> Store:  # noqa: FB
     if path in {"", ":memory:"}:
         msg = "url must name a file, as in sqlite:///sessions.db; for memory take MemoryStore()"
         raise ConfigurationError(msg)
-    return SQLiteStore(path, create=create, **times)
+    return SQLiteStore(path, **options)
 
 
-def _redis(url: str, create: bool, times: dict[str, Any]) -> Store:  # noqa: ARG001, FBT001 - as above
+def _redis(url: str, *, create: bool, **times: Any) -> Store:  # noqa: ARG001 - nothing to make
     from sessiongate.stores.redis import RedisStore  # noqa: PLC0415 - as above
 
     url, prefix = _taken(url, "prefix")
     return RedisStore(url, **_connecting(times), **prefix)
 
 
-def _postgres(url: str, create: bool, times: dict[str, Any]) -> Store:  # noqa: FBT001 - as above
+def _postgres(url: str, *, create: bool, **times: Any) -> Store:
     from sessiongate.stores.postgres import PostgresStore  # noqa: PLC0415 - as above
 
     url, schema = _taken(url, "schema")
     return PostgresStore(url, create=create, **_connecting(times), **schema)
 
 
-_MAKERS: Final[Mapping[str, Callable[[str, bool, dict[str, Any]], Store]]] = {
+_MAKERS: Final[Mapping[str, Callable[..., Store]]] = {
     "sqlite": _sqlite,
     **dict.fromkeys(("redis", "rediss", "unix"), _redis),
     **dict.fromkeys(("postgresql", "postgres"), _postgres),
@@ -114,8 +114,8 @@ _MAKERS: Final[Mapping[str, Callable[[str, bool, dict[str, Any]], Store]]] = {
 
 
 def _connecting(times: dict[str, Any]) -> dict[str, Any]:
-    """The same for connecting, where that is a step of its own."""
-    return times and {"connect_timeout": times["timeout"], **times}
+    """The same bound for connecting, where that is a step of its own."""
+    return {f"{step}timeout": value for step in ("", "connect_") for value in times.values()}
 
 
 def _taken(url: str, ours: str) -> tuple[str, dict[str, Any]]:
