@@ -9,6 +9,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
+from sessiongate.stores._urls import open_store
 from sessiongate.stores.base import Store
 from sessiongate.stores.memory import MemoryStore
 
@@ -17,7 +18,14 @@ if TYPE_CHECKING:
     from sessiongate.stores.redis import RedisStore
     from sessiongate.stores.sqlite import SQLiteStore
 
-__all__ = ["MemoryStore", "PostgresStore", "RedisStore", "SQLiteStore", "Store"]
+__all__ = [
+    "MemoryStore",
+    "PostgresStore",
+    "RedisStore",
+    "SQLiteStore",
+    "Store",
+    "open_store",
+]
 
 _ON_DEMAND: Final = {"PostgresStore": "postgres", "RedisStore": "redis", "SQLiteStore": "sqlite"}
 

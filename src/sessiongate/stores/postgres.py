@@ -44,11 +44,13 @@ class PostgresStore:
         timeout: Seconds to wait for a turn at the pool, and for each answer.
         max_size: Connections of a process, and of each event loop. Few suffice: each call
             takes a millisecond, and opening one costs the server more than ten calls.
+        create: Make the tables where there are none, or old ones; ``False``:
+            they must be there.
 
     Raises:
         ConfigurationError: psycopg is missing, or ``schema`` is no plain name.
-            At the first use: the role may not make the tables, or they are
-            newer than this package.
+            At the first use: the role may not make the tables, they are
+            newer than this package, or not there with ``create=False``.
         ValueError, TypeError: Another argument is unfit.
     """
 
@@ -63,6 +65,7 @@ class PostgresStore:
         connect_timeout: Seconds = 0.25,
         timeout: Seconds = 0.25,
         max_size: int = 5,
+        create: bool = True,
     ) -> None:
         try:
             # Here, so that the other stores do without.
@@ -79,6 +82,7 @@ class PostgresStore:
             raise ConfigurationError(msg) from None  # the cause may quote a password
         self._place = f"{where.get('host', 'localhost')}/{where.get('dbname', '')}"
         self._schema = schema
+        self._create = create
         self._dialect = Dialect(schema)
         settings = Settings(
             url,
@@ -197,6 +201,12 @@ class PostgresStore:
             msg = (
                 f"schema: {self._schema!r} was made by a newer sessiongate (version {version}, "
                 f"this one knows {VERSION}): upgrade sessiongate, or give another schema"
+            )
+            raise ConfigurationError(msg)
+        if version < VERSION and not self._create:
+            msg = (
+                f"url: schema {self._schema!r} at {self._place} has no tables of this version, "
+                "and none are to be made (create=False)"
             )
             raise ConfigurationError(msg)
         if version < VERSION:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from concurrent.futures import Future
 
+    from sessiongate.arguments import Seconds
     from sessiongate.commands import Command, Outcome
 
 __all__ = ["SQLiteStore"]
@@ -50,18 +51,22 @@ class SQLiteStore:
         timeout: Seconds that a call may wait for each of its turns: for a
             thread (when awaited), among the writers of this process, and for
             the lock on the file.
+        create: Make the file where there is none; ``False``: it must be there.
 
     Raises:
-        ConfigurationError: There is no such directory; later, at the first
-            use, the file is not ours or was written by a newer version.
+        ConfigurationError: There is no such directory, or no such file with
+            ``create=False``; later, at the first use, the file is not ours or
+            was written by a newer version.
         ValueError: ``path`` is ``":memory:"`` or empty: take ``MemoryStore``.
     """
 
     shared = True
     touch_every = 60 * SECOND
 
-    def __init__(self, path: str | os.PathLike[str], *, timeout: float = 0.25) -> None:
-        self._path = _checked(path)
+    def __init__(
+        self, path: str | os.PathLike[str], *, timeout: Seconds = 0.25, create: bool = True
+    ) -> None:
+        self._path = _checked(path, create=create)
         self._timeout = microseconds(timeout, "timeout", positive=True) / SECOND
         self._connections = Connections(self._path, self._timeout)
         self._threads: ThreadPoolExecutor | None = None
@@ -147,7 +152,7 @@ def _failures(command: Command) -> Iterator[None]:
         raise StoreError(msg) from error
 
 
-def _checked(path: str | os.PathLike[str]) -> Path:
+def _checked(path: str | os.PathLike[str], *, create: bool) -> Path:
     text = os.fspath(path)
     if not isinstance(text, str):
         msg = f"path must be a str or a Path, not {type(text).__name__}"
@@ -159,5 +164,8 @@ def _checked(path: str | os.PathLike[str]) -> Path:
     file = Path(text).absolute()
     if not file.parent.is_dir():
         msg = f"path: the directory {str(file.parent)!r} does not exist; make it first"
+        raise ConfigurationError(msg)
+    if not create and not file.is_file():
+        msg = f"path: there is no file {str(file)!r}, and none is to be made (create=False)"
         raise ConfigurationError(msg)
     return file

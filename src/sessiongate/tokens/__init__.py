@@ -50,6 +50,10 @@ class Codec(Protocol):
         """
         ...
 
+    def examine(self, token: str) -> Ticket | str:
+        """The same, or in a word what is wrong: for administrators, never for clients."""
+        ...
+
     def key(self, row: Row) -> str:
         """How the session is named in ``sessions``."""
         ...

@@ -24,7 +24,7 @@ from sessiongate.tokens.jwt_keys import JWTKey, load_keys
 if TYPE_CHECKING:
     from sessiongate.records import Row
 
-__all__ = ["JWTCodec"]
+__all__ = ["JWTCodec", "unproven"]
 
 
 _LATEST: Final = 2**40
@@ -34,7 +34,10 @@ _JTI: Final = re.compile(r"([A-Za-z0-9_-]{16,128})\.(0|[1-9][0-9]{0,14})", re.AS
 
 
 class JWTCodec:
-    """Mints and reads JWTs; the first key signs, all verify."""
+    """Mints and reads JWTs; the first key signs, all verify.
+
+    With ``signs=False`` it only reads, and public keys are enough.
+    """
 
     quantum = SECOND
 
@@ -48,6 +51,7 @@ class JWTCodec:
         timeout: int,
         leeway: int,
         strict: bool,
+        signs: bool = True,
     ) -> None:
         self.leeway = leeway
         self._issuer = check_text(issuer, "issuer")
@@ -55,7 +59,7 @@ class JWTCodec:
         self._longest = math.ceil(timeout / SECOND)
         keys = load_keys(secret_key, algorithm, strict=strict)
         self._signer = keys[0]
-        if not self._signer.signs:
+        if signs and not self._signer.signs:
             msg = "secret_key must begin with a private key: the first one signs"
             raise ConfigurationError(msg)
         self._keys: dict[str, JWTKey] = {key.header: key for key in keys}
@@ -84,16 +88,20 @@ class JWTCodec:
         return f"{body}.{_encode(self._signer.sign(body.encode()))}"
 
     def verify(self, token: str) -> Ticket | None:
+        found = self.examine(token)
+        return found if isinstance(found, Ticket) else None
+
+    def examine(self, token: str) -> Ticket | str:
         header, _, rest = token.partition(".")
         key = self._keys.get(header)
         if key is None:
-            return None
+            return "header"
         payload, _, signature = rest.partition(".")
         raw, sealed = _decode(payload), _decode(signature)
         if raw is None or sealed is None:
-            return None
+            return "encoding"
         if not key.verify(f"{header}.{payload}".encode(), sealed):
-            return None
+            return "signature"
         return self._judge(_parse(raw))
 
     def key(self, row: Row) -> str:
@@ -116,26 +124,42 @@ class JWTCodec:
     def _expires_at(self, row: Row) -> int:
         return (row.expires_at - self.leeway) // SECOND
 
-    def _judge(self, claims: dict[str, Any]) -> Ticket | None:
-        """The claims, if each is there, of its type, and within what we issue."""
+    def _judge(self, claims: dict[str, Any]) -> Ticket | str:
+        """What the claims say, or the first that is missing, ill-typed or not what we issue."""
         ticket, username = self.ticket(claims.get("jti")), claims.get("sub")
         issued_at, expires_at = claims.get("iat"), claims.get("exp")
-        if (
-            ticket is None
-            or claims.get("iss") != self._issuer
-            or claims.get("aud") != self._audience
-            or not _is_text(username)
-            or not _is_date(issued_at)
-            or not _is_date(expires_at)
-            or expires_at - issued_at > self._longest
-            or "nbf" in claims
-        ):
-            return None
+        if ticket is None:
+            return "jti"
+        if claims.get("iss") != self._issuer:
+            return "iss"
+        if claims.get("aud") != self._audience:
+            return "aud"
+        if not _is_text(username):
+            return "sub"
+        if not _is_date(issued_at):
+            return "iat"
+        if not _is_date(expires_at) or expires_at - issued_at > self._longest:
+            return "exp"
+        if "nbf" in claims:
+            return "nbf"
         return ticket._replace(
             expires_at=math.floor(expires_at * SECOND) + self.leeway,
             issued_at=math.ceil(issued_at * SECOND),
             username=username,
         )
+
+
+def unproven(token: str) -> tuple[dict[str, Any], dict[str, Any]] | None:
+    """What the header and the claims of a JWT say, for people: anybody may have written them.
+
+    ``None`` for what has not the form of one.
+    """
+    parts = [_decode(part) for part in token.split(".")]
+    match parts:
+        case [bytes() as header, bytes() as payload, bytes()] if token.isascii():
+            found = _parse(header), _parse(payload)
+            return found if all(found) else None
+    return None
 
 
 def _is_text(value: object) -> TypeGuard[str]:

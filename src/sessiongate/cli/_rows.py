@@ -1,0 +1,87 @@
+"""How a session is shown. Its generation is no secret; a token of it is nowhere to be shown."""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+from sessiongate.cli._output import ago, date, distance, for_people, instant, print_json, table
+from sessiongate.records import device_of, grants_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from sessiongate.records import Row
+
+__all__ = ["described", "details", "device", "print_rows"]
+
+_COLUMNS: Final = ("HANDLE", "USER", "OPENED", "LAST SEEN", "ENDS", "SCOPES", "DEVICE")
+
+
+def print_rows(rows: Sequence[Row], now: int, *, as_json: bool) -> None:
+    """Many, a line each; on a terminal with short times, to fit into it."""
+    if as_json:
+        print_json([_brief(row) for row in rows])
+    else:
+        when = partial(distance, now=now) if for_people() else date
+        table(_COLUMNS, [_line(row, when) for row in rows])
+
+
+def device(row: Row) -> str:
+    """What the client is, ``""`` for unknown."""
+    known = device_of(row)
+    return known if isinstance(known, str) else row.device and _json(known)
+
+
+def described(row: Row, now: int) -> dict[str, object]:
+    """All of one, for people."""
+    scopes, claims = grants_of(row)
+    return {
+        "handle": row.sid,
+        "user": row.username,
+        "opened": ago(row.created_at, now),
+        "last seen": ago(row.last_accessed, now),
+        "ends": ago(row.expires_at, now),
+        "ends at last": ago(row.lifetime_ends_at, now),
+        "token": f"generation {row.generation}, made {ago(row.rotated_at, now)}",
+        "shared": "its token was handed out more than once: it does not rotate by itself"
+        if row.shared
+        else None,
+        "scopes": " ".join(scopes) or None,
+        "claims": _json(claims) if claims else None,
+        "device": device(row) or None,
+    }
+
+
+def details(row: Row) -> dict[str, Any]:
+    """All of one, for programs."""
+    return {
+        **_brief(row),
+        "lifetime_ends_at": instant(row.lifetime_ends_at),
+        "generation": row.generation,
+        "rotated_at": instant(row.rotated_at),
+        "shared": row.shared,
+        "claims": grants_of(row)[1],
+    }
+
+
+def _line(row: Row, when: Callable[[int], str]) -> tuple[str, ...]:
+    dates = map(when, (row.created_at, row.last_accessed, row.expires_at))
+    return row.sid, row.username, *dates, " ".join(grants_of(row)[0]), device(row)
+
+
+def _brief(row: Row) -> dict[str, Any]:
+    return {
+        "handle": row.sid,
+        "username": row.username,
+        "created_at": instant(row.created_at),
+        "last_accessed": instant(row.last_accessed),
+        "expires_at": instant(row.expires_at),
+        "scopes": list(grants_of(row)[0]),
+        "device": device_of(row),
+    }
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False)

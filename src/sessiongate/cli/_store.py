@@ -1,0 +1,132 @@
+"""The store that a command is about, and what is asked of it.
+
+Commands go to the store itself: reading and ending sessions takes no key.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Final, NamedTuple, cast
+
+import typer
+
+from sessiongate.commands import Close, CloseUser, Count, Ended, List, Read, Sweep
+from sessiongate.errors import ConfigurationError
+from sessiongate.records import SECOND, Row
+from sessiongate.stores import open_store
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sessiongate.stores import Store
+
+__all__ = ["URL", "AsJSON", "Counts", "Scan", "Sessions", "Timeout", "sessions_at"]
+
+_BITE: Final = 500
+"""Expired rows removed in one step: a few milliseconds on every store."""
+
+_MANY: Final = 10_000
+"""Sessions that are read in one answer without asking: Redis answers nobody else meanwhile."""
+
+_BEGINNING: Final = 0
+"""A time at which nothing has expired: a look then removes nothing, and sees what has ended."""
+
+URL = Annotated[
+    str | None,
+    typer.Option(
+        "--store",
+        metavar="URL",
+        envvar="SESSIONGATE_STORE",
+        help="Where the sessions are: sqlite:///sessions.db, redis://…, postgresql://… "
+        "A password belongs in the variable: arguments are visible to other users.",
+    ),
+]
+Timeout = Annotated[
+    float,
+    typer.Option(
+        min=0.05, max=600, metavar="SECONDS", help="How long the store may take for each answer."
+    ),
+]
+Scan = Annotated[
+    bool, typer.Option("--scan", help=f"Read all sessions, even if they are more than {_MANY}.")
+]
+AsJSON = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+
+
+class Counts(NamedTuple):
+    live: int
+    expired: int
+    """Still there: the next purge removes them."""
+
+
+class Sessions:
+    """The sessions in a store, at one moment."""
+
+    def __init__(self, store: Store) -> None:
+        self.now = round(time.time() * SECOND)
+        self._store = store
+
+    def __str__(self) -> str:
+        return repr(self._store)
+
+    def find(self, handle: str) -> Row | None:
+        """A session, the expired included; nothing is touched or removed."""
+        return cast("Row | None", self._store.execute(Read(handle, _BEGINNING)))
+
+    def of(self, username: str) -> tuple[Row, ...]:
+        """The live sessions of a user, oldest first."""
+        return self._list(username)
+
+    def all(self, *, scan: bool) -> tuple[Row, ...]:
+        """All live sessions, oldest first; very many only with ``scan``."""
+        live = 0 if scan else self.count()
+        if live > _MANY:
+            msg = (
+                f"there are {live} sessions, and all would be read at once, during which Redis "
+                "answers nobody else: name a user, or add --scan (and --timeout) if you mean it"
+            )
+            raise ConfigurationError(msg)
+        return self._list(None)
+
+    def count(self) -> int:
+        """How many are live."""
+        return cast(int, self._store.execute(Count(self.now)))
+
+    def counts(self) -> Counts:
+        """How many are live, and how many have expired."""
+        live = self.count()
+        total = cast(int, self._store.execute(Count(_BEGINNING)))
+        return Counts(live, max(total - live, 0))
+
+    def _list(self, username: str | None) -> tuple[Row, ...]:
+        return cast("tuple[Row, ...]", self._store.execute(List(username, self.now)))
+
+    def end(self, handle: str) -> tuple[Ended, ...]:
+        """End one session, whosesoever."""
+        ended = self._store.execute(Close(handle, self.now))
+        return (ended,) if isinstance(ended, Ended) else ()
+
+    def end_user(self, username: str, keep: str | None) -> tuple[Ended, ...]:
+        """End all sessions of a user but one."""
+        return cast("tuple[Ended, ...]", self._store.execute(CloseUser(username, keep, self.now)))
+
+    def purge(self) -> Iterator[int]:
+        """Remove what has expired, in bites: how many each removed."""
+        removed = _BITE
+        while removed >= _BITE:
+            removed = cast(int, self._store.execute(Sweep(self.now, _BITE)))
+            yield removed
+
+
+@contextmanager
+def sessions_at(url: str | None, timeout: float) -> Iterator[Sessions]:
+    """The sessions at a URL. There must be a store: looking makes none."""
+    if not url:
+        msg = "no store: give --store URL, or set SESSIONGATE_STORE"
+        raise ConfigurationError(msg)
+    store = open_store(url, create=False, timeout=timeout)
+    try:
+        yield Sessions(store)
+    finally:
+        store.close()

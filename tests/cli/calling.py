@@ -1,0 +1,106 @@
+"""Calling the command as an administrator does, and looking for secrets in all that it says."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from typer.testing import CliRunner
+
+from sessiongate.cli import app
+from sessiongate.commands import Count, List, Open
+from sessiongate.records import FOREVER, SECOND, Row
+
+if TYPE_CHECKING:
+    from sessiongate.stores import Store
+
+__all__ = ["KEY", "Caller", "Done", "Process", "everything", "session"]
+
+KEY: Final = "a-key-that-must-not-be-printed-" + "k" * 40
+
+PROGRAM: Final = Path(sys.executable).with_name("sessiongate")
+
+
+class Done(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+
+@dataclass
+class Caller:
+    """Calls in this process. Whatever is printed is searched for ``secrets``."""
+
+    url: str | None = None
+    secrets: set[str] = field(default_factory=lambda: {KEY})
+
+    def __call__(self, *arguments: str, stdin: str = "", code: int = 0, **settings: str) -> Done:
+        done = self._call(arguments, stdin, {**self._settings(), **settings})
+        assert done.code == code, done
+        for secret in self.secrets:
+            assert secret not in done.out + done.err
+        return done
+
+    def keep_secret(self, token: str | None) -> str:
+        """The token; neither it nor what it is signed with may be printed."""
+        assert token is not None
+        self.secrets |= {token, token.rpartition(".")[2]}
+        return token
+
+    def _settings(self) -> dict[str, str]:
+        return {} if self.url is None else {"SESSIONGATE_STORE": self.url}
+
+    def _call(self, arguments: tuple[str, ...], stdin: str, settings: dict[str, str]) -> Done:
+        result = CliRunner().invoke(app, arguments, input=stdin, env=settings)
+        if result.exception is not None and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return Done(result.exit_code, result.stdout, result.stderr)
+
+
+class Process(Caller):
+    """The same in a process of its own."""
+
+    command: tuple[str, ...] = (sys.executable, "-m", "sessiongate.cli")
+
+    def _call(self, arguments: tuple[str, ...], stdin: str, settings: dict[str, str]) -> Done:
+        ours = {k: v for k, v in os.environ.items() if not k.startswith("SESSIONGATE_")}
+        run = subprocess.run(
+            [*self.command, *arguments],
+            input=stdin,
+            capture_output=True,
+            encoding="utf-8",
+            env=ours | {"PYTHONIOENCODING": "utf-8"} | settings,
+            timeout=120,
+            check=False,
+        )
+        return Done(run.returncode, run.stdout, run.stderr)
+
+
+def session(sid: str, username: str = "alice", *, expires_at: int, **fields: Any) -> Open:
+    """Opens a session with exactly these fields."""
+    row = Row(
+        sid=sid,
+        username=username,
+        created_at=0,
+        last_accessed=0,
+        expires_at=expires_at,
+        lifetime_ends_at=FOREVER,
+        generation=0,
+        rotated_at=0,
+        previous_until=0,
+        honoured_from=0,
+        retired_below=0,
+        shared=False,
+        grants="",
+        device="",
+    )._replace(**fields)
+    return Open(row, SECOND, "new", None, None, None, evict=False)
+
+
+def everything(store: Store) -> tuple[Any, Any]:
+    """All that is in a store, the expired included; nothing is removed by the look."""
+    return store.execute(List(None, 0)), store.execute(Count(0))
