@@ -48,8 +48,8 @@ def main() -> int:
     rounds = 0
     while args.rounds is None or rounds < args.rounds:
         command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *PROPERTIES]
-        command += [f"-n{args.jobs}", f"-k{args.only}", "--hypothesis-profile=fuzz"]
-        command.append(f"--hypothesis-seed={seed + rounds}")
+        command += [f"-n{args.jobs}", "--hypothesis-profile=fuzz"]
+        command += [f"--hypothesis-seed={seed + rounds}", *(["-k", args.only] if args.only else [])]
         environ = os.environ | {"SESSIONGATE_FUZZ_EXAMPLES": str(args.examples)}
         status = subprocess.run(command, cwd=ROOT, env=environ, check=False).returncode
         rounds += 1
