@@ -44,6 +44,8 @@ CREDENTIALS: list[tuple[list[bytes], list[bytes]]] = [
     ([b"a=b, __Host-session=TOKEN"], []),
     ([b"$Version=1; __Host-session=TOKEN; $Path=/"], []),
     ([b"__Host-session=TOKEN\x00"], []),
+    ([b"__Host-session=TOKEN\r\n"], []),  # blank to Python, not to a browser
+    ([b"__Host-session=\x0bTOKEN"], []),
     ([b"__Host-session=TOKEN,x"], []),
     ([], [b"Bearer TOKEN", b"Bearer TOKEN"]),
     ([], [b"Bearer TOKEN,Basic YTpi"]),

@@ -40,12 +40,35 @@ def token(stack: Stack, kind: str) -> bytes:
 
 
 PIECES = [NAME, b"TOKEN", b"Bearer", b"Basic", b"bearer", b"=", b";", b" ", b"\t", b",", b'"']
-ODD = [b"\x00", b"\r\n", b"\x1c", b"\x85", b"\xa0", b"\xff", b"%5F", b"a=1", b"TOKE", b"N", b"."]
+ODD = [
+    b"\x00",
+    b"\r",
+    b"\n",
+    b"\x0b",
+    b"\x1c",
+    b"\x85",
+    b"\xa0",
+    b"\xff",
+    b"%5F",
+    b"a=1",
+    b"TOKE",
+    b"N",
+    b".",
+]
 FIELD = st.lists(
     st.sampled_from(PIECES) | st.sampled_from(ODD) | st.binary(max_size=3), max_size=10
 ).map(b"".join)
-COOKIES = st.lists(st.just(NAME + b"=TOKEN") | FIELD, max_size=3)
-AUTHORIZATIONS = st.lists(st.just(b"Bearer TOKEN") | FIELD, max_size=2)
+
+
+def nearly(*pieces: bytes) -> st.SearchStrategy[bytes]:
+    """What is right, but perhaps for a byte or two in one place."""
+    odd = st.sampled_from([*ODD, b" ", b"\t", b";", b",", b"=", b'"'])
+    places = st.tuples(st.integers(0, len(pieces)), odd | st.just(b""))
+    return places.map(lambda at: b"".join([*pieces[: at[0]], at[1], *pieces[at[0] :]]))
+
+
+COOKIES = st.lists(nearly(NAME, b"=", b"TOKEN") | FIELD, max_size=3)
+AUTHORIZATIONS = st.lists(nearly(b"Bearer", b" ", b"TOKEN") | FIELD, max_size=2)
 METHODS = st.sampled_from(["GET", "HEAD", "OPTIONS", "TRACE", "POST", "PUT", "DELETE", "PATCH"])
 HOSTS = st.sampled_from([HOST, b"APP.EXAMPLE.COM", HOST + b":443", HOST + b":8443", b"[::1]", b""])
 SITES = st.sampled_from([b"same-origin", b"same-site", b"cross-site", b"none", b"NONE", b"", b"x"])

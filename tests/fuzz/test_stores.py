@@ -70,7 +70,8 @@ class Step:
 class Program:
     """The sessions opened so far."""
 
-    def __init__(self) -> None:
+    def __init__(self, policy: Policy) -> None:
+        self.policy = policy
         self.now = START
         self.sids: list[str] = []
         self.generations: dict[str, int] = {}
@@ -121,16 +122,31 @@ def opens(draw: st.DrawFn) -> Callable[[Program], Command]:
     )
 
 
-@st.composite
-def touches(draw: st.DrawFn) -> Callable[[Program], Command]:
-    pick, back, policy = draw(PICKS), draw(BACK), draw(POLICIES)
-    rotation = draw(st.sampled_from([WHEN_DUE, WHEN_DUE, NEVER, NOW]))
-
+def touching(pick: int, back: int, rotation: int) -> Callable[[Program], Command]:
     def make(program: Program) -> Command:
         sid = program.sid(pick)
-        return Touch(sid, program.generation(sid, back), program.now, policy, rotation)
+        generation = program.generation(sid, back)
+        return Touch(sid, generation, program.now, program.policy, rotation)
 
     return make
+
+
+@st.composite
+def touches(draw: st.DrawFn) -> Callable[[Program], Command]:
+    rotation = draw(st.sampled_from([WHEN_DUE, WHEN_DUE, NEVER, NOW]))
+    return touching(draw(PICKS), draw(BACK), rotation)
+
+
+@st.composite
+def overlaps(draw: st.DrawFn) -> list[Step]:
+    """A rotation, its successor seen or not, and an older token around the end of the grace."""
+    pick, seen = draw(PICKS), draw(st.booleans())
+    after = draw(st.sampled_from([0, GRACE - 1, GRACE, GRACE + 1]))
+    return [
+        Step(DUE, touching(pick, 0, WHEN_DUE)),
+        *([Step(draw(st.sampled_from([0, 1])), touching(pick, 0, NEVER))] if seen else []),
+        Step(after, touching(pick, draw(st.sampled_from([1, 1, 2])), WHEN_DUE)),
+    ]
 
 
 @st.composite
@@ -158,10 +174,9 @@ def others(draw: st.DrawFn) -> Callable[[Program], Command]:
     )[which]
 
 
-PROGRAMS = st.lists(
-    st.builds(Step, STEPS, opens() | touches() | touches() | closes() | others()),
-    min_size=1,
-    max_size=30,
+SINGLE = st.builds(Step, STEPS, opens() | touches() | closes() | others())
+PROGRAMS = st.lists(SINGLE.map(lambda step: [step]) | overlaps(), min_size=1, max_size=20).map(
+    lambda stories: [step for story in stories for step in story]
 )
 
 
@@ -174,10 +189,10 @@ def store(fresh_store: Callable[[], Store]) -> Store:
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-@given(steps=PROGRAMS)
-def test_a_store_answers_as_memory_does(store: Store, steps: list[Step]) -> None:
+@given(policy=POLICIES, steps=PROGRAMS)
+def test_a_store_answers_as_memory_does(store: Store, policy: Policy, steps: list[Step]) -> None:
     store.execute(Sweep(FOREVER, 1_000_000))  # what another example has left
-    program, model = Program(), MemoryStore()
+    program, model = Program(policy), MemoryStore()
     for step in steps:
         program.now += step.after
         command = step.make(program)
