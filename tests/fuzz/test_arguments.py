@@ -149,6 +149,7 @@ def test_no_public_key_is_a_secret(
         check_secret(given_key)
 
 
+@settings(deadline=None)
 @given(st.binary(min_size=32) | st.text(min_size=32).map(str.strip))
 def test_a_secret_is_used_as_it_is_or_refused(secret: bytes | str) -> None:
     try:
@@ -158,12 +159,14 @@ def test_a_secret_is_used_as_it_is_or_refused(secret: bytes | str) -> None:
     assert taken == (secret.encode() if isinstance(secret, str) else secret)
 
 
+@settings(deadline=None)
 @given(st.binary(min_size=24, max_size=64))
 def test_no_random_secret_is_taken_for_a_key(raw: bytes) -> None:
     for secret in (raw.hex(), b64encode(raw).decode()):
         assert check_secret(secret) == secret.encode()
 
 
+@settings(deadline=None)
 @given(st.text("/\\:@?#.%;e \t\n\r\x00\x08\x7f\x85\xa0\u2028\uff0f", max_size=12) | st.text())
 @replay(REDIRECTS)
 def test_a_redirect_stays_here(target: str) -> None:

@@ -163,6 +163,7 @@ SIDS = st.text("ABCdef012_-", min_size=16, max_size=40)
 GENERATIONS = st.integers(0, 2**53 - 1)
 
 
+@settings(deadline=None)
 @given(SIDS, GENERATIONS)
 def test_an_opaque_token_says_what_it_was_minted_for(sid: str, generation: int) -> None:
     row = ROW._replace(sid=sid, generation=generation)
@@ -188,9 +189,12 @@ def mutants(draw: st.DrawFn) -> str:
     return one[:at] + draw(st.text(max_size=3)) + one[at + length :]
 
 
-OPAQUE_MANAGER = SessionManager(TIMEOUT, None, secret_key=["k" * 64, "o" * 64])
+OPAQUE_MANAGER = SessionManager(
+    TIMEOUT, None, secret_key=["k" * 64, "o" * 64], clock=ManualClock(NOW)
+)
 
 
+@settings(deadline=None)
 @given(mutants() | st.text())
 @replay(OPAQUE)
 def test_only_what_was_minted_is_a_token(token: str) -> None:
@@ -204,10 +208,15 @@ def test_only_what_was_minted_is_a_token(token: str) -> None:
     assert token not in OPAQUE_MANAGER.sessions
 
 
+STRANGERS = (manager(), OPAQUE_MANAGER)
+"""They have the keys, and other sessions."""
+OTHERS = [one.create_session("bob") or "" for one in STRANGERS]
+
+
 @pytest.mark.parametrize("verb", ["validate_session", "refresh_session", "session_username"])
+@settings(deadline=None)
 @given(token=JSON | st.binary() | tokens())
-def test_no_verb_raises(verb: str, token: Any) -> None:
-    for one in (MANAGER, OPAQUE_MANAGER):
-        other = one.create_session("bob")
-        assert getattr(one, verb)(token) is None or token == GENUINE or token.startswith(HEADER)
-        assert one.session_username(other or "") == "bob"
+def test_no_verb_raises_nor_touches_another_session(verb: str, token: Any) -> None:
+    for one, other in zip(STRANGERS, OTHERS, strict=True):
+        assert getattr(one, verb)(token) is None
+        assert one.session_username(other) == "bob"
