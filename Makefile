@@ -10,7 +10,7 @@ WHEEL_TESTS ?= tests/managers tests/tokens tests/http tests/frameworks tests/dev
 	tests/cli tests/stores/test_contract.py tests/stores/test_sqlite.py tests/test_public_names.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow coverage test-wheel lint types format docs bench clean
+.PHONY: help demo test test-slow fuzz coverage test-wheel lint types format docs bench clean
 
 help:  ## What can be made
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -30,6 +30,9 @@ test: $(VENV)/test.installed  ## Run the tests that are quick
 
 test-slow: $(VENV)/test.installed  ## Run the tests that take long
 	$(PYTEST) -m slow $(EXTRA)
+
+fuzz: $(VENV)/test.installed  ## Fuzz for as long as you like: ARGS='--minutes 60'
+	$(BIN)/python tests/fuzz/run.py $(ARGS)
 
 coverage: $(VENV)/test.installed  ## Run the quick tests with the branch coverage gate
 	$(PYTEST) -m "not slow" --cov --cov-report=term $(EXTRA)

@@ -28,7 +28,8 @@ _INTEGER: Final = 0x02
 _SEQUENCE: Final = 0x30
 _LONG_FORM: Final = 0x80
 _JWK: Final = ("kty", "keys")
-_BOM: Final = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
+_NO_TEXT: Final = bytes({*range(256)} - {*range(0x21, 0x7F)})
+"""White space and what byte order marks are made of, however they were misread."""
 
 
 def random_secret() -> str:
@@ -64,7 +65,7 @@ def check_secret(key: object) -> bytes:
         (_is_der, "a DER key or certificate"),
         (_is_jwk, "a JWK"),
     ):
-        if looks_like(secret):
+        if looks_like(secret) or looks_like(_octets(secret)):
             msg = (
                 f"secret_key looks like {kind}: public material must never be a shared secret. "
                 f"Use an asymmetric algorithm with it, or make a secret with: {MAKE_ONE}"
@@ -94,19 +95,9 @@ def _callers_level() -> int:
     return level
 
 
-def _without_bom(secret: bytes) -> bytes:
-    for bom in _BOM:
-        secret = secret.removeprefix(bom)
-    return secret
-
-
-def _bare(secret: bytes) -> bytes:
-    return _without_bom(secret).strip()
-
-
 def _plain(secret: bytes) -> bytes:
-    """Without BOM, white space and the NULs of UTF-16."""
-    return _bare(secret.replace(b"\0", b""))
+    """Without what may stand around a text, and the NULs of UTF-16."""
+    return secret.replace(b"\0", b"").strip(_NO_TEXT)
 
 
 def _is_pem(secret: bytes) -> bool:
@@ -126,11 +117,11 @@ def _is_der(secret: bytes) -> bool:
     text = secret.strip()
     if text.isascii() and text.decode().isprintable():
         return False
-    return any(_is_one_sequence(_without_bom(raw).lstrip()) for raw in (secret, _octets(secret)))
+    return _is_one_sequence(secret.lstrip(_NO_TEXT))
 
 
 def _octets(secret: bytes) -> bytes:
-    """The bytes of a text that was made of bytes, one character for each."""
+    """The bytes of a text that was made of bytes, one character for each: a file misread."""
     try:
         return secret.decode().encode("latin-1")
     except UnicodeError:
@@ -150,9 +141,7 @@ def _is_one_sequence(der: bytes) -> bool:
 
 
 def _is_jwk(secret: bytes) -> bool:
-    text = _bare(secret)
-    if text[:1] not in {b"{", b"["}:
-        text = _plain(secret)
+    text = _plain(secret)
     if text[:1] not in {b"{", b"["}:
         return False
     try:

@@ -122,6 +122,9 @@ def test_a_persistent_cookie_ends_with_the_absolute_lifetime(make: MakeSite) -> 
         {"name": "id", "domain": "example.com; Path=/"},
         {"name": "id", "domain": "example.com\n"},
         {"name": "id", "domain": "a" * 300},
+        {"name": "id", "domain": "-"},
+        {"name": "id", "domain": "a-.example.com"},
+        {"name": "id", "domain": "\u017fhop.example.com"},  # an s to whoever ignores case
     ],
 )
 def test_contradictions_are_refused_at_construction(options: dict[str, Any]) -> None:

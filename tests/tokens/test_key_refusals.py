@@ -33,7 +33,11 @@ WRAPPED: dict[str, Callable[[bytes], str | bytes]] = {
 TEXT_ONLY: dict[str, Callable[[bytes], str | bytes]] = {
     "BOM": lambda raw: b"\xef\xbb\xbf" + raw,
     "BOM in text": lambda raw: "\ufeff" + raw.decode(),
+    "BOM misread": lambda raw: "\xef\xbb\xbf" + raw.decode(),
+    "BOM behind space": lambda raw: b" \xef\xbb\xbf" + raw,
+    "BOM, misread, saved again": lambda raw: ("\xef\xbb\xbf" + raw.decode()).encode("utf-16"),
     "UTF-16": lambda raw: raw.decode().encode("utf-16"),
+    "UTF-16 misread": lambda raw: raw.decode().encode("utf-16").decode("latin-1"),
     "UTF-16-LE": lambda raw: raw.decode().encode("utf-16-le"),
     "UTF-16-BE": lambda raw: raw.decode().encode("utf-16-be"),
     "without newline": lambda raw: raw.rstrip(b"\n"),
