@@ -130,7 +130,10 @@ class _Incoming:
     __slots__ = ("_environ", "authorizations", "cookies", "method")
 
     def __init__(self, environ: WSGIEnvironment) -> None:
-        self.method: str = environ["REQUEST_METHOD"]
+        # A handshake is a GET here; what may be done over it is no safe method (RFC 6455).
+        upgrade: str = environ.get("HTTP_UPGRADE", "")
+        is_handshake = bool(upgrade) and "websocket" in upgrade.lower()
+        self.method: str = "WEBSOCKET" if is_handshake else environ["REQUEST_METHOD"]
         self._environ = environ
         self.cookies = self.header("cookie")
         self.authorizations = self.header("authorization")
