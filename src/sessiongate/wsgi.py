@@ -130,7 +130,7 @@ class _Incoming:
     __slots__ = ("_environ", "authorizations", "cookies", "method")
 
     def __init__(self, environ: WSGIEnvironment) -> None:
-        # A handshake is a GET here; what may be done over it is no safe method (RFC 6455).
+        # A handshake is a GET here, but no safe request (RFC 6455, sections 4.1 and 10.2).
         upgrade: str = environ.get("HTTP_UPGRADE", "")
         is_handshake = bool(upgrade) and "websocket" in upgrade.lower()
         self.method: str = "WEBSOCKET" if is_handshake else environ["REQUEST_METHOD"]

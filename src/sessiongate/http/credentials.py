@@ -22,14 +22,13 @@ _MANY: Final = 4096
 _LONGEST: Final = 65536
 """Bytes of parameters that are looked at; servers' limits let fewer through."""
 
-_SCHEME: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+(?: |\Z)")
+_TOKEN: Final = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]++"
+_SCHEME: Final = re.compile(_TOKEN + rb"(?: |\Z)")
 """How credentials begin (RFC 9110, section 11.4)."""
 _HIDDEN_BEARER: Final = re.compile(rb",[ \t]*bearer(?:[ \t]|\Z)", re.IGNORECASE)
 _QUOTED: Final = re.compile(rb'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)', re.DOTALL)
 """Also one that never ends, so that a flood of quotes is read once."""
-_JOINED: Final = re.compile(
-    rb",[ \t]*(?:,|\Z|[!#$%&'*+.^_`|~0-9A-Za-z-]++(?![ \t]*=)(?:[ \t,]|\Z))"
-)
+_JOINED: Final = re.compile(rb",[ \t]*(?:,|\Z|" + _TOKEN + rb"(?![ \t]*=)(?:[ \t,]|\Z))")
 """A comma and then other credentials, where a parameter would be ``name=value``."""
 _BLANK: Final = b" \t"
 
