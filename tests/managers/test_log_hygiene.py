@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.managers.hygiene import TOKEN, every_record
+from tests.hygiene import TOKEN, every_record
 from tests.managers.verbs import KEY
 
 from sessiongate import StoreError

@@ -1,26 +1,14 @@
-"""Keys of every kind, made once; a clock in step with the world; a watch for tokens in logs."""
+"""Keys of every kind, made once; and a clock in step with the world."""
 
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
-from tests.managers.hygiene import TOKEN, every_record
 from tests.tokens.material import Private, private_pem
 
 from sessiongate.testing import ManualClock
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-
-@pytest.fixture(autouse=True)
-def _no_token_is_logged() -> Iterator[None]:
-    with every_record() as lines:
-        yield
-    assert not [line for line in lines if TOKEN.search(line)]
 
 
 @pytest.fixture

@@ -1,0 +1,18 @@
+"""Over the whole suite: whatever is logged, by whomever, it holds no secret."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.hygiene import every_record, leaks
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture(autouse=True)
+def _no_secret_is_logged() -> Iterator[None]:
+    with every_record() as lines:
+        yield
+    assert leaks(lines) == []
