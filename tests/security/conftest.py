@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from tests.http.conftest import kind, make, site, stack
-from tests.tokens.conftest import clock, pems, private_keys
+from tests.tokens.conftest import clock, fresh_pems, pems, private_keys
 
-__all__ = ["clock", "kind", "make", "pems", "private_keys", "site", "stack"]
+__all__ = ["clock", "fresh_pems", "kind", "make", "pems", "private_keys", "site", "stack"]

@@ -6,7 +6,7 @@ import logging
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.http.harness import COOKIE, Call, MakeSite, Reply, Site, Way, bearer, cookie
+from tests.http.harness import COOKIE, MakeSite, Site, Way, bearer, cookie, enter, leave, renew
 
 from sessiongate.errors import StoreError
 from sessiongate.stores import MemoryStore
@@ -47,35 +47,20 @@ def test_a_flood_of_bad_tokens_logs_nothing(
     assert ours(caplog) == []
 
 
-async def _login(call: Call) -> Reply:
-    await call.login("alice")
-    return Reply()
-
-
-async def _logout(call: Call) -> Reply:
-    await call.logout()
-    return Reply()
-
-
-async def _refresh(call: Call) -> Reply:
-    await call.refresh()
-    return Reply()
-
-
 @pytest.mark.parametrize("way", [cookie, bearer])
 def test_no_token_is_logged_or_told(site: Site, way: Way, caplog: pytest.LogCaptureFixture) -> None:
-    tokens = [site.ask(view=_login).token or ""]
+    tokens = [site.ask(view=enter).token or ""]
     site.clock.advance(1800)
     tokens.append(site.ask(way(tokens[-1])).token or "")
-    tokens.append(site.ask(way(tokens[-1]), view=_refresh).token or "")
-    tokens.append(site.ask(way(tokens[-1]), view=_login).token or "")
+    tokens.append(site.ask(way(tokens[-1]), view=renew).token or "")
+    tokens.append(site.ask(way(tokens[-1]), view=enter).token or "")
     site.clock.advance(1800)
     tokens.append(site.ask(way(tokens[-1])).token or "")
     site.ask(way(tokens[-1]))
     site.clock.advance(31)
     site.ask(way(tokens[-2]))
-    tokens.append(site.ask(view=_login).token or "")
-    site.ask(way(tokens[-1]), view=_logout)
+    tokens.append(site.ask(view=enter).token or "")
+    site.ask(way(tokens[-1]), view=leave)
     told = " ".join(map(repr, site.events)) + caplog.text
     kinds = {event.kind for event in site.events}
     assert kinds == {"login", "rotated", "replayed", "logout"}

@@ -31,6 +31,17 @@ def private_keys() -> dict[str, Private]:
 
 
 @pytest.fixture(scope="session")
+def fresh_pems() -> dict[str, bytes]:
+    """Others, as PEM, to change keys."""
+    keys: dict[str, Private] = {
+        "RSA": rsa.generate_private_key(65537, 2048),
+        "P-256": ec.generate_private_key(ec.SECP256R1()),
+        "Ed25519": ed25519.Ed25519PrivateKey.generate(),
+    }
+    return {name: private_pem(key) for name, key in keys.items()}
+
+
+@pytest.fixture(scope="session")
 def pems(private_keys: dict[str, Private]) -> dict[str, bytes]:
     """The private keys as PEM."""
     return {name: private_pem(key) for name, key in private_keys.items()}
