@@ -12,7 +12,8 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(autouse=True)
-def _no_secret_is_logged() -> Iterator[None]:
+def logged() -> Iterator[list[str]]:
+    """What is logged meanwhile; in the end there is no secret in it."""
     with every_record() as lines:
-        yield
+        yield lines
     assert leaks(lines) == []

@@ -11,39 +11,18 @@ import socket
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.http.brittle import BrittleStore
 from tests.http.harness import PLAIN, Call, MakeSite, Reply, Response, Site, Way, bearer, cookie
 
 from sessiongate.errors import StoreError
-from sessiongate.stores import MemoryStore, PostgresStore, RedisStore
+from sessiongate.stores import PostgresStore, RedisStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sessiongate.commands import Command, Outcome
     from sessiongate.stores import Store
 
 both_ways = pytest.mark.parametrize("way", [cookie, bearer])
-
-
-class BrittleStore(MemoryStore):
-    """A store that can be switched off."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.down = False
-
-    def execute(self, command: Command) -> Outcome:
-        self._ask()
-        return super().execute(command)
-
-    async def aexecute(self, command: Command) -> Outcome:
-        self._ask()
-        return await super().aexecute(command)
-
-    def _ask(self) -> None:
-        if self.down:
-            msg = "the store did not answer"
-            raise StoreError(msg)
 
 
 @pytest.fixture
