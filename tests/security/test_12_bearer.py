@@ -42,6 +42,14 @@ def test_the_scheme_has_no_case(site: Site, scheme: str, gap: str) -> None:
         b"Basic YTpi,bearer {token}",
         b"Basic YTpi,\tBEARER\t{token}",
         b"Basic YTpi, Bearer",
+        b'Digest a="x,Bearer {token}',
+        b'Digest a="x, Bearer {token}", b="y"',
+        b"Basic YTpi, Basic YTpi",
+        b'Basic YTpi,Digest a="b"',
+        b"Digest a=b, c=d,Negotiate",
+        b"Basic YTpi,",
+        b"Basic YTpi,,a=b",
+        b"Negotiate, Basic YTpi",
         b"Bearer Bearer {token}",
         b"Bearer realm=x, token={token}",
         b"Bearer:{token}",
@@ -73,7 +81,23 @@ def test_two_fields_are_refused(site: Site, other: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "field", [b"Basic YTpi", b'Digest a="b", c="d"', b"Negotiate", b"Bearerx y"]
+    "other", [(b"Basic YTpi", b"Basic YTpi"), (b"Negotiate x", b'Digest a="b"'), (b"Basic x", b"")]
+)
+def test_two_fields_of_other_schemes_are_refused_as_well(
+    site: Site, other: tuple[bytes, bytes]
+) -> None:
+    fields = [(b"authorization", value) for value in other]
+    assert site.ask(*fields).status == 400
+    assert site.ask(*fields[::-1], cookie(site.open())).status == 400
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        *(b"Basic YTpi", b'Digest a="b", c="d"', b"Negotiate", b"Bearerx y"),
+        *(b'Digest a="b, c d", e = "f",\tg=h', b'Digest a="\\", b c"', b'Digest a="b'),
+        b"AWS4-HMAC-SHA256 Credential=A/s3/aws4_request, SignedHeaders=host;range, Signature=f",
+    ],
 )
 def test_another_scheme_is_not_ours(site: Site, field: bytes) -> None:
     other = (b"authorization", field)
