@@ -434,17 +434,18 @@ class SessionManager:
         """Run a flow on the store, telling its events."""
         if self._listens_async:  # at the start: nothing is done that the caller never hears of
             raise TypeError(_ASYNC_LISTENER)
-        return run(self._watched(flow), self._store, self._tell)
+        if self._outages.pending:
+            flow = self._until_answered(flow)
+        return run(flow, self._store, self._tell)
 
     def arun(self, flow: Flow[T]) -> Coroutine[Any, Any, T]:
         """Run a flow on the store, telling its events, without blocking the loop."""
-        return arun(self._watched(flow), self._store, self._atell)
-
-    def _watched(self, flow: Flow[T]) -> Flow[T]:
-        """The flow itself; after a failure, one that notices when the store answers again."""
-        return self._until_answered(flow) if self._outages.pending else flow
+        if self._outages.pending:
+            flow = self._until_answered(flow)
+        return arun(flow, self._store, self._atell)
 
     def _until_answered(self, flow: Flow[T]) -> Flow[T]:
+        """The flow itself, noticing that the store answers again."""
         try:
             step = next(flow)
             while True:

@@ -60,7 +60,10 @@ class SessionCookie:
             msg = "same_site must be 'Strict', 'Lax' or 'None'"
             raise ConfigurationError(msg)
         if not isinstance(self.path, str) or not _PATH.fullmatch(self.path):
-            msg = "path must begin with / and hold no space, semicolon or control character"
+            msg = (
+                "path must begin with /, hold no space, semicolon or control character, "
+                "and be at most 1024 characters long"
+            )
             raise ConfigurationError(msg)
         if self.domain is not None and not (
             isinstance(self.domain, str) and _DOMAIN.fullmatch(self.domain)
