@@ -20,6 +20,7 @@ from sessiongate.stores import SQLiteStore
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "sessions.db"
