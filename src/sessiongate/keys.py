@@ -7,12 +7,16 @@ confusion of public keys with secrets that is refused here at construction.
 from __future__ import annotations
 
 import inspect
-import json
+import re
 import secrets
 import warnings
-from typing import Final, TypeAlias
+from base64 import b64decode
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from sessiongate.errors import ConfigurationError, WeakKeyWarning
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 __all__ = ["MAKE_ONE", "SecretKey", "check_secret", "check_strength", "key_list", "random_secret"]
 
@@ -23,13 +27,15 @@ MAKE_ONE: Final = 'python -c "import secrets; print(secrets.token_urlsafe(64))"'
 
 _PACKAGE: Final = "sessiongate."
 _SSH_NAMES: Final = (b"ssh-", b"ecdsa-sha2-", b"sk-ssh-", b"sk-ecdsa-")
-_SMALLEST_DER: Final = 16
-_INTEGER: Final = 0x02
-_SEQUENCE: Final = 0x30
+_SSH_LINE: Final = re.compile(rb"\s(?:sk-)?(?:ssh|ecdsa)-[\w@.-]{1,64}\s+AAAA")
+_JWK: Final = re.compile(rb"""["'](?:kty["']\s*:|keys["']\s*:\s*\[)""")
+_SEQUENCE: Final = b"\x30"
+_FIRST: Final = (b"\x02", b"\x06", _SEQUENCE)
+"""What such a SEQUENCE begins with: a version, an identifier, or another SEQUENCE."""
 _LONG_FORM: Final = 0x80
-_JWK: Final = ("kty", "keys")
 _NO_TEXT: Final = bytes({*range(256)} - {*range(0x21, 0x7F)})
 """White space and what byte order marks are made of, however they were misread."""
+_URL_SAFE: Final = bytes.maketrans(b"-_", b"+/")
 
 
 def random_secret() -> str:
@@ -59,18 +65,13 @@ def check_secret(key: object) -> bytes:
     if not secret.strip():
         msg = f"secret_key must not be empty; make one with: {MAKE_ONE}"
         raise ConfigurationError(msg)
-    for looks_like, kind in (
-        (_is_pem, "a PEM key or certificate"),
-        (_is_ssh, "an SSH key"),
-        (_is_der, "a DER key or certificate"),
-        (_is_jwk, "a JWK"),
-    ):
-        if looks_like(secret) or looks_like(_octets(secret)):
-            msg = (
-                f"secret_key looks like {kind}: public material must never be a shared secret. "
-                f"Use an asymmetric algorithm with it, or make a secret with: {MAKE_ONE}"
-            )
-            raise ConfigurationError(msg)
+    kind = _public_kind(secret)
+    if kind is not None:
+        msg = (
+            f"secret_key looks like {kind}: public material must never be a shared secret. "
+            f"Use an asymmetric algorithm with it, or make a secret with: {MAKE_ONE}"
+        )
+        raise ConfigurationError(msg)
     return secret
 
 
@@ -95,58 +96,86 @@ def _callers_level() -> int:
     return level
 
 
-def _plain(secret: bytes) -> bytes:
-    """Without what may stand around a text, and the NULs of UTF-16."""
-    return secret.replace(b"\0", b"").strip(_NO_TEXT)
+def _public_kind(secret: bytes) -> str | None:
+    """What a value really is, if it is no secret but a key that may be public."""
+    for spelling in _spellings(secret):
+        for looks_like, kind in (
+            (_is_pem, "a PEM key or certificate"),
+            (_is_ssh, "an SSH key"),
+            (_is_der, "a DER key or certificate"),
+            (_is_jwk, "a JWK"),
+        ):
+            if looks_like(spelling):
+                return kind
+    return None
 
 
-def _is_pem(secret: bytes) -> bool:
-    return b"-----BEGIN " in secret.replace(b"\0", b"") or _plain(secret).startswith(b"---- BEGIN ")
-
-
-def _is_ssh(secret: bytes) -> bool:
-    return _plain(secret).startswith(_SSH_NAMES)
-
-
-def _is_der(secret: bytes) -> bool:
-    """One ASN.1 SEQUENCE that fills the value: SPKI, PKCS#1, PKCS#8 and X.509 all are.
-
-    No printable text is one, though a secret may well begin with the ``0``
-    that is the tag of a SEQUENCE.
-    """
-    text = secret.strip()
-    if text.isascii() and text.decode().isprintable():
-        return False
-    return _is_one_sequence(secret.lstrip(_NO_TEXT))
+def _spellings(secret: bytes) -> Iterator[bytes]:
+    """The value, and what it may be an encoding of: UTF-16, text made of bytes, base64."""
+    for text in (secret, _octets(secret)):
+        for plain in (text, text.replace(b"\0", b"")):
+            bare = plain.lstrip(_NO_TEXT)
+            yield bare
+            yield _unwrapped(bare)
 
 
 def _octets(secret: bytes) -> bytes:
-    """The bytes of a text that was made of bytes, one character for each: a file misread."""
+    """The bytes of a text that was made of bytes, one character for each."""
     try:
         return secret.decode().encode("latin-1")
     except UnicodeError:
         return secret
 
 
-def _is_one_sequence(der: bytes) -> bool:
-    if len(der) < _SMALLEST_DER or der[0] != _SEQUENCE:
-        return False
-    size = der[1] & ~_LONG_FORM if der[1] & _LONG_FORM else 0
-    length = int.from_bytes(der[2 : 2 + size]) if size else der[1]
-    inner = der[2 + size : 3 + size]
-    # The last byte may look like white space: it is only what follows that may be some.
-    rest = len(der) - (2 + size + length)
-    fits = rest >= 0 and not der[len(der) - rest :].strip()
-    return fits and inner in {bytes([_INTEGER]), bytes([_SEQUENCE])}
+def _unwrapped(secret: bytes) -> bytes:
+    """What a base64 text holds, ``b""`` for what is none; lines and padding do not matter."""
+    text = b"".join(secret.split()).rstrip(b"=").translate(_URL_SAFE)
+    try:
+        return b64decode(text + b"=" * (-len(text) % 4), validate=True)
+    except ValueError:
+        return b""
+
+
+def _is_pem(secret: bytes) -> bool:
+    return b"-----BEGIN " in secret or secret.startswith(b"---- BEGIN ")
+
+
+def _is_ssh(secret: bytes) -> bool:
+    """A line of ``authorized_keys``, with options or without, or the blob in it alone."""
+    blob = secret[:3] == b"\0\0\0" and secret[4:].startswith(_SSH_NAMES)
+    return blob or secret.startswith(_SSH_NAMES) or _SSH_LINE.search(secret) is not None
 
 
 def _is_jwk(secret: bytes) -> bool:
-    text = _plain(secret)
-    if text[:1] not in {b"{", b"["}:
+    """Alone, in a set or in a list; as JSON, or as Python prints a ``dict``."""
+    return _JWK.search(secret) is not None
+
+
+def _is_der(secret: bytes) -> bool:
+    """One ASN.1 SEQUENCE that fills the value, of values that fill it.
+
+    SPKI, PKCS#1, PKCS#8, SEC 1 and X.509 all are; no printable text is one, though a
+    secret may well begin with the ``0`` that is the tag of a SEQUENCE.
+    """
+    if secret.isascii() and secret.decode().isprintable():
         return False
-    try:
-        found = json.loads(text)
-    except (ValueError, RecursionError):
-        return b'"kty"' in text
-    members = found if isinstance(found, list) else [found]
-    return any(isinstance(one, dict) and not one.keys().isdisjoint(_JWK) for one in members)
+    begin, end = _value(secret, 0)
+    # The last byte may look like white space: it is only what follows that may be some.
+    if secret[:1] != _SEQUENCE or not begin < end <= len(secret) or secret[end:].strip():
+        return False
+    if secret[begin : begin + 1] not in _FIRST:
+        return False
+    while begin < end:
+        begin = _value(secret, begin)[1]
+    return begin == end
+
+
+def _value(der: bytes, at: int) -> tuple[int, int]:
+    """Where the content of the value at this place begins and ends, however far that is."""
+    length = int.from_bytes(der[at + 1 : at + 2])
+    begin = at + 2
+    if length & _LONG_FORM:
+        size = length & ~_LONG_FORM
+        length = int.from_bytes(der[begin : begin + size])
+        begin += size
+    return begin, begin + length

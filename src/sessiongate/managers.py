@@ -24,8 +24,10 @@ from sessiongate.commands import NEVER, NOW, ExistingPolicy, List, Policy, Read
 from sessiongate.commands import Count as CountCommand
 from sessiongate.drivers import arun, run
 from sessiongate.errors import ConfigurationError
+from sessiongate.events import Event
 from sessiongate.flows import EXISTING, Flows, Granted, Settings
 from sessiongate.keys import MAKE_ONE, random_secret
+from sessiongate.outages import Outages
 from sessiongate.records import FOREVER, SECOND, Row, device_of, grants_of, moment
 from sessiongate.stores.memory import MemoryStore
 from sessiongate.tokens.opaque import OpaqueCodec
@@ -35,7 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from sessiongate.drivers import Flow
-    from sessiongate.events import Event, Listener
+    from sessiongate.events import Listener
     from sessiongate.stores.base import Store
     from sessiongate.tokens import Codec, Ticket
 
@@ -45,6 +47,8 @@ T = TypeVar("T")
 
 _ASYNC_LISTENER: Final = "on_event is an async function: use the a… verbs, or pass a plain function"
 _LISTENER_FAILED: Final = "on_event failed at a %s event, which stands as it is"
+_STORE_FAILED: Final = "session store_failed: no answer to %s; failures since the last line: %d"
+_ANSWERS_AGAIN: Final = "the session store answers again; failures since the last line: %d"
 _LIMIT_MESSAGES: Final = {
     "total": "Reached max concurrent sessions limit (%s)",
     "user": "Reached max sessions per user limit (%s)",
@@ -134,6 +138,7 @@ class SessionManager:
         )
         self.logger = logging.getLogger("sessiongate") if logger is None else logger
         self._store: Store = MemoryStore() if store is None else store
+        self._outages = Outages()
         self._clock = clock
         self._on_event = on_event
         self._listens_async = inspect.iscoroutinefunction(on_event) or inspect.iscoroutinefunction(
@@ -443,14 +448,32 @@ class SessionManager:
         """Run a flow on the store, telling its events."""
         if self._listens_async:  # at the start: nothing is done that the caller never hears of
             raise TypeError(_ASYNC_LISTENER)
+        if self._outages.pending:
+            flow = self._until_answered(flow)
         return run(flow, self._store, self._tell)
 
     def arun(self, flow: Flow[T]) -> Coroutine[Any, Any, T]:
         """Run a flow on the store, telling its events, without blocking the loop."""
+        if self._outages.pending:
+            flow = self._until_answered(flow)
         return arun(flow, self._store, self._atell)
 
+    def _until_answered(self, flow: Flow[T]) -> Flow[T]:
+        """The flow itself, noticing that the store answers again."""
+        try:
+            step = next(flow)
+            while True:
+                outcome = yield step
+                if not isinstance(step, Event):
+                    failures = self._outages.answered(self.now())
+                    if failures is not None:
+                        self.logger.warning(_ANSWERS_AGAIN, failures)
+                step = flow.send(outcome)
+        except StopIteration as stop:
+            return stop.value  # type: ignore[no-any-return]
+
     def _tell(self, event: Event) -> None:
-        self._log(event)
+        logged = self._log(event)
         if self._on_event is None:
             return
         try:
@@ -459,10 +482,11 @@ class SessionManager:
                 pending.close()
                 raise TypeError(_ASYNC_LISTENER)  # noqa: TRY301 - logged like all it does wrong
         except Exception:
-            self.logger.exception(_LISTENER_FAILED, event.kind)
+            if logged:
+                self.logger.exception(_LISTENER_FAILED, event.kind)
 
     async def _atell(self, event: Event) -> None:
-        self._log(event)
+        logged = self._log(event)
         if self._on_event is None:
             return
         try:
@@ -470,19 +494,23 @@ class SessionManager:
             if inspect.isawaitable(pending):
                 await pending
         except Exception:
-            self.logger.exception(_LISTENER_FAILED, event.kind)
+            if logged:
+                self.logger.exception(_LISTENER_FAILED, event.kind)
 
-    def _log(self, event: Event) -> None:
+    def _log(self, event: Event) -> bool:
+        """Whether there was a line; an event without one is not to bring others either."""
+        if event.kind == "store_failed":
+            failures = self._outages.failed(self.now())
+            if failures:
+                self.logger.error(_STORE_FAILED, event.reason, failures)
+            return failures > 0
         if event.kind == "limit_reached":
             settings = self.flows.settings
             limit = settings.limit if event.reason == "total" else settings.user_limit
             self.logger.warning(_LIMIT_MESSAGES[event.reason or "total"], limit)
-            return
-        level = {"replayed": logging.WARNING, "store_failed": logging.ERROR}.get(
-            event.kind, logging.INFO
-        )
+            return True
         self.logger.log(
-            level,
+            logging.WARNING if event.kind == "replayed" else logging.INFO,
             "session %s: user %r, session %s, by %s (%s)",
             event.kind,
             event.username,
@@ -490,6 +518,7 @@ class SessionManager:
             event.transport,
             event.reason,
         )
+        return True
 
 
 class SingleSessionManager(SessionManager):

@@ -131,7 +131,10 @@ class _Incoming:
     __slots__ = ("_environ", "authorizations", "cookies", "method")
 
     def __init__(self, environ: WSGIEnvironment) -> None:
-        self.method: str = environ["REQUEST_METHOD"]
+        # A handshake is a GET here, but no safe request (RFC 6455, sections 4.1 and 10.2).
+        upgrade: str = environ.get("HTTP_UPGRADE", "")
+        is_handshake = bool(upgrade) and "websocket" in upgrade.lower()
+        self.method: str = "WEBSOCKET" if is_handshake else environ["REQUEST_METHOD"]
         self._environ = environ
         self.cookies = self.header("cookie")
         self.authorizations = self.header("authorization")

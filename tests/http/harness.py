@@ -32,8 +32,13 @@ __all__ = [
     "Stack",
     "View",
     "Way",
+    "attributes",
     "bearer",
     "cookie",
+    "drive",
+    "enter",
+    "leave",
+    "renew",
     "set_cookies",
     "show",
 ]
@@ -55,12 +60,12 @@ PLAIN: Header = (b"content-type", b"text/plain")
 
 def cookie(token: str | None, name: str = COOKIE) -> Header:
     """The field of a browser that holds this token."""
-    return b"cookie", f"{name}={token}".encode()
+    return b"cookie", f"{name}={token}".encode(errors="surrogatepass")
 
 
 def bearer(token: str | None) -> Header:
     """The field of an API client that holds this token."""
-    return b"authorization", f"Bearer {token}".encode()
+    return b"authorization", f"Bearer {token}".encode(errors="surrogatepass")
 
 
 @dataclass(frozen=True)
@@ -96,6 +101,12 @@ class Response:
 def set_cookies(response: Response, name: str = COOKIE) -> list[str]:
     """Each ``Set-Cookie`` of our name."""
     return [value for value in response.all("set-cookie") if value.startswith(f"{name}=")]
+
+
+def attributes(set_cookie: str) -> tuple[str, set[str]]:
+    """The value and the attributes of a ``Set-Cookie``."""
+    pair, *rest = set_cookie.split("; ")
+    return pair.partition("=")[2], set(rest)
 
 
 @dataclass(frozen=True)
@@ -153,6 +164,24 @@ async def show(_call: Call) -> Reply:
     return Reply()
 
 
+async def enter(call: Call) -> Reply:
+    """The view that logs in."""
+    assert await call.login("alice") is not None
+    return Reply()
+
+
+async def leave(call: Call) -> Reply:
+    """The view that logs out."""
+    await call.logout()
+    return Reply()
+
+
+async def renew(call: Call) -> Reply:
+    """The view that exchanges the token."""
+    await call.refresh()
+    return Reply()
+
+
 @dataclass
 class _Seen:
     """Whom a view saw when it was reached."""
@@ -196,7 +225,7 @@ class Site:
     ) -> Response:
         """Send a request; ``places`` are put into the environ or the scope by force."""
         coming = self.aask(*headers, view=view, method=method, **places)
-        return _finish(coming) if self.stack == "wsgi" else asyncio.run(coming)
+        return drive(coming) if self.stack == "wsgi" else asyncio.run(coming)
 
     async def aask(
         self, *headers: Header, view: View = show, method: str = "GET", **places: Any
@@ -218,9 +247,9 @@ class Site:
             name = environ.get("REMOTE_USER")
             _look(seen, handle, None if name is None else name.encode("latin-1").decode())
             call = Call(self, environ["REQUEST_METHOD"], handle, environ, start)
-            reply = _finish(view(call))
+            reply = drive(view(call))
             if not call.started:
-                _finish(start(reply))
+                drive(start(reply))
             return list(reply.body)
 
         guarded = WSGIMiddleware(validated(app), self.manager, **self.options)
@@ -404,7 +433,7 @@ def _look(seen: _Seen, handle: Handle, named: str | None) -> None:
     seen.reached, seen.who, seen.transport = True, named, handle.transport
 
 
-def _finish(coroutine: Coroutine[Any, Any, T]) -> T:
+def drive(coroutine: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine that has nothing to wait for."""
     steps: Iterator[Any] = iter(coroutine.__await__())
     try:

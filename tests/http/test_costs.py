@@ -3,26 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from tests.http.harness import Call, Header, Reply, Site, Way, bearer, cookie
+from tests.http.harness import Call, Header, Reply, Site, Way, bearer, cookie, enter, leave, renew
 
 pytestmark = pytest.mark.parametrize("kind", ["opaque", "jwt"])
 
 both_ways = pytest.mark.parametrize("way", [cookie, bearer])
-
-
-async def login(call: Call) -> Reply:
-    await call.login("alice")
-    return Reply()
-
-
-async def logout(call: Call) -> Reply:
-    await call.logout()
-    return Reply()
-
-
-async def refresh(call: Call) -> Reply:
-    await call.refresh()
-    return Reply()
 
 
 async def look(call: Call) -> Reply:
@@ -96,12 +81,12 @@ def test_the_ended_and_the_expired_cost_one_call_at_most(site: Site, way: Way) -
 
 
 def test_each_verb_costs_one_call(site: Site) -> None:
-    assert site.cost(view=login) == {"Open": 1}
-    assert site.cost(view=logout) == {}
-    assert site.cost(view=refresh) == {}
-    assert site.cost(cookie(site.open()), view=login) == {"Touch": 1, "Open": 1}
-    assert site.cost(cookie(site.open()), view=refresh) == {"Touch": 2}
-    assert site.cost(cookie(site.open()), view=logout) == {"Touch": 1, "Close": 1}
+    assert site.cost(view=enter) == {"Open": 1}
+    assert site.cost(view=leave) == {}
+    assert site.cost(view=renew) == {}
+    assert site.cost(cookie(site.open()), view=enter) == {"Touch": 1, "Open": 1}
+    assert site.cost(cookie(site.open()), view=renew) == {"Touch": 2}
+    assert site.cost(cookie(site.open()), view=leave) == {"Touch": 1, "Close": 1}
 
 
 def test_a_list_of_devices_costs_one_call(site: Site) -> None:

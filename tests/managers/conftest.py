@@ -1,27 +1,16 @@
-"""The managers in each kind and colour, on a clock to move, under a watch for tokens in logs."""
+"""The managers in each kind and colour, on a clock to move."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
-from tests.managers.hygiene import TOKEN, every_record
 from tests.managers.verbs import KEY, Make, Verbs
 
 from sessiongate import JWTSessionManager, SessionManager, SingleSessionManager
 from sessiongate.testing import ManualClock
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 Kind = type[SessionManager]
-
-
-@pytest.fixture(autouse=True)
-def _no_token_is_logged() -> Iterator[None]:
-    with every_record() as lines:
-        yield
-    assert not [line for line in lines if TOKEN.search(line)]
 
 
 @pytest.fixture

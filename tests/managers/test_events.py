@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
-from tests.managers.hygiene import TOKEN
+from tests.hygiene import TOKEN
 from tests.managers.verbs import KEY, Verbs
 
 from sessiongate import Event, JWTSessionManager, SessionManager, StoreError

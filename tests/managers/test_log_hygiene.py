@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.managers.hygiene import TOKEN, every_record
+from tests.hygiene import TOKEN, every_record, leaks
 from tests.managers.verbs import KEY
 
-from sessiongate import StoreError
+from sessiongate import JWTSessionManager, StoreError
 from sessiongate.stores import MemoryStore
 
 if TYPE_CHECKING:
@@ -31,15 +31,27 @@ class FailingStore(MemoryStore):
 
 
 def test_the_watch_knows_a_token_when_it_sees_one(make: Make) -> None:
-    assert TOKEN.fullmatch(make().create_session("alice"))
+    token = make().create_session("alice")
+    assert TOKEN.fullmatch(token)
+    assert leaks([f"x {token} y"])
 
 
-def test_the_watch_sees_every_record() -> None:
+def test_the_watch_sees_every_record_and_knows_a_secret(logged: list[str]) -> None:
     import logging  # noqa: PLC0415 - only this test writes a line itself
 
+    logger = logging.getLogger("some.library")
+    logger.propagate = False
+    made = JWTSessionManager().secret_key
+    secrets = [KEY, made, made.encode(), "my_secret", "-----BEGIN PUBLIC KEY-----", "0f" * 16]
     with every_record() as lines:
-        logging.getLogger("some.library").debug("token %s", "x")
-    assert len(lines) == 1
+        for secret in secrets:
+            logger.debug("key %s", secret)
+            logger.debug("a value", exc_info=ValueError(secret))
+        logger.debug("session %s of alice", "A" * 22)
+    assert len(lines) == 2 * len(secrets) + 1
+    assert leaks(lines) == lines[:-1]
+    assert logged == lines, "the whole suite is watched in the same way"
+    logged.clear()
 
 
 def test_no_flood_of_bad_tokens_floods_the_log(kind: type[SessionManager]) -> None:

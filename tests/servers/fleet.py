@@ -10,8 +10,9 @@ from http.client import HTTPConnection
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
+from tests.hygiene import leaks
 from tests.servers.shared_clock import SharedClock
-from tests.servers.worker import CLOCK, EVENTS
+from tests.servers.worker import CLOCK, EVENTS, LOGGED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -124,6 +125,7 @@ def serving(servers: Sequence[str], manager: str, url: str, directory: Path) -> 
             stack.callback(_end, process)
             processes.append(process)
         yield Fleet([_port(process) for process in processes], directory)
+    assert leaks((directory / LOGGED).read_text().splitlines()) == []
 
 
 def _port(process: subprocess.Popen[str]) -> int:

@@ -1,4 +1,4 @@
-"""The same odd bytes to four real servers: never a 500, and never another identity."""
+"""The same odd bytes to six real servers: never a 500, and never another identity."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ from tests.servers.fleet import Fleet, serving
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-SERVERS: Final[tuple[str, ...]] = ("uvicorn", "werkzeug", "wsgiref", "gunicorn")
+SERVERS: Final[tuple[str, ...]] = (
+    *("uvicorn", "httptools"),
+    *("werkzeug", "wsgiref", "gunicorn", "waitress"),
+)
 _LONG: Final = 60
 """Seconds, after which a test that hangs is a test that fails."""
 
@@ -23,7 +26,7 @@ MALFORMED: Final = "invalid_request"
 NOT_OURS: Final = "refused by the server"
 """Before our code saw it; always allowed."""
 
-ON_WSGI: Final[tuple[str, ...]] = ("werkzeug", "wsgiref", "gunicorn")
+ON_WSGI: Final[tuple[str, ...]] = ("werkzeug", "wsgiref", "gunicorn", "waitress")
 COMMA: Final[dict[str, str]] = dict.fromkeys(ON_WSGI, NOBODY)
 """WSGI servers join repeated fields with a comma, ``Cookie`` fields as well; and a comma ends no
 cookie (RFC 6265, section 4.2.1). Clients send one field (section 5.4), and whoever translates
@@ -66,6 +69,11 @@ CASES: Final = {
     "two bearers": Case(lines(BEARER + A, BEARER + B), MALFORMED),
     "basic, then bearer": Case(lines(BASIC, BEARER + A), MALFORMED),
     "bearer, then basic": Case(lines(BEARER + A, BASIC), MALFORMED),
+    "basic twice, beside a cookie": Case(lines(BASIC, BASIC, COOKIE + A), MALFORMED),
+    "basic, then digest": Case(lines(BASIC, b'Authorization: Digest a="b"'), MALFORMED),
+    "digest of many parts": Case(
+        lines(b'Authorization: Digest a="b, c d", e="f", g=h', COOKIE + A), "alice"
+    ),
     "empty, then bearer": Case(lines(b"Authorization:", BEARER + A), MALFORMED),
     "bearer, then empty": Case(lines(BEARER + A, b"Authorization:"), MALFORMED),
     # Cookie more than once.

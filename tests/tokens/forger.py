@@ -7,6 +7,8 @@ import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from typing import TYPE_CHECKING, Any
 
+from tests.http.harness import COOKIE, Site, Stack, bearer, cookie
+
 from sessiongate import JWTSessionManager
 from sessiongate.stores import MemoryStore
 from sessiongate.testing import CountingStore
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
 __all__ = ["SECRET", "Forger", "decode", "encode"]
 
 SECRET = "s" * 64
+LIMIT = 4096 - len(COOKIE)
+"""Characters of a token that fit into a cookie."""
 
 
 def encode(raw: bytes) -> str:
@@ -40,6 +44,8 @@ class Forger:
             600, secret_key=SECRET, store=self.store, clock=clock, **options
         )
         self.token = self.manager.create_session("alice") or ""
+        stacks: tuple[Stack, ...] = ("wsgi", "asgi")
+        self._sites = [Site(stack, self.manager, clock, self.store, []) for stack in stacks]
         header, payload, _ = self.token.split(".")
         self.header: dict[str, Any] = json.loads(decode(header))
         self.payload: dict[str, Any] = json.loads(decode(payload))
@@ -47,7 +53,16 @@ class Forger:
         self.store.reset()
 
     def accepts(self, token: object) -> bool:
-        return self.manager.validate_session(token) is not None  # type: ignore[arg-type]
+        """Whether the manager does; that both middlewares agree is asserted."""
+        accepted = self.manager.validate_session(token) is not None  # type: ignore[arg-type]
+        if isinstance(token, str) and token == token.strip(" \t"):  # around it they are HTTP's
+            for site in self._sites:
+                by_bearer, by_cookie = site.ask(bearer(token)), site.ask(cookie(token))
+                assert by_bearer.who == ("alice" if accepted else None)
+                assert by_bearer.reached is accepted
+                assert by_bearer.status in ({200} if accepted else {400, 401})
+                assert by_cookie.who == ("alice" if accepted and len(token) <= LIMIT else None)
+        return accepted
 
     def sign(self, header: bytes, payload: bytes, digest: str = "sha512") -> str:
         """A token of these very bytes, its signature right."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from base64 import b64decode
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeAlias
 
@@ -17,7 +18,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from joserfc.jwk import import_key
 
-__all__ = ["KEY_OF", "Private", "forms", "private_pem", "public_pem"]
+__all__ = ["KEY_OF", "Private", "certificate", "forms", "private_pem", "public_pem"]
 
 Private: TypeAlias = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
 
@@ -45,16 +46,25 @@ def forms(key: Private) -> dict[str, bytes]:
     found = {
         "PEM public": public_pem(key),
         "PEM private": private_pem(key),
-        "PEM certificate": _certificate(key).public_bytes(Encoding.PEM),
+        "PEM certificate": certificate(key).public_bytes(Encoding.PEM),
         "DER public": public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo),
         "DER private": key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption()),
-        "DER certificate": _certificate(key).public_bytes(Encoding.DER),
+        "DER certificate": certificate(key).public_bytes(Encoding.DER),
         "SSH public": public.public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH),
         "SSH private": key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()),
         "JWK": json.dumps(_jwk(key)).encode(),
         "JWK set": json.dumps({"keys": [_jwk(key)]}, indent=2).encode(),
         "JWK list": json.dumps([_jwk(key)]).encode(),
     }
+    name, blob = found["SSH public"].split()[:2]
+    found["SSH blob"] = b64decode(blob)
+    found["SSH line"] = b'no-pty,command="x y" ' + found["SSH public"] + b" alice@example.com"
+    found["SSH host"] = b"example.com,192.0.2.1 " + name + b" " + blob
+    found["JWK as Python"] = repr(_jwk(key)).encode()
+    if isinstance(key, ec.EllipticCurvePrivateKey):
+        sec1 = PrivateFormat.TraditionalOpenSSL
+        found["PEM SEC 1"] = key.private_bytes(Encoding.PEM, sec1, NoEncryption())
+        found["DER SEC 1"] = key.private_bytes(Encoding.DER, sec1, NoEncryption())
     if isinstance(key, rsa.RSAPrivateKey) and isinstance(public, rsa.RSAPublicKey):
         found["PEM PKCS#1"] = public.public_bytes(Encoding.PEM, PublicFormat.PKCS1)
         found["DER PKCS#1"] = public.public_bytes(Encoding.DER, PublicFormat.PKCS1)
@@ -68,7 +78,7 @@ def _jwk(key: Private) -> dict[str, Any]:
     return jwk
 
 
-def _certificate(key: Private) -> x509.Certificate:
+def certificate(key: Private) -> x509.Certificate:
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "example.com")])
     start = datetime(2024, 1, 1, tzinfo=UTC)
     return x509.CertificateBuilder(

@@ -11,7 +11,8 @@ from sessiongate.errors import ConfigurationError
 __all__ = ["SessionCookie"]
 
 _TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}")
-_PATH: Final = re.compile(r"/[!-:<-~]*")
+_PATH: Final = re.compile(r"/[!-:<-~]{0,1023}")
+"""Longer attributes are ignored by browsers (RFC 6265bis, section 5.6)."""
 _LABEL: Final = "[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _DOMAIN: Final = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(?:\.{_LABEL})*", re.ASCII | re.IGNORECASE)
 
@@ -52,16 +53,25 @@ class SessionCookie:
         if not isinstance(self.name, str) or not _TOKEN.fullmatch(self.name):
             msg = "the name of the cookie must be a token: letters, digits, - and _"
             raise ConfigurationError(msg)
-        if self.same_site not in {"Strict", "Lax", "None"}:
+        for option in ("secure", "partitioned", "persistent"):
+            if not isinstance(getattr(self, option), bool):
+                msg = f"{option} must be True or False, and no text such as 'false'"
+                raise ConfigurationError(msg)
+        if self.same_site not in ("Strict", "Lax", "None"):
             msg = "same_site must be 'Strict', 'Lax' or 'None'"
             raise ConfigurationError(msg)
         if not isinstance(self.path, str) or not _PATH.fullmatch(self.path):
-            msg = "path must begin with / and hold no space, semicolon or control character"
+            msg = (
+                "path must begin with /, hold no space, semicolon or control character, "
+                "and be at most 1024 characters long"
+            )
             raise ConfigurationError(msg)
-        if self.domain is not None and not _DOMAIN.fullmatch(self.domain):
+        if self.domain is not None and not (
+            isinstance(self.domain, str) and _DOMAIN.fullmatch(self.domain)
+        ):
             msg = "domain must be a host name such as 'example.com', without a leading dot"
             raise ConfigurationError(msg)
-        prefix = self.name.lower()
+        prefix = self.name.lower()  # browsers know prefixes in any case
         if prefix.startswith("__host-") and (
             not self.secure or self.domain is not None or self.path != "/"
         ):
@@ -72,7 +82,7 @@ class SessionCookie:
             raise ConfigurationError(msg)
         if not self.secure:
             for needs, why in (
-                (prefix.startswith("__secure-"), "a cookie named __Secure-…"),
+                (prefix.startswith(("__secure-", "__http-")), "such a prefix of the name"),
                 (self.same_site == "None", "same_site='None'"),
                 (self.partitioned, "partitioned=True"),
             ):

@@ -19,9 +19,17 @@ __all__ = ["AMBIGUOUS", "NOTHING", "Credentials", "read_credentials"]
 _MANY: Final = 4096
 """Times our cookie's name may stand in the cookies; servers' limits let fewer through."""
 
-_SCHEME: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+(?: |\Z)")
+_LONGEST: Final = 65536
+"""Bytes of parameters that are looked at; servers' limits let fewer through."""
+
+_TOKEN: Final = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]++"
+_SCHEME: Final = re.compile(_TOKEN + rb"(?: |\Z)")
 """How credentials begin (RFC 9110, section 11.4)."""
 _HIDDEN_BEARER: Final = re.compile(rb",[ \t]*bearer(?:[ \t]|\Z)", re.IGNORECASE)
+_QUOTED: Final = re.compile(rb'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)', re.DOTALL)
+"""Also one that never ends, so that a flood of quotes is read once."""
+_JOINED: Final = re.compile(rb",[ \t]*(?:,|\Z|" + _TOKEN + rb"(?![ \t]*=)(?:[ \t,]|\Z))")
+"""A comma and then other credentials, where a parameter would be ``name=value``."""
 _BLANK: Final = b" \t"
 
 
@@ -99,8 +107,17 @@ def _bearer(value: bytes) -> str | None:
         return ""
     scheme, _, token = value.partition(b" ")
     if scheme.lower() != b"bearer":
-        return "" if _HIDDEN_BEARER.search(value) else None
+        return "" if _is_joined(value) else None
     token = token.lstrip(b" ")
     if not token or any(separator in token for separator in b" \t,"):
         return ""
     return token.decode("latin-1")
+
+
+def _is_joined(value: bytes) -> bool:
+    """Whether this was more than one field: credentials, a comma, and others."""
+    if b"," not in value:
+        return False
+    if len(value) > _LONGEST or _HIDDEN_BEARER.search(value):
+        return True
+    return _JOINED.search(_QUOTED.sub(b'""', value)) is not None

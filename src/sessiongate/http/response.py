@@ -15,6 +15,7 @@ __all__ = ["Field", "ResponseFields"]
 Field: TypeAlias = tuple[bytes, bytes]
 
 _VARY = (b"vary", b"Cookie, Authorization")
+_VARY_LENGTH, _SET_COOKIE_LENGTH = len(b"vary"), len(b"set-cookie")
 
 
 class ResponseFields:
@@ -31,14 +32,24 @@ class ResponseFields:
         4.1.1); what the view says of ``Vary`` and of CORS is kept.
         """
         fields = list(headers) if leaving is None else self._carry(headers, leaving)
-        for name, _ in fields:
-            if len(name) == len(b"vary") and name.lower() == b"vary":
-                return _add(fields, b"vary", b"Cookie", b"Authorization")
+        varies, ours = False, 0
+        for field in fields:
+            length = len(field[0])
+            if length == _VARY_LENGTH:
+                varies = varies or field[0].lower() == b"vary"
+            elif length == _SET_COOKIE_LENGTH:
+                ours += self._is_our_cookie(field)
+        if ours > 1:
+            fields = self._last_of_ours(fields)
+        if varies:
+            return _add(fields, b"vary", b"Cookie", b"Authorization")
         fields.append(_VARY)
         return fields
 
     def _carry(self, headers: Iterable[Field], leaving: Leaving) -> list[Field]:
-        fields = _set(headers, "Cache-Control", "no-store")
+        # What is addressed to some caches alone would overrule it there (RFC 9213, section 2.2).
+        fields = [field for field in headers if not _is_for_caches(field[0].lower())]
+        fields.append((b"cache-control", b"no-store"))
         if leaving.set_cookie is not None:
             fields = [field for field in fields if not self._is_our_cookie(field)]
             fields.append((b"set-cookie", leaving.set_cookie.encode()))
@@ -63,9 +74,20 @@ class ResponseFields:
         name, value = field
         return name.lower() == b"set-cookie" and value.partition(b"=")[0].strip() == self._ours
 
+    def _last_of_ours(self, fields: list[Field]) -> list[Field]:
+        """A view that wrote our cookie by itself, more than once: the last one counts."""
+        *_, last = (at for at, field in enumerate(fields) if self._is_our_cookie(field))
+        return [
+            field for at, field in enumerate(fields) if at == last or not self._is_our_cookie(field)
+        ]
+
 
 def _field(name: str, value: str) -> Field:
     return name.lower().encode(), value.encode()
+
+
+def _is_for_caches(name: bytes) -> bool:
+    return name.endswith(b"cache-control") or name == b"surrogate-control"
 
 
 def _set(fields: Iterable[Field], name: str, value: str) -> list[Field]:

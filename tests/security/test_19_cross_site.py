@@ -1,9 +1,9 @@
-"""A request that brings a cookie must come from this site (OWASP CSRF Prevention Cheat Sheet)."""
+"""Point 19: what brings a cookie must come from this site (OWASP CSRF Prevention Cheat Sheet)."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from tests.http.harness import (
@@ -209,3 +209,48 @@ def test_a_refusal_neither_touches_nor_ends_the_session(site: Site) -> None:
     refused = site.ask(cookie(token), *fields(b"cross-site"), method="POST")
     assert set_cookies(refused) == []
     assert site.ask(cookie(token), method="POST").who == "alice"
+
+
+@pytest.mark.parametrize("stack", ["wsgi"])
+@pytest.mark.parametrize("upgrade", [b"websocket", b"WebSocket", b"h2c, websocket"])
+class TestWebsocketsOnWSGI:
+    """There a handshake is a GET, which the app answers on the socket itself."""
+
+    @pytest.mark.parametrize("headers", FROM_HERE)
+    def test_from_here_are_accepted(
+        self, site: Site, upgrade: bytes, headers: list[Header]
+    ) -> None:
+        response = site.ask(cookie(site.open()), (b"upgrade", upgrade), *headers)
+        assert (response.status, response.who) == (200, "alice")
+
+    @pytest.mark.parametrize("headers", FROM_ELSEWHERE)
+    def test_from_elsewhere_are_refused(
+        self, site: Site, upgrade: bytes, headers: list[Header]
+    ) -> None:
+        token = site.open()
+        site.store.reset()
+        response = site.ask(cookie(token), (b"upgrade", upgrade), *headers)
+        assert (response.status, response.reached) == (403, False)
+        assert site.store.calls == 0
+
+    @pytest.mark.parametrize("headers", FROM_ELSEWHERE)
+    def test_bearers_and_nobody_are_exempt(
+        self, site: Site, upgrade: bytes, headers: list[Header]
+    ) -> None:
+        for brought in ([], [bearer(site.open())], [cookie("forged")]):
+            assert site.ask(*brought, (b"upgrade", upgrade), *headers).status == 200
+
+
+def test_another_upgrade_is_no_websocket(site: Site) -> None:
+    for upgrade in (b"h2c", b"", b"TLS/1.2"):
+        fields = [(b"upgrade", upgrade), (b"sec-fetch-site", b"cross-site")]
+        assert site.ask(cookie(site.open()), *fields).who == "alice"
+
+
+@pytest.mark.filterwarnings("ignore:Unknown REQUEST_METHOD")
+@pytest.mark.parametrize("method", ["post", "get", "FOO", "CONNECT", "QUERY", ""])
+def test_a_method_that_is_not_known_as_safe_is_unsafe(site: Site, method: str) -> None:
+    key = "REQUEST_METHOD" if site.stack == "wsgi" else "method"
+    elsewhere, place = (b"sec-fetch-site", b"cross-site"), cast(Any, {key: method})
+    guarded = site.ask(cookie(site.open()), elsewhere, **place)
+    assert (guarded.status, guarded.reached) == (403, False)

@@ -1,6 +1,6 @@
-"""JWT headers and framing: nothing is accepted that we would not have written ourselves.
+"""Point 14: no JWT is accepted whose header and frame we would not have written ourselves.
 
-RFC 8725, sections 3.1 to 3.5 and 3.10.
+RFC 8725, sections 3.1 to 3.5 and 3.10. By the verbs and by both middlewares alike.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ def forger(clock: ManualClock) -> Forger:
 def refused(forger: Forger, token: object) -> bool:
     """Not accepted, by no verb, and the store was not asked."""
     m: Any = forger.manager
-    answers = [m.validate_session(token), m.session_username(token), m.refresh_session(token)]
     return (
-        answers == [None] * 3
+        not forger.accepts(token)
+        and (m.session_username(token), m.refresh_session(token)) == (None, None)
         and m.invalidate_session(token) == (False, None)
         and forger.store.calls == 0
     )

@@ -1,9 +1,21 @@
-"""What every response says to caches and to scripts of other origins."""
+"""Point 18: what every response says to caches and to scripts of other origins."""
 
 from __future__ import annotations
 
 import pytest
-from tests.http.harness import PLAIN, Call, Header, MakeSite, Reply, Site, View, bearer, cookie
+from tests.http.harness import (
+    PLAIN,
+    Call,
+    Header,
+    MakeSite,
+    Reply,
+    Site,
+    View,
+    bearer,
+    cookie,
+    enter,
+    leave,
+)
 
 VARY = "Cookie, Authorization"
 
@@ -149,3 +161,54 @@ def test_the_header_can_be_chosen_and_is_ours_alone(make: MakeSite) -> None:
     for name in ("", "a b", "a:b", "a\r\nb", "é"):
         with pytest.raises(ValueError, match="refreshed_token_header"):
             make(options={"refreshed_token_header": name}).ask()
+
+
+def test_a_plain_read_sets_no_cookie(site: Site) -> None:
+    token = site.open()
+    for response in (site.ask(), site.ask(cookie(token)), site.ask(bearer(token))):
+        assert response.token is None
+        assert response.one("cache-control") is None
+
+
+def test_a_bad_cookie_is_left_alone(site: Site) -> None:
+    """Deleting it could delete the successor that another response has just set."""
+    token = site.open()
+    site.manager.refresh_session(token)
+    for bad in (token, "forged"):
+        assert site.ask(cookie(bad)).token is None
+
+
+@pytest.mark.parametrize("view", [enter, leave])
+@pytest.mark.parametrize(
+    "name", [b"CDN-Cache-Control", b"cloudflare-cdn-cache-control", b"Surrogate-Control"]
+)
+def test_no_cache_is_told_otherwise_by_a_field_of_its_own(
+    site: Site, view: View, name: bytes
+) -> None:
+    """RFC 9213, section 2.2: such a field overrules ``Cache-Control``."""
+    theirs = (name, b"max-age=600")
+    token = site.open()
+
+    async def also(call: Call) -> Reply:
+        await view(call)
+        return Reply(200, [PLAIN, theirs])
+
+    response = site.ask(cookie(token), view=also)
+    assert response.token is not None
+    assert response.all(name.decode().lower()) == []
+    assert response.all("cache-control") == ["no-store"]
+    plain = site.ask(cookie(site.open()), view=answering(theirs))
+    assert plain.one(name.decode().lower()) == "max-age=600"
+
+
+def test_an_error_page_that_takes_the_place_of_another_is_not_stored(make: MakeSite) -> None:
+    """A view that logs in and then fails: its frame answers, the token goes out with it."""
+
+    async def failing(call: Call) -> Reply:
+        await call.login("alice")
+        return Reply(500, [PLAIN, (b"cache-control", b"public")])
+
+    response = make().ask(view=failing)
+    assert response.status == 500
+    assert response.token
+    assert (response.one("cache-control"), response.one("vary")) == ("no-store", VARY)

@@ -1,15 +1,18 @@
-"""What is no secret is refused where a secret is asked for, whatever it is wrapped in.
+"""Point 3: what is no secret is refused where one is asked for, whatever it is wrapped in.
 
 RFC 8725, sections 2.1 and 3.1: a public key that serves as an HMAC secret lets
-anyone sign.
+anyone sign. The sizes of secrets: ``tests/managers/test_manager_keys.py``.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import json
+from base64 import b64encode, encodebytes, urlsafe_b64encode
+from hashlib import sha512
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
-from tests.tokens.material import KEY_OF, Private, forms, public_pem
+from tests.tokens.material import KEY_OF, Private, certificate, forms, public_pem
 
 from sessiongate import ConfigurationError, JWTSessionManager, SessionManager
 
@@ -19,9 +22,13 @@ if TYPE_CHECKING:
 FORMS = [
     *("PEM public", "PEM private", "PEM certificate"),
     *("DER public", "DER private", "DER certificate"),
-    *("SSH public", "SSH private", "JWK", "JWK set", "JWK list"),
+    *("SSH public", "SSH private", "SSH blob", "SSH line", "SSH host"),
+    *("JWK", "JWK set", "JWK list", "JWK as Python"),
 ]
 RSA_FORMS = ["PEM PKCS#1", "DER PKCS#1"]
+EC_FORMS = ["PEM SEC 1", "DER SEC 1"]
+MORE = {"RSA": RSA_FORMS, "P-256": EC_FORMS, "P-521": EC_FORMS}
+OF_TEXT = ("PEM", "SSH public", "SSH private", "SSH line", "SSH host", "JWK")
 
 WRAPPED: dict[str, Callable[[bytes], str | bytes]] = {
     "bytes": bytes,
@@ -29,10 +36,21 @@ WRAPPED: dict[str, Callable[[bytes], str | bytes]] = {
     "newline": lambda raw: raw + b"\n",
     "newline before": lambda raw: b"\r\n" + raw,
     "newlines after": lambda raw: raw + b"\r\n\n",
+    "base64": b64encode,
+    "base64 without padding": lambda raw: b64encode(raw).rstrip(b"=").decode(),
+    "base64url": urlsafe_b64encode,
+    "base64 in lines": lambda raw: encodebytes(raw).decode(),
+    "base64 with CRLF": lambda raw: b"\n" + encodebytes(raw).replace(b"\n", b"\r\n"),
+    "base64 with BOM": lambda raw: "\ufeff" + b64encode(raw).decode(),
+    "base64 in UTF-16": lambda raw: b64encode(raw).decode().encode("utf-16"),
 }
 TEXT_ONLY: dict[str, Callable[[bytes], str | bytes]] = {
     "BOM": lambda raw: b"\xef\xbb\xbf" + raw,
     "BOM in text": lambda raw: "\ufeff" + raw.decode(),
+    "BOM misread": lambda raw: "\xef\xbb\xbf" + raw.decode(),
+    "BOM behind space": lambda raw: b" \xef\xbb\xbf" + raw,
+    "BOM, misread, saved again": lambda raw: ("\xef\xbb\xbf" + raw.decode()).encode("utf-16"),
+    "UTF-16 misread": lambda raw: raw.decode().encode("utf-16").decode("latin-1"),
     "BOM misread": lambda raw: "\xef\xbb\xbf" + raw.decode(),
     "BOM behind space": lambda raw: b" \xef\xbb\xbf" + raw,
     "BOM, misread, saved again": lambda raw: ("\xef\xbb\xbf" + raw.decode()).encode("utf-16"),
@@ -49,8 +67,9 @@ def _cases() -> list[Any]:
     return [
         pytest.param(key, form, wrap, id=f"{key}, {form}, {name}")
         for key in ("RSA", "P-256", "P-521", "Ed25519")
-        for form in (*FORMS, *(RSA_FORMS if key == "RSA" else ()))
-        for name, wrap in (WRAPPED | ({} if form.startswith("DER") else TEXT_ONLY)).items()
+        for form in (*FORMS, *MORE.get(key, ()))
+        for name, wrap in (WRAPPED | (TEXT_ONLY if form.startswith(OF_TEXT) else {})).items()
+        if form != "SSH blob" or name.startswith(("bytes", "base64"))
     ]
 
 
@@ -117,3 +136,68 @@ def test_secrets_and_public_keys_are_never_mixed(pems: dict[str, bytes]) -> None
 def test_keys_of_two_kinds_are_never_mixed(pems: dict[str, bytes]) -> None:
     with pytest.raises(ConfigurationError):
         JWTSessionManager(secret_key=[pems["P-256"], pems["P-384"]], algorithm="ES256")
+
+
+@pytest.mark.parametrize("cls", [SessionManager, JWTSessionManager])
+@pytest.mark.parametrize("form", ["object", "public object", "certificate", "JWK", "JWK set"])
+def test_a_key_as_an_object_is_no_secret(
+    cls: type[SessionManager], form: str, private_keys: dict[str, Private]
+) -> None:
+    for name in ("RSA", "P-256", "Ed25519"):
+        key = private_keys[name]
+        jwk = json.loads(forms(key)["JWK"])
+        objects: dict[str, Any] = {
+            "object": key,
+            "public object": key.public_key(),
+            "certificate": certificate(key),
+            "JWK": jwk,
+            "JWK set": {"keys": [jwk]},
+        }
+        for given in (objects[form], ["s" * 64, objects[form]]):
+            with pytest.raises(TypeError, match="secret_key must be str or bytes"):
+                cls(secret_key=given)
+
+
+@pytest.mark.parametrize("cls", [SessionManager, JWTSessionManager])
+@pytest.mark.parametrize("given", ["", b"", " ", "\n", b"\t \r\n", [], (), ["s" * 64, ""]])
+def test_an_empty_key_is_none(cls: type[SessionManager], given: Any) -> None:
+    with pytest.raises(ConfigurationError, match="secret_key must"):
+        cls(secret_key=given)
+
+
+def test_secrets_that_look_a_little_alike_are_taken() -> None:
+    """Base64 of random bytes is what most secrets are."""
+    for seed in range(2000):
+        raw = sha512(b"%d" % seed).digest()
+        for secret in (raw, b64encode(raw), urlsafe_b64encode(raw), b"\x30\x3e" + raw[:62]):
+            SessionManager(secret_key=secret)
+    for text in ("MIIB" * 16, "LS0tLS1" * 10, "AAAAB3" * 12, "ssh" + "x" * 64, "keys: " + "k" * 64):
+        SessionManager(secret_key=text)
+
+
+@pytest.mark.parametrize(
+    "algorithm",
+    ["none", "None", "", "HS1", "hs256", "HS256 ", "ES256K", "dir", None, 5],
+)
+def test_an_algorithm_is_one_of_the_list(algorithm: Any) -> None:
+    given: Any
+    for given in (algorithm, [algorithm], ["HS256", "RS256"]):
+        with pytest.raises(ConfigurationError, match="algorithm must be one of"):
+            JWTSessionManager(secret_key="s" * 64, algorithm=given)
+
+
+TIMES = [
+    "session_timeout",
+    "max_lifetime",
+    "rotate_after",
+    "rotation_grace",
+    "touch_every",
+    "leeway",
+]
+
+
+@pytest.mark.parametrize("name", [*TIMES, "leeway"])
+@pytest.mark.parametrize("value", [-1, -0.001, float("nan"), float("inf"), -float("inf"), 10**12])
+def test_times_are_finite_and_not_negative(name: str, value: float) -> None:
+    with pytest.raises(ValueError, match=f"{name} must be"):
+        JWTSessionManager(secret_key="s" * 64, **cast(Any, {name: value}))

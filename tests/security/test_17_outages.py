@@ -1,40 +1,28 @@
-"""The store down: 503 for whoever brings a credential, and nobody else notices."""
+"""Point 17: the store down is a 503 for whoever brings a credential; nobody else notices.
+
+How long each store takes at most, cancelled calls, exhausted pools and what survives SIGKILL:
+``tests/stores``.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import socket
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.http.brittle import BrittleStore
 from tests.http.harness import PLAIN, Call, MakeSite, Reply, Response, Site, Way, bearer, cookie
 
 from sessiongate.errors import StoreError
-from sessiongate.stores import MemoryStore
+from sessiongate.stores import PostgresStore, RedisStore
 
 if TYPE_CHECKING:
-    from sessiongate.commands import Command, Outcome
+    from collections.abc import Iterator
+
+    from sessiongate.stores import Store
 
 both_ways = pytest.mark.parametrize("way", [cookie, bearer])
-
-
-class BrittleStore(MemoryStore):
-    """A store that can be switched off."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.down = False
-
-    def execute(self, command: Command) -> Outcome:
-        self._ask()
-        return super().execute(command)
-
-    async def aexecute(self, command: Command) -> Outcome:
-        self._ask()
-        return await super().aexecute(command)
-
-    def _ask(self) -> None:
-        if self.down:
-            msg = "the store did not answer"
-            raise StoreError(msg)
 
 
 @pytest.fixture
@@ -202,3 +190,49 @@ def test_another_error_of_a_view_is_its_own(site: Site) -> None:
 
 async def _broken(_call: Call) -> Reply:
     return Reply(500)
+
+
+# Real stores that cannot answer.
+
+
+@pytest.fixture(params=["redis", "postgresql"])
+def unanswering(request: pytest.FixtureRequest) -> Iterator[Store]:
+    """Whose server accepts connections and says nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"{request.param}://somebody@127.0.0.1:{silent.getsockname()[1]}"
+        store = RedisStore(url) if request.param == "redis" else PostgresStore(f"{url}/any")
+        yield store
+        store.close()
+
+
+@both_ways
+def test_a_store_that_does_not_answer_is_a_503(
+    make: MakeSite, unanswering: Store, way: Way
+) -> None:
+    token = make().open()
+    site = make(store=unanswering)
+    response = site.ask(way(token))
+    is_outage(response)
+    assert not response.reached
+    assert site.kinds() == ["store_failed"]
+    assert [site.ask(*headers).status for headers in ([], [cookie("x")], [bearer("x")])] == [
+        200,
+        200,
+        401,
+    ]
+
+
+@pytest.mark.parametrize("stack", ["asgi"])
+def test_the_loop_goes_on_while_a_store_does_not_answer(make: MakeSite, unanswering: Store) -> None:
+    token = make().open()
+    site = make(store=unanswering)
+
+    async def both() -> Response:
+        slow = asyncio.create_task(site.aask(cookie(token)))
+        await asyncio.sleep(0)  # the first step of it, which would be all if it blocked
+        assert not slow.done()
+        assert (await site.aask()).status == 200
+        assert not slow.done()
+        return await slow
+
+    is_outage(asyncio.run(both()))

@@ -1,0 +1,8 @@
+"""One file for each point of what must hold; every case on both stacks."""
+
+from __future__ import annotations
+
+from tests.http.conftest import kind, make, site, stack
+from tests.tokens.conftest import clock, fresh_pems, pems, private_keys
+
+__all__ = ["clock", "fresh_pems", "kind", "make", "pems", "private_keys", "site", "stack"]

@@ -1,0 +1,75 @@
+"""Point 5: what is stored is JSON, and what cannot be read is no session and a line in the log.
+
+Each store and each kind of damage: ``tests/stores``.
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from tests.http.harness import MakeSite, Site, Way, bearer, cookie, enter
+
+import sessiongate
+from sessiongate.stores import SQLiteStore
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "sessions.db"
+
+
+@pytest.fixture
+def site(make: MakeSite, path: Path) -> Iterator[Site]:
+    store = SQLiteStore(str(path))
+    yield make(store=store)
+    store.close()
+
+
+DAMAGE: dict[str, tuple[str, Any]] = {
+    "no JSON": ("grants", '{"scopes": ['),
+    "another shape": ("grants", '{"scopes": 5, "claims": 5}'),
+    "a pickle": ("grants", "cos\nsystem\n(S'true'\ntR."),
+    "deep JSON": ("grants", "[" * 100_000),
+    "a negative time": ("expires_at", -1),
+    "generations out of order": ("honoured_from", 1),
+    "a newer version": ("format", 2),
+}
+
+
+@pytest.mark.parametrize("kind", ["opaque", "jwt"])
+@pytest.mark.parametrize("way", [cookie, bearer])
+@pytest.mark.parametrize(("column", "value"), DAMAGE.values(), ids=DAMAGE)
+def test_a_row_that_cannot_be_read_is_nobody(
+    site: Site,
+    path: Path,
+    way: Way,
+    column: str,
+    value: Any,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    token = site.open()
+    assert site.ask(way(token)).who == "alice"
+    with closing(sqlite3.connect(path)) as other, other:
+        other.execute(f"UPDATE session SET {column} = ?", (value,))
+    caplog.clear()
+    response = site.ask(way(token))
+    assert (response.status, response.who) == (200 if way is cookie else 401, None)
+    lines = [r for r in caplog.records if r.levelno >= logging.WARNING]
+    assert [line.name for line in lines] == ["sessiongate.stores"]
+    assert "unreadable" in lines[0].getMessage()
+    assert site.ask(view=enter).token, "and nobody else is disturbed"
+
+
+def test_nothing_is_ever_unpickled() -> None:
+    root = Path(sessiongate.__file__).parent
+    for module in ("pickle", "marshal", "shelve", "dill", "yaml"):
+        for file in root.rglob("*.py"):
+            assert f"import {module}" not in file.read_text(encoding="utf-8")

@@ -1,0 +1,106 @@
+"""Point 9: the attributes of the cookie are strict; weakening is explicit, nonsense refused.
+
+RFC 6265bis, sections 4.1.2 and 4.1.3; OWASP ASVS 5.0, section 3.3.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from tests.http.harness import MakeSite, Site, attributes, cookie, enter, leave, set_cookies
+
+from sessiongate import SessionCookie
+from sessiongate.errors import ConfigurationError
+
+
+@pytest.mark.parametrize("kind", ["opaque", "jwt"])
+def test_the_strict_attributes_are_the_default(site: Site) -> None:
+    (ours,) = set_cookies(site.ask(view=enter))
+    token, rest = attributes(ours)
+    assert rest == {"Secure", "HttpOnly", "Path=/", "SameSite=Lax"}
+    assert site.ask(cookie(token)).who == "alice"
+
+
+def test_plain_http_is_a_choice(make: MakeSite) -> None:
+    site = make(options={"cookie": SessionCookie.for_http()})
+    (ours,) = set_cookies(site.ask(view=enter), "session")
+    token, rest = attributes(ours)
+    assert rest == {"HttpOnly", "Path=/", "SameSite=Lax"}
+    assert site.ask(cookie(token, "session")).who == "alice"
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"same_site": "Strict"}, {"SameSite=Strict"}),
+        ({"same_site": "None"}, {"SameSite=None"}),
+        ({"partitioned": True, "same_site": "None"}, {"Partitioned", "SameSite=None"}),
+        ({"name": "id", "domain": "example.com"}, {"Domain=example.com"}),
+        ({"name": "id", "path": "/app"}, {"Path=/app"}),
+        ({"name": "__Secure-id", "path": "/app"}, {"Path=/app", "Secure"}),
+    ],
+)
+def test_attributes_can_be_chosen_and_a_deletion_repeats_them(
+    make: MakeSite, options: dict[str, Any], expected: set[str]
+) -> None:
+    chosen = SessionCookie(**options)
+    site = make(options={"cookie": chosen})
+    (ours,) = set_cookies(site.ask(view=enter), chosen.name)
+    token, rest = attributes(ours)
+    assert expected <= rest
+    assert {"Secure", "HttpOnly"} <= rest
+    (gone,) = set_cookies(site.ask(cookie(token, chosen.name), view=leave), chosen.name)
+    value, deleted = attributes(gone)
+    assert value == ""
+    assert deleted - rest == {"Max-Age=0", "Expires=Thu, 01 Jan 1970 00:00:00 GMT"}
+    assert rest <= deleted
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"name": "__Host-id", "domain": "example.com"},
+        {"name": "__Host-id", "path": "/app"},
+        {"name": "__Host-id", "secure": False},
+        {"name": "__host-id", "secure": False},
+        {"name": "__Secure-id", "secure": False},
+        {"name": "id", "same_site": "None", "secure": False},
+        {"name": "id", "partitioned": True, "secure": False},
+        {"name": "__Http-id", "secure": False},
+        {"name": "__HoSt-id", "domain": "example.com"},
+        {"secure": "false"},
+        {"secure": 1},
+        {"secure": None},
+        {"partitioned": "no"},
+        {"persistent": 0},
+        {"same_site": ["Lax"]},
+        {"same_site": "lax"},
+        {"same_site": None},
+        {"name": ""},
+        {"name": "a b"},
+        {"name": "a=b"},
+        {"name": "a;b"},
+        {"name": "ä"},
+        {"name": "a\n"},
+        {"name": b"id"},
+        {"name": "id", "path": ""},
+        {"name": "id", "path": "app"},
+        {"name": "id", "path": "/a;b"},
+        {"name": "id", "path": "/a\r\nb"},
+        {"name": "id", "path": "/ä"},
+        {"name": "id", "domain": ""},
+        {"name": "id", "domain": ".example.com"},
+        {"name": "id", "domain": "example.com; Path=/"},
+        {"name": "id", "domain": "example.com\n"},
+        {"name": "id", "domain": "a" * 300},
+        {"name": "id", "domain": "-"},
+        {"name": "id", "domain": "a-.example.com"},
+        {"name": "id", "domain": "\u017fhop.example.com"},  # an s to whoever ignores case
+        {"name": "id", "domain": b"example.com"},
+        {"name": "id", "path": "/" + "a" * 1024},
+    ],
+)
+def test_contradictions_are_refused_at_construction(options: dict[str, Any]) -> None:
+    with pytest.raises(ConfigurationError):
+        SessionCookie(**options)
