@@ -23,7 +23,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 PROPERTIES = [
     "tests/fuzz",
-    "tests/http/test_reader_property.py",
+    "tests/security/test_12_random_headers.py",
     "tests/frameworks/test_safe_redirect.py",
 ]
 """The last two have theirs where the rest of their subject is."""

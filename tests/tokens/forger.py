@@ -38,10 +38,10 @@ class Forger:
     passes because its token was wrong in some other way.
     """
 
-    def __init__(self, clock: ManualClock, **options: Any) -> None:
+    def __init__(self, clock: ManualClock, timeout: float = 600, **options: Any) -> None:
         self.store = CountingStore(MemoryStore())
         self.manager = JWTSessionManager(
-            600, secret_key=SECRET, store=self.store, clock=clock, **options
+            timeout, secret_key=SECRET, store=self.store, clock=clock, **options
         )
         self.token = self.manager.create_session("alice") or ""
         stacks: tuple[Stack, ...] = ("wsgi", "asgi")
