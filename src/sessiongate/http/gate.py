@@ -165,15 +165,16 @@ class Gate:
             return Handle(self)
         if brought is AMBIGUOUS:
             return refusals.invalid_request(self.realm)
+        by_cookie, by_bearer = brought
         now = self.now()
         cookie = None
-        if brought.cookie is not None and self.cookie.holds(brought.cookie):
-            cookie = self.flows.read(brought.cookie, now)
-        if brought.bearer is None:
+        if by_cookie is not None and self.cookie.holds(by_cookie):
+            cookie = self.flows.read(by_cookie, now)
+        if by_bearer is None:
             if cookie is not None and self._is_cross_site(incoming):
                 return refusals.CROSS_SITE
             return Presented(cookie, "cookie", incoming.method, now)
-        bearer = self.flows.read(brought.bearer, now)
+        bearer = self.flows.read(by_bearer, now)
         if bearer is not None and cookie is not None and cookie.sid != bearer.sid:
             return refusals.invalid_request(self.realm)
         return Presented(bearer, "bearer", incoming.method, now)
