@@ -10,7 +10,8 @@ WHEEL_TESTS ?= tests/managers tests/tokens tests/http tests/frameworks \
 	tests/stores/test_contract.py tests/stores/test_sqlite.py tests/test_public_names.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow coverage test-wheel lint types format bench clean
+.PHONY: help demo test test-slow coverage test-wheel lint types format bench bench-scale bench-servers \
+	bench-threads budget clean
 
 help:  ## What can be made
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -57,6 +58,18 @@ format: $(VENV)/lint.installed  ## Format and mend what can be mended
 
 bench: $(VENV)/bench.installed  ## Measure, beside what one would pick instead
 	$(BIN)/python benchmarks/run.py $(ARGS)
+
+bench-scale: $(VENV)/bench.installed  ## Measure a million sessions, beside a thousand
+	$(BIN)/python benchmarks/scale.py $(ARGS)
+
+bench-servers: $(VENV)/bench.installed  ## Measure whole servers, with and without us
+	$(BIN)/python benchmarks/servers.py $(ARGS)
+
+bench-threads: $(VENV)/bench.installed  ## Measure one manager under many threads
+	$(BIN)/python benchmarks/threads.py $(ARGS)
+
+budget: $(VENV)/test.installed  ## Record what operations cost, for this Python
+	$(BIN)/python tests/budget/counting.py --write
 
 clean:  ## Remove all that was made
 	rm -rf $(VENV) $(WHEEL_VENV) dist build .coverage* .pytest_cache .mypy_cache .ruff_cache .hypothesis

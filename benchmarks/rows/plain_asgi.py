@@ -25,19 +25,14 @@ if TYPE_CHECKING:
 
 __all__ = ["PyJWTBackend", "cases", "over_stores"]
 
-_START: Final = {
-    "type": "http.response.start",
-    "status": 200,
-    "headers": [(b"content-type", b"text/plain"), (b"content-length", b"2")],
-}
-_BODY: Final = {"type": "http.response.body", "body": b"ok"}
 _AUDIENCE: Final = "plantdb-client"
 
 
 async def bare(_scope: Any, _receive: Any, send: Any) -> None:
-    """Answer, and look at nothing."""
-    await send(_START)
-    await send(_BODY)
+    """Answer, and look at nothing. A new message each time: middlewares may write into it."""
+    headers = [(b"content-type", b"text/plain"), (b"content-length", b"2")]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": b"ok"})
 
 
 async def nobody(scope: Any, receive: Any, send: Any) -> None:

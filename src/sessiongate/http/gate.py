@@ -171,7 +171,8 @@ class Gate:
         if by_cookie is not None and self.cookie.holds(by_cookie):
             cookie = self.flows.read(by_cookie, now)
         if by_bearer is None:
-            if cookie is not None and self._is_cross_site(incoming):
+            unsafe = incoming.method not in SAFE_METHODS
+            if unsafe and cookie is not None and self._is_cross_site(incoming):
                 return refusals.CROSS_SITE
             return Presented(cookie, "cookie", incoming.method, now)
         bearer = self.flows.read(by_bearer, now)
@@ -229,7 +230,7 @@ class Gate:
         return status in _REFUSED or now - rotated_at > self.flows.settings.policy.grace
 
     def _is_cross_site(self, incoming: Incoming) -> bool:
-        return incoming.method not in SAFE_METHODS and is_cross_site(
+        return is_cross_site(
             incoming.header("sec-fetch-site"),
             incoming.header("origin"),
             incoming.header("host"),
