@@ -6,12 +6,12 @@ BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest -n auto
 WHEEL_VENV ?= .venv-wheel
 # What depends on the interpreter and on what is in the wheel; not the servers around it.
-WHEEL_TESTS ?= tests/managers tests/tokens tests/http tests/frameworks \
+WHEEL_TESTS ?= tests/managers tests/tokens tests/http tests/frameworks tests/budget \
 	tests/stores/test_contract.py tests/stores/test_sqlite.py tests/test_public_names.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow coverage test-wheel lint types format bench bench-scale bench-servers \
-	bench-threads budget clean
+.PHONY: help demo test test-slow coverage test-wheel lint types format \
+	bench bench-scale bench-servers bench-threads budget clean
 
 help:  ## What can be made
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14

@@ -72,9 +72,19 @@ def postgres_server() -> Iterator[str | None]:
             owner = pwd.getpwnam("postgres")
             os.chown(data, owner.pw_uid, owner.pw_gid)
             who = {"user": owner.pw_uid, "group": owner.pw_gid, "extra_groups": []}
-        initialise = [programs / "initdb", "-D", data, "-U", "owner", "-A", "trust", "-E", "UTF8"]
+        initialise: list[str | Path] = [
+            programs / "initdb",
+            "-D",
+            data,
+            "-U",
+            "owner",
+            "-A",
+            "trust",
+            "-E",
+            "UTF8",
+        ]
         subprocess.run(initialise, check=True, capture_output=True, cwd="/", **who)  # noqa: S603
-        serve = [programs / "postgres", "-D", data, "-p", str(port)]
+        serve: list[str | Path] = [programs / "postgres", "-D", data, "-p", str(port)]
         serve += ["-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="]
         with _running(serve, port, cwd="/", **who):
             yield f"postgresql://owner@127.0.0.1:{port}/postgres"

@@ -30,7 +30,7 @@ def measure() -> dict[str, float]:
 
 def table(times: dict[str, float]) -> tuple[str, tuple[str, ...], list[tuple[str, ...]]]:
     """The table of these times."""
-    rows = [
+    rows: list[tuple[str, ...]] = [
         (f"import {module}", f"{taken:.1f}", f"{taken / times['jwt']:.2f}")
         for module, taken in times.items()
     ]

@@ -124,7 +124,7 @@ def _fill_sqlite(store: SQLiteStore, path: Path, count: int) -> None:
 def _fill_postgres(store: PostgresStore, url: str, count: int) -> None:
     _manager(store).n_active_sessions()  # makes the tables
     with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(_POSTGRES_FILL.format(count=count, now=time.time_ns() // 1000))
+        connection.execute(_POSTGRES_FILL.format(count=count, now=time.time_ns() // 1000).encode())
 
 
 def _redis_bytes(url: str, count: int) -> float:
@@ -148,12 +148,13 @@ async def measure(folder: Path, redis: str | None, postgres: list[str], many: in
     numbers: list[tuple[str, str]] = []
     kept: list[Kept] = []
     memory = [(MemoryStore(), ManualClock()) for _ in sizes]
+    taken: list[float] = []
     managers = [_manager(store, clock) for store, clock in memory]
     for (_, clock), manager, size in zip(memory, managers, sizes, strict=True):
-        taken = _fill(manager, clock, size)
+        taken.append(_fill(manager, clock, size))
         by_store["memory"].append(_verbs("memory", manager, size))
-    numbers.append((f"memory: bytes of one of {many:,} sessions (resident)", f"{taken:.0f}"))
-    kept.append(Kept("bytes of a session in memory", 600, taken))
+    numbers.append((f"memory: bytes of one of {many:,} sessions (resident)", f"{taken[-1]:.0f}"))
+    kept.append(Kept("bytes of a session in memory", 600, taken[-1]))
     for size in sizes:
         path = folder / f"{size}.db"
         sqlite = SQLiteStore(path)

@@ -28,22 +28,22 @@ _SESSIONS = "django.contrib.sessions.middleware.SessionMiddleware"
 
 
 def _bare(_request: Any) -> HttpResponse:
-    return HttpResponse("ok")
+    return HttpResponse(b"ok")
 
 
 def _ours(request: Any) -> HttpResponse:
     assert request.environ["sessiongate"].user.username == "alice"  # noqa: S101
-    return HttpResponse("ok")
+    return HttpResponse(b"ok")
 
 
 def _in_session(request: Any) -> HttpResponse:
     assert request.session["user"] == "alice"  # noqa: S101
-    return HttpResponse("ok")
+    return HttpResponse(b"ok")
 
 
 def _log_in(request: Any) -> HttpResponse:
     request.session["user"] = "alice"
-    return HttpResponse("ok")
+    return HttpResponse(b"ok")
 
 
 _VIEWS = {"bare": _bare, "ours": _ours, "session": _in_session}

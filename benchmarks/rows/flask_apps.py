@@ -96,12 +96,15 @@ def _flask_session(redis_url: str) -> Flask:
     return _in_session(app)
 
 
+class _FlaskLoginUser(flask_login.UserMixin):  # type: ignore[misc] # it has no types
+    id = "alice"
+
+
 def _flask_login() -> Flask:
     """With a ``user_loader`` that costs nothing, to be fair: elsewhere it asks a database."""
     app = Flask("flask-login")
     app.secret_key = SECRET
-    user = flask_login.UserMixin()
-    user.id = "alice"  # type: ignore[attr-defined]
+    user = _FlaskLoginUser()
     manager = flask_login.LoginManager(app)
     manager.user_loader({"alice": user}.get)
 
@@ -110,12 +113,11 @@ def _flask_login() -> Flask:
         flask_login.login_user(user)
         return "ok"
 
-    @app.get("/")
-    @flask_login.login_required
     def view() -> str:
         assert flask_login.current_user.id == "alice"  # noqa: S101
         return "ok"
 
+    app.get("/")(flask_login.login_required(view))
     return app
 
 
@@ -124,12 +126,11 @@ def _flask_jwt_extended() -> Case:
     app.config["JWT_SECRET_KEY"] = SECRET
     flask_jwt_extended.JWTManager(app)
 
-    @app.get("/")
-    @flask_jwt_extended.jwt_required()
     def view() -> str:
         assert flask_jwt_extended.get_jwt_identity() == "alice"  # noqa: S101
         return "ok"
 
+    app.get("/")(flask_jwt_extended.jwt_required()(view))
     with app.app_context():
         token: Any = flask_jwt_extended.create_access_token("alice")
     return wsgi_case("Flask-JWT-Extended: jwt_required", app.wsgi_app, bearer(token))

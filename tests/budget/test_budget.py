@@ -20,7 +20,7 @@ ALLOWANCE = {"bytes of a session in memory": 8}
 @pytest.mark.skipif(VERSION not in RECORDED, reason=f"no budget is recorded for {VERSION}")
 def test_operations_cost_what_the_budget_says() -> None:
     # In a process of its own, where neither coverage nor pytest looks on.
-    command = [sys.executable, "-E", ROOT / "tests" / "budget" / "counting.py"]
+    command: list[str | Path] = [sys.executable, "-E", ROOT / "tests" / "budget" / "counting.py"]
     run = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert run.returncode == 0, run.stderr
     counted = json.loads(run.stdout)
