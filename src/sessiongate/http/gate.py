@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from sessiongate.http.refusals import Refusal
     from sessiongate.tokens import Ticket
 
-__all__ = ["Gate", "Incoming", "Leaving", "Options", "Presented"]
+__all__ = ["Gate", "Incoming", "Leaving", "Options"]
 
 _HEADER: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}")
 _REALM: Final = re.compile(r"[ !#-\[\]-~]*")
@@ -66,15 +66,6 @@ class Options(TypedDict, total=False):
     trusted_origins: Iterable[str]
     realm: str
     reject_invalid_bearer: bool
-
-
-class Presented(NamedTuple):
-    """A genuine token; the store has to say what it is worth."""
-
-    ticket: Ticket | None
-    transport: Transport
-    method: str
-    now: int
 
 
 class Leaving(NamedTuple):
@@ -156,7 +147,7 @@ class Gate:
     def longest_token(self, transport: Transport) -> int:
         return self.cookie.longest_value if transport == "cookie" else LONGEST_TOKEN
 
-    def read(self, incoming: Incoming) -> Handle | Refusal | Presented:
+    def read(self, incoming: Incoming) -> Handle | Refusal | Flow[Handle | Refusal]:
         """What a request brings: nothing, a contradiction, or a token to ask the store about."""
         if not incoming.cookies and not incoming.authorizations:
             return Handle(self)
@@ -174,20 +165,18 @@ class Gate:
             unsafe = incoming.method not in SAFE_METHODS
             if unsafe and cookie is not None and self._is_cross_site(incoming):
                 return refusals.CROSS_SITE
-            return Presented(cookie, "cookie", incoming.method, now)
+            return self._enter(cookie, "cookie", incoming.method, now)
         bearer = self.flows.read(by_bearer, now)
         if bearer is not None and cookie is not None and cookie.sid != bearer.sid:
             return refusals.invalid_request(self.realm)
-        return Presented(bearer, "bearer", incoming.method, now)
+        return self._enter(bearer, "bearer", incoming.method, now)
 
-    def check(self, presented: Presented) -> Flow[Row | None]:
-        """Ask the store, in one step; a rotation that is due happens in it."""
-        rotation = NEVER if presented.method == "OPTIONS" else WHEN_DUE
-        return self.flows.present(presented.now, presented.ticket, rotation, presented.transport)
-
-    def admit(self, presented: Presented, row: Row | None) -> Handle | Refusal:
-        """The request with what the store said of its token."""
-        ticket, transport = presented.ticket, presented.transport
+    def _enter(
+        self, ticket: Ticket | None, transport: Transport, method: str, now: int
+    ) -> Flow[Handle | Refusal]:
+        """Ask the store what a token is worth, in one step; a rotation that is due is in it."""
+        rotation = NEVER if method == "OPTIONS" else WHEN_DUE
+        row = yield from self.flows.present(now, ticket, rotation, transport)
         if row is None or ticket is None:
             if transport == "bearer" and self._reject_invalid_bearer:
                 return refusals.login_required(self.realm, invalid_token=True)
@@ -196,7 +185,7 @@ class Gate:
             return handle
         handle = Handle(self, row, transport)
         if row.generation != ticket.generation and not row.shared:
-            handle.outgoing = Outgoing(transport, row, rotated_at=presented.now)
+            handle.outgoing = Outgoing(transport, row, rotated_at=now)
         return handle
 
     def leave(self, handle: Handle, status: int) -> Leaving | None:
