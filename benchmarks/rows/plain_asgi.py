@@ -19,6 +19,7 @@ from measure import Case
 from requesting import SECRET, ASGIApp, Header, asgi_case, asgi_cookie, bearer, cookie
 from sessiongate import JWTSessionManager, SessionManager
 from sessiongate.asgi import SessionAuthMiddleware
+from sessiongate.stores import RedisStore
 
 if TYPE_CHECKING:
     from sessiongate.stores import Store
@@ -98,8 +99,8 @@ def cold(manager: JWTSessionManager) -> ASGIApp:
     return forgetful
 
 
-async def cases(redis_url: str | None) -> list[Case]:
-    """The rows without a store outside this process, and starsessions with one."""
+async def cases() -> list[Case]:
+    """The rows without a store outside this process."""
     floor, floor_cookie = by_hand()
     opaque, signed = SessionManager(secret_key=SECRET), JWTSessionManager(secret_key=SECRET)
     token = signed.create_session("alice") or ""
@@ -110,11 +111,7 @@ async def cases(redis_url: str | None) -> list[Case]:
     def decode() -> Any:
         return jwt.decode(token, SECRET, ["HS512"], audience=_AUDIENCE)
 
-    # starsessions: `lifetime` as in its README; autoload, because the view is to see the session.
-    stores: dict[str, Any] = {"memory": InMemoryStore()}
-    if redis_url is not None:
-        stores["Redis"] = StarsessionsRedis(connection=Redis.from_url(redis_url))
-    rows = [
+    return [
         asgi_case("bare ASGI app", bare, kind="bare"),
         asgi_case("floor: scan, HMAC, dict, clock by hand", floor, floor_cookie, kind="floor"),
         asgi_case("sessiongate: anonymous", SessionAuthMiddleware(nobody, opaque), kind="ours"),
@@ -135,29 +132,34 @@ async def cases(redis_url: str | None) -> list[Case]:
             bearer(token),
         ),
         Case("PyJWT's decode alone", decode, "floor"),
+        await _starsessions("memory", InMemoryStore()),
     ]
-    for name, store in stores.items():
-        app: ASGIApp = Starsessions(
-            SessionAutoloadMiddleware(in_session), store=store, lifetime=3600
-        )
-        rows.append(asgi_case(f"starsessions: {name}", app, await asgi_cookie(app)))
-    return rows
+
+
+async def _starsessions(name: str, store: Any) -> Case:
+    """As in its README; with autoload, because the view is to see the session."""
+    app: ASGIApp = Starsessions(SessionAutoloadMiddleware(in_session), store=store, lifetime=3600)
+    return asgi_case(f"starsessions: {name}", app, await asgi_cookie(app))
 
 
 async def over_stores(stores: dict[str, Store], redis_url: str | None) -> list[Case]:
-    """Our cookie on each of the stores that are not in memory, by awaiting."""
-    rows = []
+    """Our cookie on each of the stores that are not in memory, by awaiting; the first is bare."""
+    rows = [asgi_case("bare ASGI app", bare, kind="bare")]
     for name, store in stores.items():
         manager = SessionManager(store=store, secret_key=SECRET, max_concurrent_sessions=None)
         app = SessionAuthMiddleware(somebody, manager)
         token = await manager.acreate_session("alice")
         rows.append(asgi_case(f"sessiongate: cookie, {name}", app, cookie(token), kind="ours"))
-    if redis_url is not None:
-        client = Redis.from_url(redis_url, protocol=2)
-        await client.set("sessiongate-benchmark", "x" * 150)
+    redis = stores.get("Redis")
+    if isinstance(redis, RedisStore):
+        client = await redis._clients.for_loop()  # noqa: SLF001 - the same client, to compare
+        await client.execute_command("SET", "sessiongate-benchmark", "x" * 150)
 
         async def get() -> Any:
-            return await client.get("sessiongate-benchmark")
+            return await client.execute_command("GET", "sessiongate-benchmark")
 
         rows.append(Case("one bare GET, awaited", get, "floor"))
+    if redis_url is not None:
+        theirs = StarsessionsRedis(connection=Redis.from_url(redis_url))
+        rows.append(await _starsessions("Redis", theirs))
     return rows

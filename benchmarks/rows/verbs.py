@@ -6,11 +6,11 @@ import sqlite3
 from typing import TYPE_CHECKING, Any
 
 from psycopg_pool import ConnectionPool
-from redis import Redis
 
 from measure import Case
 from requesting import SECRET
 from sessiongate import SessionManager
+from sessiongate.stores import RedisStore
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -44,11 +44,12 @@ def verbs(name: str, store: Store) -> list[Case]:
     ]
 
 
-def bare_reads(folder: Path, redis_url: str | None, postgres_url: str | None) -> dict[str, Case]:
+def bare_reads(folder: Path, stores: dict[str, Store], postgres_url: str | None) -> dict[str, Case]:
     """What the engine's own client takes for the least there is, by the name of the store."""
     reads = {"SQLite": Case("SQLite: read by primary key", _sqlite_read(folder), "floor")}
-    if redis_url is not None:
-        reads["Redis"] = Case("Redis: one bare GET", _redis_get(redis_url), "floor")
+    redis = stores.get("Redis")
+    if isinstance(redis, RedisStore):
+        reads["Redis"] = Case("Redis: one bare GET", _redis_get(redis), "floor")
     if postgres_url is not None:
         select = _postgres_select(postgres_url)
         reads["PostgreSQL"] = Case("PostgreSQL: pooled SELECT 1", select, "floor")
@@ -62,10 +63,10 @@ def _sqlite_read(folder: Path) -> Any:
     return lambda: connection.execute("SELECT value FROM floor WHERE id = ?", ("a",)).fetchone()
 
 
-def _redis_get(url: str) -> Any:
-    client = Redis.from_url(url, protocol=2)
-    client.set("sessiongate-benchmark", "x" * 150)
-    return lambda: client.get("sessiongate-benchmark")
+def _redis_get(store: RedisStore) -> Any:
+    client = store._clients.for_thread()  # noqa: SLF001 - the same client, to compare
+    client.execute_command("SET", "sessiongate-benchmark", "x" * 150)
+    return lambda: client.execute_command("GET", "sessiongate-benchmark")
 
 
 def _postgres_select(url: str) -> Any:
