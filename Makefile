@@ -7,10 +7,11 @@ PYTEST := $(BIN)/python -m pytest -n auto
 WHEEL_VENV ?= .venv-wheel
 # What depends on the interpreter and on what is in the wheel; not the servers around it.
 WHEEL_TESTS ?= tests/managers tests/tokens tests/http tests/security tests/frameworks tests/devices \
-	tests/testing tests/cli tests/stores/test_contract.py tests/stores/test_sqlite.py tests/test_public_names.py
+	tests/testing tests/cli tests/budget tests/stores/test_contract.py tests/stores/test_sqlite.py tests/test_public_names.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow fuzz coverage test-wheel lint types format docs bench clean
+.PHONY: help demo test test-slow fuzz coverage test-wheel lint types format docs \
+	bench bench-scale bench-servers bench-threads budget clean
 
 help:  ## What can be made
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -66,6 +67,18 @@ docs: $(VENV)/docs.installed  ## Build the documentation as a site, in site/
 
 bench: $(VENV)/bench.installed  ## Measure, beside what one would pick instead
 	$(BIN)/python benchmarks/run.py $(ARGS)
+
+bench-scale: $(VENV)/bench.installed  ## Measure a million sessions, beside a thousand
+	$(BIN)/python benchmarks/scale.py $(ARGS)
+
+bench-servers: $(VENV)/bench.installed  ## Measure whole servers, with and without us
+	$(BIN)/python benchmarks/servers.py $(ARGS)
+
+bench-threads: $(VENV)/bench.installed  ## Measure one manager under many threads
+	$(BIN)/python benchmarks/threads.py $(ARGS)
+
+budget: $(VENV)/test.installed  ## Record what operations cost, for this Python
+	$(BIN)/python tests/budget/counting.py --write
 
 clean:  ## Remove all that was made
 	rm -rf $(VENV) $(WHEEL_VENV) dist build site .cache .coverage* .pytest_cache .mypy_cache .ruff_cache .hypothesis

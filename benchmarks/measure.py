@@ -1,27 +1,39 @@
-"""How times are taken: rounds of all cases in turn, minimum and median of each."""
+"""How times are taken: many short rounds of all cases in turn, minimum and median of each.
+
+A round is shorter than the slice that a busy machine gives to a process, so
+that the best of many was interrupted by nobody; and all cases take turns, so
+that a slow minute hits them alike. Microseconds of two runs are not
+comparable: only ratios within one are.
+"""
 
 from __future__ import annotations
 
-import asyncio
 import gc
 import statistics
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from inspect import iscoroutinefunction
+from typing import Any, Final, Literal, cast
 
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+__all__ = ["Case", "interleaved"]
 
-ROUNDS = 9
+ROUNDS: Final = 300
+ROUND: Final = 0.0005
+"""Seconds."""
+
+Once = Callable[[], Any]
+Kind = Literal["bare", "floor", "ours", "rival"]
 
 
 @dataclass
 class Case:
-    """One row of a table: a name, and what is done once."""
+    """One row of a table: a name, and what is done once, by calling or by awaiting."""
 
     name: str
-    once: Callable[[], object]
-    repeats: int = 5_000
+    once: Once
+    kind: Kind = "rival"
+    repeats: int = 1
     times: list[float] = field(default_factory=list)
 
     @property
@@ -34,36 +46,39 @@ class Case:
         """Microseconds, of the middle round."""
         return statistics.median(self.times)
 
-    def run(self) -> None:
-        """Take one round."""
-        once, repeats = self.once, self.repeats
-        start = time.perf_counter()
-        for _ in range(repeats):
-            once()
-        self.times.append((time.perf_counter() - start) / repeats * 1e6)
+    async def run(self) -> float:
+        """Do it ``repeats`` times: seconds."""
+        repeated = _awaited if iscoroutinefunction(self.once) else _called
+        return await repeated(self.once, self.repeats)
+
+    async def calibrate(self) -> None:
+        """Warm up, and find out how often it fits into a round."""
+        while (took := min([await self.run() for _ in range(5)])) < ROUND / 2:
+            self.repeats = max(self.repeats * 2, int(self.repeats * ROUND / 2 / max(took, 1e-9)))
 
 
-@dataclass
-class AsyncCase(Case):
-    """A case to await."""
-
-    async def arun(self) -> None:
-        """Take one round."""
-        once: Callable[[], Awaitable[object]] = self.once  # type: ignore[assignment]
-        repeats = self.repeats
-        start = time.perf_counter()
-        for _ in range(repeats):
-            await once()
-        self.times.append((time.perf_counter() - start) / repeats * 1e6)
+async def _called(once: Once, repeats: int) -> float:
+    start = time.perf_counter()
+    for _ in range(repeats):
+        once()
+    return time.perf_counter() - start
 
 
-async def interleaved(cases: list[Case]) -> None:
-    """Run all cases in turn, so that a slow moment of the machine hits them alike."""
-    for _ in range(ROUNDS):
+async def _awaited(once: Once, repeats: int) -> float:
+    awaited = cast(Callable[[], Awaitable[Any]], once)
+    start = time.perf_counter()
+    for _ in range(repeats):
+        await awaited()
+    return time.perf_counter() - start
+
+
+async def interleaved(cases: list[Case], rounds: int = ROUNDS) -> None:
+    """Run all cases in turn."""
+    for case in cases:
+        await case.calibrate()
+    gc.collect()
+    gc.freeze()  # what is there stays: it is not looked through while somebody is timed
+    for _ in range(rounds):
         for case in cases:
-            gc.collect()
-            if isinstance(case, AsyncCase):
-                await case.arun()
-            else:
-                case.run()
-            await asyncio.sleep(0)
+            case.times.append(await case.run() / case.repeats * 1e6)
+    gc.unfreeze()

@@ -1,8 +1,6 @@
-"""Measure what users pay: ``make bench``. Prints tables, never fails on a number.
+"""Measure what users pay for a request: ``make bench``. Never fails on a number.
 
-Redis and PostgreSQL are measured where a URL is given:
-
-    make bench ARGS="--redis redis://localhost:6379/9 --postgres postgresql:///test"
+Starts a Redis and a PostgreSQL of its own where they are installed.
 """
 
 from __future__ import annotations
@@ -10,63 +8,89 @@ from __future__ import annotations
 import argparse
 import asyncio
 import logging
-import platform
-from importlib.metadata import version
+import warnings
+from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from rich.console import Console
-from rich.table import Table
-
-from measure import Case, interleaved
-from per_request import asgi_cases, flask_cases
-from per_store import memory_cases, postgres_cases, redis_cases, sqlite_cases
+import imports
+import plots
+from backends import postgres_server, redis_server
+from measure import ROUNDS, interleaved
+from promises import REQUESTS, Measured, judge
+from report import Report
+from rows import asgi_frameworks, django_apps, flask_apps, plain_asgi, verbs
+from sessiongate.stores import MemoryStore, PostgresStore, RedisStore, SQLiteStore
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from sessiongate.stores import Store
 
-console = Console()
+_PACKAGES: Final = (
+    *("sessiongate", "starlette", "fastapi", "litestar", "starsessions", "flask", "flask-login"),
+    *("flask-session", "flask-jwt-extended", "django", "pyjwt", "werkzeug", "redis", "psycopg"),
+)
 
-
-def show(title: str, cases: Sequence[Case], *, over_first: bool) -> None:
-    """Print one table; the first case is what the others are compared with."""
-    table = Table(title=title, title_justify="left")
-    table.add_column("")
-    for heading in ("minimum µs", "median µs", "over bare µs" if over_first else "of the first"):
-        table.add_column(heading, justify="right")
-    first = cases[0].minimum
-    for case in cases:
-        last = f"{case.minimum - first:.1f}" if over_first else f"{case.minimum / first:.2f}"
-        table.add_row(case.name, f"{case.minimum:.1f}", f"{case.median:.1f}", last)
-    console.print(table)
+_PATIENCE: Final = 10
+"""Seconds; a busy machine may make a server slow, and a refusal would be no measurement."""
 
 
-async def main() -> None:
-    """Take all measurements in one run."""
+async def measure(folder: Path, redis: str | None, postgres: str | None, rounds: int) -> None:
+    """Take all measurements in one run, and say what came out."""
+    stores: dict[str, Store] = {"SQLite": SQLiteStore(folder / "sessions.db", timeout=_PATIENCE)}
+    if redis is not None:
+        stores["Redis"] = RedisStore(redis, timeout=_PATIENCE)
+    if postgres is not None:
+        stores["PostgreSQL"] = PostgresStore(postgres, timeout=_PATIENCE)
+    reads = verbs.bare_reads(folder, stores, postgres)
+    plain = await plain_asgi.cases()
+    remote = await plain_asgi.over_stores(stores, redis)
+    frameworks = [
+        asgi_frameworks.starlette_cases(),
+        asgi_frameworks.fastapi_cases(),
+        await asgi_frameworks.litestar_cases(),
+        flask_apps.cases(stores, redis),
+        django_apps.cases(folder, stores),
+    ]
+    on_stores = [
+        verbs.verbs("memory", MemoryStore()),
+        *([reads[name], *verbs.verbs(name, store)] for name, store in stores.items()),
+    ]
+    groups = [plain, remote, *frameworks]
+    await interleaved([case for group in [*groups, *on_stores] for case in group], rounds)
+
+    report = Report("requests", "make bench", _PACKAGES)
+    for group in groups:
+        report.cases(f"One request: over the {group[0].name}", group)
+    for group in on_stores:
+        report.cases(f"Verbs of a manager: {group[0].name.partition(':')[0]}", group)
+    loading = imports.measure()
+    report.table(*imports.table(loading))
+    kept = [*judge(REQUESTS, Measured([*groups, *on_stores])), *imports.promises(loading)]
+    report.promises(kept)
+    report.save()
+    plots.bars("costs-asgi", "What a request costs: ASGI", groups[:5])
+    plots.bars("costs-wsgi", "What a request costs: WSGI", groups[5:])
+    plots.bars("costs-stores", "What a verb costs on each store", on_stores)
+    for store in stores.values():
+        await store.aclose()
+
+
+def main() -> None:
+    """Read the command line, start the servers, measure."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else "")
-    parser.add_argument("--redis", metavar="URL")
-    parser.add_argument("--postgres", metavar="URL")
+    parser.add_argument("--redis", metavar="URL", help="a server to use instead")
+    parser.add_argument("--postgres", metavar="URL", help="a server to use instead")
+    parser.add_argument("--rounds", type=int, default=ROUNDS, help="more are more exact")
     options = parser.parse_args()
-    logging.getLogger("sessiongate").setLevel(logging.CRITICAL)
-    packages = ("sessiongate", "starlette", "flask", "pyjwt", "werkzeug")
-    console.print(f"{platform.platform()}, Python {platform.python_version()}")
-    console.print(", ".join(f"{name} {version(name)}" for name in packages))
-    asgi = await asgi_cases()
-    flask = flask_cases()
-    await interleaved([*asgi, *flask])
-    show("ASGI: one request through the app", asgi, over_first=True)
-    show("Flask: one request through the app", flask, over_first=True)
-    with TemporaryDirectory() as folder:
-        tables = [("Memory", memory_cases()), ("SQLite", sqlite_cases(Path(folder)))]
-        if options.redis:
-            tables.append(("Redis", redis_cases(options.redis)))
-        if options.postgres:
-            tables.append(("PostgreSQL", postgres_cases(options.postgres)))
-        for title, cases in tables:
-            await interleaved(cases)
-            show(f"{title}: verbs of a manager", cases, over_first=False)
+    logging.disable(logging.CRITICAL)
+    warnings.simplefilter("ignore")  # of the rivals' dependencies on each other
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(TemporaryDirectory()))
+        redis = options.redis or stack.enter_context(redis_server())
+        postgres = options.postgres or stack.enter_context(postgres_server())
+        asyncio.run(measure(folder, redis, postgres, options.rounds))
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    main()

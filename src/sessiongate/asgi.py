@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeAlias, Unpack
 
 from sessiongate.errors import StoreError
-from sessiongate.http.gate import Gate, Presented
+from sessiongate.http.gate import Gate
+from sessiongate.http.handle import Handle
 from sessiongate.http.refusals import UNAVAILABLE, Refusal
 from sessiongate.http.response import ResponseFields
 from sessiongate.http.user import Authorization
@@ -50,13 +51,11 @@ class SessionAuthMiddleware:
             return
 
         handle = self._gate.read(_Incoming(scope))
-        if isinstance(handle, Presented):
+        if not isinstance(handle, (Handle, Refusal)):
             try:
-                row = await self._gate.arun(self._gate.check(handle))
+                handle = await self._gate.arun(handle)
             except StoreError:
                 handle = UNAVAILABLE
-            else:
-                handle = self._gate.admit(handle, row)
         if isinstance(handle, Refusal):
             if scope["type"] == "websocket":
                 await receive()  # the connect, in place of the app

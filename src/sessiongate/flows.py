@@ -150,7 +150,7 @@ class Flows:
                 reason = "refreshed"
             self.superseded.add(row.sid, row.generation, now)
             yield Event("rotated", moment(now), row.username, row.sid, transport, reason)
-        if outcome is None or ticket.username not in {None, outcome.username}:
+        if outcome is None or (ticket.username is not None and ticket.username != outcome.username):
             return None
         return outcome  # type: ignore[no-any-return]
 

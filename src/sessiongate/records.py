@@ -55,8 +55,8 @@ class Row(NamedTuple):
     """What the client is, as JSON, ``""`` for unknown."""
 
     def accessed(self, now: int) -> Row:
-        """The row with a later ``last_accessed``; ``_replace`` takes three times as long."""
-        return tuple.__new__(Row, (*self[:3], now, *self[4:]))
+        """The row with a later ``last_accessed``; ``_replace`` takes four times as long."""
+        return tuple.__new__(Row, self[:3] + (now,) + self[4:])  # noqa: RUF005 - the faster way
 
 
 def moment(microseconds: int) -> datetime:

@@ -87,10 +87,8 @@ def present(
     """
     presented = classify(row, generation, now)
     answer = TABLE[presented]
-    if answer == Answer.REFUSE:
-        return None
-    if answer == Answer.END:
-        return Replayed(row.sid, row.username)
+    if answer != Answer.ACCEPT:
+        return Replayed(row.sid, row.username) if answer == Answer.END else None
     if rotation == NOW:
         return Rotated(_refresh(row, now, policy))
     if presented == Presented.CURRENT:

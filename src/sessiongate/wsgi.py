@@ -6,7 +6,8 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, Unpack
 
 from sessiongate.errors import StoreError
-from sessiongate.http.gate import Gate, Presented
+from sessiongate.http.gate import Gate
+from sessiongate.http.handle import Handle
 from sessiongate.http.refusals import UNAVAILABLE, Refusal
 from sessiongate.http.response import ResponseFields
 
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 
     from sessiongate.http.client import Client
     from sessiongate.http.gate import Options
-    from sessiongate.http.handle import Handle
     from sessiongate.http.response import Field
     from sessiongate.http.user import User
     from sessiongate.managers import SessionManager
@@ -51,13 +51,11 @@ class SessionAuthMiddleware:
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         handle = self._gate.read(_Incoming(environ))
-        if isinstance(handle, Presented):
+        if not isinstance(handle, (Handle, Refusal)):
             try:
-                row = self._gate.run(self._gate.check(handle))
+                handle = self._gate.run(handle)
             except StoreError:
                 handle = UNAVAILABLE
-            else:
-                handle = self._gate.admit(handle, row)
         if isinstance(handle, Refusal):
             return self._refuse(handle, environ, start_response)
         environ["sessiongate"] = handle

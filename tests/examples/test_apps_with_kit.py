@@ -18,7 +18,6 @@ from shared import (
     Accounts,
     Services,
     Site,
-    describe_device,
     make_manager,
 )
 
@@ -118,19 +117,21 @@ def test_a_logout_reaches_this_device_alone(app: App, client: Any) -> None:
 
 def test_my_devices_shows_and_ends_the_others(app: App, client: Any) -> None:
     phone, stranger = app.client(), app.client()
-    login_as(client, "alice", device=describe_device("Firefox/140 Linux", SITE))
-    login_as(phone, "alice", device=describe_device("Safari/1 iPhone", SITE))
-    login_as(stranger, "bob", device=describe_device("curl/8", SITE))
+    login_as(
+        client, "alice", device={"user_agent": "Mozilla/5.0 (X11; Linux x86_64) Firefox/140.0"}
+    )
+    login_as(phone, "alice", device={"name": "Safari on iPhone"})
+    login_as(stranger, "bob", device={"user_agent": "curl/8"})
 
     page = client.get("/devices").text
     assert "Firefox on Linux" in page
     assert "Safari on iPhone" in page
     assert "curl" not in page
 
-    (handle,) = re.findall(r'name="handle" value="([^"]+)"', page)
-    stranger.post("/devices/end", data={"handle": handle})
+    _, end = re.findall(r'action="([^"]+/end/[^"]+)"', page)
+    stranger.post(end)
     assert phone.get("/account").status_code == 200, "nobody ends the session of another user"
-    client.post("/devices/end", data={"handle": handle})
+    client.post(end)
     assert phone.get("/account").status_code == 303
 
     login_as(phone, "alice")

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.http.harness import Call, MakeSite, Reply, Site, bearer, cookie, show
-from tests.http.test_hostile_sizes import NAME, Watched
+from tests.security.test_11_cookies_in import NAME
+from tests.security.test_22_hostile_sizes import Watched
 from tests.tokens.forger import Forger
 
 import sessiongate

@@ -9,7 +9,7 @@ sizes cost no more than a scan (RFC 6265bis, section 5.8; RFC 6750, section 2.1)
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,15 +33,11 @@ _JOINED: Final = re.compile(rb",[ \t]*(?:,|\Z|" + _TOKEN + rb"(?![ \t]*=)(?:[ \t
 _BLANK: Final = b" \t"
 
 
-class Credentials(NamedTuple):
-    """What a request brought, as text that is not judged yet."""
+Credentials: TypeAlias = tuple[str | None, str | None]
+"""What a request brought, as text that is not judged yet: of the cookie, and of the bearer."""
 
-    cookie: str | None
-    bearer: str | None
-
-
-NOTHING: Final = Credentials(None, None)
-AMBIGUOUS: Final = Credentials("", "")
+NOTHING: Final[Credentials] = (None, None)
+AMBIGUOUS: Final[Credentials] = ("", "")
 """Something stands where a credential belongs, and it is not clear which."""
 
 
@@ -57,10 +53,10 @@ def read_credentials(
             return AMBIGUOUS
     cookie = _cookie(name, cookies)
     if cookie is None:
-        return NOTHING if bearer is None else Credentials(None, bearer)
+        return NOTHING if bearer is None else (None, bearer)
     if cookie == b"":
         return AMBIGUOUS
-    return Credentials(cookie.decode("latin-1"), bearer)
+    return cookie.decode("latin-1"), bearer
 
 
 def _cookie(name: bytes, fields: Sequence[bytes]) -> bytes | None:
@@ -70,15 +66,16 @@ def _cookie(name: bytes, fields: Sequence[bytes]) -> bytes | None:
     """
     # HTTP/2 splits the field; WSGI servers have put it together again.
     field = fields[0] if len(fields) == 1 else b"; ".join(fields)
+    start = name + b"="
     found = None
     times = passed = 0
-    begin = field.find(name)
+    begin = field.find(start)
     while begin >= 0:
         times += 1
-        end = begin + len(name)
-        if field[end : end + 1] == b"=" and _begins_a_pair(field, passed, begin):
+        end = begin + len(start)
+        if begin == 0 or _begins_a_pair(field, passed, begin):
             stop = field.find(b";", end)
-            value = field[end + 1 : len(field) if stop < 0 else stop].strip(_BLANK)
+            value = field[end : len(field) if stop < 0 else stop].strip(_BLANK)
             if value and value != found:
                 if found is not None:
                     return b""
@@ -86,7 +83,7 @@ def _cookie(name: bytes, fields: Sequence[bytes]) -> bytes | None:
         if times == _MANY:
             return b""
         passed = end
-        begin = field.find(name, end)
+        begin = field.find(start, end)
     return found
 
 
@@ -95,8 +92,6 @@ def _begins_a_pair(field: bytes, passed: int, at: int) -> bool:
 
     Bytes that were passed are not looked at again: they hold no semicolon that matters.
     """
-    if at == 0:
-        return True
     before = field[passed:at].rstrip(_BLANK)
     return before.endswith(b";") if before else passed == 0
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from sessiongate.http.refusals import Refusal
     from sessiongate.tokens import Ticket
 
-__all__ = ["Gate", "Incoming", "Leaving", "Options", "Presented"]
+__all__ = ["Gate", "Incoming", "Leaving", "Options"]
 
 _HEADER: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}")
 _REALM: Final = re.compile(r"[ !#-\[\]-~]*")
@@ -73,16 +73,6 @@ class Options(TypedDict, total=False):
     realm: str
     reject_invalid_bearer: bool
     record_device: bool
-
-
-class Presented(NamedTuple):
-    """A genuine token; the store has to say what it is worth."""
-
-    ticket: Ticket | None
-    transport: Transport
-    method: str
-    now: int
-    client: Client | None
 
 
 class Leaving(NamedTuple):
@@ -168,7 +158,7 @@ class Gate:
     def longest_token(self, transport: Transport) -> int:
         return self.cookie.longest_value if transport == "cookie" else LONGEST_TOKEN
 
-    def read(self, incoming: Incoming) -> Handle | Refusal | Presented:
+    def read(self, incoming: Incoming) -> Handle | Refusal | Flow[Handle | Refusal]:
         """What a request brings: nothing, a contradiction, or a token to ask the store about."""
         client = incoming.client if self._record_device else None
         if not incoming.cookies and not incoming.authorizations:
@@ -178,36 +168,41 @@ class Gate:
             return Handle(self, client=client)
         if brought is AMBIGUOUS:
             return refusals.invalid_request(self.realm)
+        by_cookie, by_bearer = brought
         now = self.now()
         cookie = None
-        if brought.cookie is not None and self.cookie.holds(brought.cookie):
-            cookie = self.flows.read(brought.cookie, now)
-        if brought.bearer is None:
-            if cookie is not None and self._is_cross_site(incoming):
+        if by_cookie is not None and self.cookie.holds(by_cookie):
+            cookie = self.flows.read(by_cookie, now)
+        if by_bearer is None:
+            unsafe = incoming.method not in SAFE_METHODS
+            if unsafe and cookie is not None and self._is_cross_site(incoming):
                 return refusals.CROSS_SITE
-            return Presented(cookie, "cookie", incoming.method, now, client)
-        bearer = self.flows.read(brought.bearer, now)
+            return self._enter(cookie, "cookie", incoming.method, now, client)
+        bearer = self.flows.read(by_bearer, now)
         if bearer is not None and cookie is not None and cookie.sid != bearer.sid:
             return refusals.invalid_request(self.realm)
-        return Presented(bearer, "bearer", incoming.method, now, client)
+        return self._enter(bearer, "bearer", incoming.method, now, client)
 
-    def check(self, presented: Presented) -> Flow[Row | None]:
-        """Ask the store, in one step; a rotation that is due happens in it."""
-        rotation = NEVER if presented.method == "OPTIONS" else WHEN_DUE
-        return self.flows.present(presented.now, presented.ticket, rotation, presented.transport)
-
-    def admit(self, presented: Presented, row: Row | None) -> Handle | Refusal:
-        """The request with what the store said of its token."""
-        ticket, transport = presented.ticket, presented.transport
+    def _enter(
+        self,
+        ticket: Ticket | None,
+        transport: Transport,
+        method: str,
+        now: int,
+        client: Client | None,
+    ) -> Flow[Handle | Refusal]:
+        """Ask the store what a token is worth, in one step; a rotation that is due is in it."""
+        rotation = NEVER if method == "OPTIONS" else WHEN_DUE
+        row = yield from self.flows.present(now, ticket, rotation, transport)
         if row is None or ticket is None:
             if transport == "bearer" and self._reject_invalid_bearer:
                 return refusals.login_required(self.realm, invalid_token=True)
-            handle = Handle(self, client=presented.client)
+            handle = Handle(self, client=client)
             handle.invalid_token = True
             return handle
-        handle = Handle(self, row, transport, presented.client)
+        handle = Handle(self, row, transport, client)
         if row.generation != ticket.generation and not row.shared:
-            handle.outgoing = Outgoing(transport, row, rotated_at=presented.now)
+            handle.outgoing = Outgoing(transport, row, rotated_at=now)
         return handle
 
     def leave(self, handle: Handle, status: int) -> Leaving | None:
@@ -241,7 +236,7 @@ class Gate:
         return status in _REFUSED or now - rotated_at > self.flows.settings.policy.grace
 
     def _is_cross_site(self, incoming: Incoming) -> bool:
-        return incoming.method not in SAFE_METHODS and is_cross_site(
+        return is_cross_site(
             incoming.header("sec-fetch-site"),
             incoming.header("origin"),
             incoming.header("host"),

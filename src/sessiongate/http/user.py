@@ -25,7 +25,8 @@ class User:
         self, row: Row | None, inform: Callable[[Row | None], dict[str, Any] | None]
     ) -> None:
         self._inform = inform
-        self.become(row)
+        self._row = row
+        self.username = None if row is None else row.username
 
     def become(self, row: Row | None) -> None:
         """Follow the session; the middleware's business."""

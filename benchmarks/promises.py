@@ -1,0 +1,141 @@
+"""What is promised of the costs: each a ratio within one run, or a number of one machine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from measure import Case
+
+__all__ = ["REQUESTS", "Kept", "Measured", "Promise", "judge"]
+
+_SLACK: Final = 5.0
+"""Microseconds for what is done besides verifying a JWT that is first seen."""
+
+
+class Measured:
+    """The best times of a run, by the name of the row; over the bare app of its group."""
+
+    def __init__(self, groups: Iterable[list[Case]]) -> None:
+        self._over: dict[str, float] = {}
+        for group in groups:
+            bare = group[0].minimum if group[0].kind == "bare" else 0.0
+            # A floor without an app is a call, and nothing is to be taken off it.
+            for case in group:
+                alone = case.kind == "floor" and not case.name.startswith("floor")
+                self._over[case.name] = case.minimum - (0.0 if alone else bare)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._over
+
+    def over(self, name: str) -> float:
+        """Microseconds that a row takes longer than its bare app."""
+        return self._over[name]
+
+
+Ratio = Callable[[Measured], float]
+
+
+@dataclass(frozen=True)
+class Promise:
+    """One line of the table of promises."""
+
+    text: str
+    rows: tuple[str, ...]
+    """What must have been measured to tell."""
+    limit: float
+    ratio: Ratio
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A promise and how it came out."""
+
+    text: str
+    limit: float
+    ratio: float
+
+    @property
+    def met(self) -> bool:
+        """Whether it was kept in this run."""
+        return self.ratio <= self.limit
+
+
+def judge(promises: Iterable[Promise], measured: Measured) -> list[Kept]:
+    """Those promises whose rows were measured, and how they came out."""
+    return [
+        Kept(promise.text, promise.limit, promise.ratio(measured))
+        for promise in promises
+        if all(row in measured for row in promise.rows)
+    ]
+
+
+def _against(ours: str, other: str, limit: float, text: str) -> Promise:
+    def ratio(measured: Measured) -> float:
+        return measured.over(ours) / measured.over(other)
+
+    return Promise(text, (ours, other), limit, ratio)
+
+
+_FLOOR: Final = "floor: scan, HMAC, dict, clock by hand"
+_COOKIE: Final = "sessiongate: cookie"
+_COLD: Final = "sessiongate: JWT, first seen"
+_DECODE: Final = "PyJWT's decode alone"
+
+REQUESTS: Final = (
+    _against("sessiongate: anonymous", _FLOOR, 1.0, "anonymous, against the floor"),
+    _against(_COOKIE, _FLOOR, 1.6, "cookie in memory, against the floor"),
+    _against(
+        _COOKIE,
+        "Starlette SessionMiddleware",
+        0.5,
+        "cookie in memory, against Starlette's SessionMiddleware",
+    ),
+    _against(
+        "sessiongate: JWT, seen before",
+        "AuthenticationMiddleware + PyJWT",
+        0.25,
+        "JWT seen before, against AuthenticationMiddleware + PyJWT",
+    ),
+    Promise(
+        "JWT first seen (less 5 µs), against PyJWT's own decode",
+        (_COLD, _DECODE),
+        1.25,
+        lambda measured: (measured.over(_COLD) - _SLACK) / measured.over(_DECODE),
+    ),
+    _against(
+        "sessiongate: Flask, login_required",
+        "Flask-Login: login_required",
+        1 / 6,
+        "Flask login_required, against Flask-Login's",
+    ),
+    _against(
+        "sessiongate: cookie, Redis",
+        "one bare GET, awaited",
+        1.3,
+        "cookie in Redis (ASGI), against one bare GET",
+    ),
+    _against(
+        "sessiongate: cookie, Redis",
+        "starsessions: Redis",
+        0.5,
+        "cookie in Redis (ASGI), against starsessions",
+    ),
+    _against("Redis: check", "Redis: one bare GET", 1.3, "Redis check, against one bare GET"),
+    _against(
+        "PostgreSQL: check",
+        "PostgreSQL: pooled SELECT 1",
+        1.5,
+        "PostgreSQL check, against a pooled SELECT 1",
+    ),
+    _against(
+        "SQLite: check",
+        "SQLite: read by primary key",
+        3.0,
+        "SQLite check, against a read by primary key",
+    ),
+)

@@ -1,0 +1,165 @@
+"""Bare ASGI: no router, no framework. What a middleware costs alone."""
+
+from __future__ import annotations
+
+import hmac
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+import jwt
+from redis.asyncio import Redis
+from starlette.authentication import AuthCredentials, AuthenticationBackend, SimpleUser
+from starlette.middleware.authentication import AuthenticationMiddleware
+from starlette.middleware.sessions import SessionMiddleware
+from starsessions import InMemoryStore, SessionAutoloadMiddleware
+from starsessions import SessionMiddleware as Starsessions
+from starsessions.stores.redis import RedisStore as StarsessionsRedis
+
+from measure import Case
+from requesting import SECRET, ASGIApp, Header, asgi_case, asgi_cookie, bearer, cookie
+from sessiongate import JWTSessionManager, SessionManager
+from sessiongate.asgi import SessionAuthMiddleware
+from sessiongate.stores import RedisStore
+
+if TYPE_CHECKING:
+    from sessiongate.stores import Store
+
+__all__ = ["PyJWTBackend", "cases", "over_stores"]
+
+_AUDIENCE: Final = "plantdb-client"
+
+
+async def bare(_scope: Any, _receive: Any, send: Any) -> None:
+    """Answer, and look at nothing. A new message each time: middlewares may write into it."""
+    headers = [(b"content-type", b"text/plain"), (b"content-length", b"2")]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": b"ok"})
+
+
+async def nobody(scope: Any, receive: Any, send: Any) -> None:
+    """Answer, and see that there is no user."""
+    assert not scope["user"].is_authenticated  # noqa: S101
+    await bare(scope, receive, send)
+
+
+async def somebody(scope: Any, receive: Any, send: Any) -> None:
+    """Answer, and look at the user."""
+    assert scope["user"].is_authenticated  # noqa: S101
+    await bare(scope, receive, send)
+
+
+async def in_session(scope: Any, receive: Any, send: Any) -> None:
+    """Answer, and look into the session; at the login page, write to it."""
+    if scope["path"] == "/login":
+        scope["session"]["user"] = "alice"
+    assert scope["session"]["user"] == "alice"  # noqa: S101
+    await bare(scope, receive, send)
+
+
+def by_hand() -> tuple[ASGIApp, Header]:
+    """The floor, the least that can be done: scan, HMAC, dict, clock. It never rotates or ends."""
+    key, rows = SECRET.encode(), {"a-session-id": ("alice", time.time() + 86400)}
+    mac = hmac.digest(key, b"a-session-id", "sha256").hex()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        for name, value in scope["headers"]:
+            if name == b"cookie":
+                sid, _, given = value.partition(b"=")[2].decode().partition(".")
+                if hmac.compare_digest(hmac.digest(key, sid.encode(), "sha256").hex(), given):
+                    row = rows.get(sid)
+                    if row is not None and time.time() < row[1]:
+                        scope["user"] = row[0]
+                break
+        await bare(scope, receive, send)
+
+    return app, (b"cookie", f"session=a-session-id.{mac}".encode())
+
+
+class PyJWTBackend(AuthenticationBackend):
+    """Starlette's documented way to authenticate, with PyJWT's documented call."""
+
+    async def authenticate(self, conn: Any) -> tuple[AuthCredentials, SimpleUser] | None:
+        """Read the bearer token of a request."""
+        scheme, _, token = conn.headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer":
+            return None
+        claims = jwt.decode(token, SECRET, ["HS512"], audience=_AUDIENCE)
+        return AuthCredentials(["authenticated"]), SimpleUser(claims["sub"])
+
+
+def cold(manager: JWTSessionManager) -> ASGIApp:
+    """Our middleware, made to forget before each request that it has seen the token."""
+    app = SessionAuthMiddleware(somebody, manager)
+    known = manager.flows.read.__self__._known  # type: ignore[attr-defined] # noqa: SLF001
+
+    async def forgetful(scope: Any, receive: Any, send: Any) -> None:
+        known.clear()
+        await app(scope, receive, send)
+
+    return forgetful
+
+
+async def cases() -> list[Case]:
+    """The rows without a store outside this process."""
+    floor, floor_cookie = by_hand()
+    opaque, signed = SessionManager(secret_key=SECRET), JWTSessionManager(secret_key=SECRET)
+    token = signed.create_session("alice") or ""
+    by_starlette = SessionMiddleware(in_session, SECRET, https_only=True)
+    backend = PyJWTBackend()
+    ours = cookie(opaque.create_session("alice"))
+
+    def decode() -> Any:
+        return jwt.decode(token, SECRET, ["HS512"], audience=_AUDIENCE)
+
+    return [
+        asgi_case("bare ASGI app", bare, kind="bare"),
+        asgi_case("floor: scan, HMAC, dict, clock by hand", floor, floor_cookie, kind="floor"),
+        asgi_case("sessiongate: anonymous", SessionAuthMiddleware(nobody, opaque), kind="ours"),
+        asgi_case(
+            "sessiongate: cookie", SessionAuthMiddleware(somebody, opaque), ours, kind="ours"
+        ),
+        asgi_case(
+            "sessiongate: JWT, seen before",
+            SessionAuthMiddleware(somebody, signed),
+            bearer(token),
+            kind="ours",
+        ),
+        asgi_case("sessiongate: JWT, first seen", cold(signed), bearer(token), kind="ours"),
+        asgi_case("Starlette SessionMiddleware", by_starlette, await asgi_cookie(by_starlette)),
+        asgi_case(
+            "AuthenticationMiddleware + PyJWT",
+            AuthenticationMiddleware(somebody, backend),
+            bearer(token),
+        ),
+        Case("PyJWT's decode alone", decode, "floor"),
+        await _starsessions("memory", InMemoryStore()),
+    ]
+
+
+async def _starsessions(name: str, store: Any) -> Case:
+    """As in its README; with autoload, because the view is to see the session."""
+    app: ASGIApp = Starsessions(SessionAutoloadMiddleware(in_session), store=store, lifetime=3600)
+    return asgi_case(f"starsessions: {name}", app, await asgi_cookie(app))
+
+
+async def over_stores(stores: dict[str, Store], redis_url: str | None) -> list[Case]:
+    """Our cookie on each of the stores that are not in memory, by awaiting; the first is bare."""
+    rows = [asgi_case("bare ASGI app", bare, kind="bare")]
+    for name, store in stores.items():
+        manager = SessionManager(store=store, secret_key=SECRET, max_concurrent_sessions=None)
+        app = SessionAuthMiddleware(somebody, manager)
+        token = await manager.acreate_session("alice")
+        rows.append(asgi_case(f"sessiongate: cookie, {name}", app, cookie(token), kind="ours"))
+    redis = stores.get("Redis")
+    if isinstance(redis, RedisStore):
+        client = await redis._clients.for_loop()  # noqa: SLF001 - the same client, to compare
+        await client.execute_command("SET", "sessiongate-benchmark", "x" * 150)
+
+        async def get() -> Any:
+            return await client.execute_command("GET", "sessiongate-benchmark")
+
+        rows.append(Case("one bare GET, awaited", get, "floor"))
+    if redis_url is not None:
+        theirs = StarsessionsRedis(connection=Redis.from_url(redis_url))
+        rows.append(await _starsessions("Redis", theirs))
+    return rows

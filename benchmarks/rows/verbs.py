@@ -1,0 +1,79 @@
+"""The verbs of a manager on each store, by calling, beside one bare read of the same engine."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import TYPE_CHECKING, Any
+
+from psycopg_pool import ConnectionPool
+
+from measure import Case
+from requesting import SECRET
+from sessiongate import SessionManager
+from sessiongate.stores import RedisStore
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from sessiongate.stores import Store
+
+__all__ = ["bare_reads", "verbs"]
+
+
+def verbs(name: str, store: Store) -> list[Case]:
+    """Check, refresh, and a login with its logout."""
+    manager = SessionManager(
+        store=store, secret_key=SECRET, max_concurrent_sessions=None, existing="new"
+    )
+    checked = manager.create_session("alice") or ""
+    rotated = [manager.create_session("bob") or ""]
+
+    def check() -> None:
+        assert manager.validate_session(checked)  # noqa: S101
+
+    def refresh() -> None:
+        rotated[0] = manager.refresh_session(rotated[0]) or ""
+
+    def log_in_and_out() -> None:
+        manager.invalidate_session(manager.create_session("carol") or "")
+
+    return [
+        Case(f"{name}: check", check, "ours"),
+        Case(f"{name}: refresh", refresh, "ours"),
+        Case(f"{name}: login and logout", log_in_and_out, "ours"),
+    ]
+
+
+def bare_reads(folder: Path, stores: dict[str, Store], postgres_url: str | None) -> dict[str, Case]:
+    """What the engine's own client takes for the least there is, by the name of the store."""
+    reads = {"SQLite": Case("SQLite: read by primary key", _sqlite_read(folder), "floor")}
+    redis = stores.get("Redis")
+    if isinstance(redis, RedisStore):
+        reads["Redis"] = Case("Redis: one bare GET", _redis_get(redis), "floor")
+    if postgres_url is not None:
+        select = _postgres_select(postgres_url)
+        reads["PostgreSQL"] = Case("PostgreSQL: pooled SELECT 1", select, "floor")
+    return reads
+
+
+def _sqlite_read(folder: Path) -> Any:
+    connection = sqlite3.connect(folder / "floor.db", isolation_level=None)
+    connection.execute("CREATE TABLE floor (id TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID")
+    connection.execute("INSERT INTO floor VALUES ('a', 'b')")
+    return lambda: connection.execute("SELECT value FROM floor WHERE id = ?", ("a",)).fetchone()
+
+
+def _redis_get(store: RedisStore) -> Any:
+    client = store._clients.for_thread()  # noqa: SLF001 - the same client, to compare
+    client.execute_command("SET", "sessiongate-benchmark", "x" * 150)
+    return lambda: client.execute_command("GET", "sessiongate-benchmark")
+
+
+def _postgres_select(url: str) -> Any:
+    pool = ConnectionPool(url, min_size=1, kwargs={"autocommit": True}, open=True)
+
+    def select() -> Any:
+        with pool.connection() as connection:
+            return connection.execute("SELECT 1", prepare=True).fetchone()
+
+    return select
