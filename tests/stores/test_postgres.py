@@ -217,19 +217,12 @@ def test_a_port_where_nothing_accepts_is_an_error_within_a_second(
         fails_in_time(call)
 
 
-def test_an_exhausted_pool_is_a_fast_error(
-    server: PostgresServer, admin: psycopg.Connection[Any]
-) -> None:
-    store = PostgresStore(server.url, max_size=1, timeout=PATIENCE)
+def test_an_exhausted_pool_is_a_fast_error(server: PostgresServer) -> None:
+    store = PostgresStore(server.url, **UNHURRIED, max_size=1)
     store.execute(login(session()))
-    admin.execute("BEGIN")
-    admin.execute("LOCK TABLE sessiongate.session")
-    with ThreadPoolExecutor(1) as thread:
-        waiting = thread.submit(store.execute, Read(named("one"), START))
-        until_somebody_waits_for_a_lock(server)
-        fails_in_time(store.execute)
-        admin.execute("ROLLBACK")
-        assert isinstance(waiting.result(), Row)
+    pool, connection = store._pools.borrow()
+    fails_in_time(store.execute)
+    pool.putconn(connection)
     assert isinstance(store.execute(Read(named("one"), START)), Row)
     store.close()
 

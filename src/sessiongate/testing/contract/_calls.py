@@ -107,7 +107,9 @@ def racing(store: Store, colour: str) -> Iterator[Race]:
     with ThreadPoolExecutor(RACERS) as threads, asyncio.Runner() as runner:
         try:
             # Threads take turns as often as they can: a short step is hardly ever interrupted else.
-            sys.setswitchinterval(_SHORTEST)
+            # But a tracer (coverage) must be let into each new thread uninterrupted.
+            if sys.gettrace() is None:
+                sys.setswitchinterval(_SHORTEST)
             yield Race(store, colour, threads, runner)
         finally:
             sys.setswitchinterval(interval)
