@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
+import pytest
 from tests.stores.mutants import Right
 
 ROOT: Final = Path(__file__).parents[2]
@@ -54,6 +55,7 @@ def pytest_runtest_makereport(item):
 """
 
 
+@pytest.mark.slow
 def test_the_suite_finds_each_fault_and_none_where_there_is_none(tmp_path: Path) -> None:
     (tmp_path / "test_them.py").write_text(SUITE)
     (tmp_path / "conftest.py").write_text(ONE_FAILURE_WILL_DO)
