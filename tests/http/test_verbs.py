@@ -83,6 +83,26 @@ def test_login_as_a_bearer_sets_no_cookie(site: Site) -> None:
     assert site.ask(bearer(response.one("x-refreshed-token"))).who == "alice"
 
 
+@pytest.mark.parametrize("ended", [False, True])
+def test_login_as_a_bearer_takes_the_cookie_of_the_session_before(site: Site, ended: bool) -> None:  # noqa: FBT001
+    old = site.open("bob")
+    if ended:
+        site.manager.invalidate_session(old)
+    response = site.ask(cookie(old), view=logging_in(transport="bearer"))
+    (deletion,) = set_cookies(response)
+    assert deletion.startswith("__Host-session=;")
+    assert "Max-Age=0" in deletion
+    assert site.ask(bearer(response.one("x-refreshed-token"))).who == "alice"
+
+
+def test_logout_with_both_takes_the_cookie_as_well(site: Site) -> None:
+    token = site.open()
+    response = site.ask(cookie(token), bearer(token), view=logout)
+    (deletion,) = set_cookies(response)
+    assert "Max-Age=0" in deletion
+    assert set_cookies(site.ask(bearer(site.open()), view=logout)) == []
+
+
 @both_ways
 def test_login_goes_back_the_way_the_request_came(site: Site, way: Way) -> None:
     response = site.ask(way(site.open("bob")), view=logging_in())

@@ -181,7 +181,8 @@ class Gate:
         bearer = self.flows.read(by_bearer, now)
         if bearer is not None and cookie is not None and cookie.sid != bearer.sid:
             return refusals.invalid_request(self.realm)
-        return self._enter(bearer, "bearer", incoming.method, now, client)
+        beside = cookie is not None
+        return self._enter(bearer, "bearer", incoming.method, now, client, beside=beside)
 
     def _enter(
         self,
@@ -190,8 +191,13 @@ class Gate:
         method: str,
         now: int,
         client: Client | None,
+        *,
+        beside: bool = False,
     ) -> Flow[Handle | Refusal]:
-        """Ask the store what a token is worth, in one step; a rotation that is due is in it."""
+        """Ask the store what a token is worth, in one step; a rotation that is due is in it.
+
+        ``beside``: a cookie of the same session came with the bearer token.
+        """
         rotation = NEVER if method == "OPTIONS" else WHEN_DUE
         row = yield from self.flows.present(now, ticket, rotation, transport)
         if row is None or ticket is None:
@@ -199,8 +205,10 @@ class Gate:
                 return refusals.login_required(self.realm, invalid_token=True)
             handle = Handle(self, client=client)
             handle.invalid_token = True
+            handle.holds_cookie = transport == "cookie" or beside
             return handle
         handle = Handle(self, row, transport, client)
+        handle.holds_cookie = transport == "cookie" or beside
         if row.generation != ticket.generation and not row.shared:
             handle.outgoing = Outgoing(transport, row, rotated_at=now)
         return handle
@@ -224,7 +232,8 @@ class Gate:
             return None
         token = self.flows.codec.mint(row)
         if outgoing.transport == "bearer":
-            return Leaving(status, token=token)
+            gone = self.cookie.expire() if outgoing.drops_cookie else None
+            return Leaving(status, set_cookie=gone, token=token)
         seconds_left = max(1, -(-(row.expires_at - now) // SECOND))
         return Leaving(status, set_cookie=self.cookie.issue(token, seconds_left))
 

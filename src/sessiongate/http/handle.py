@@ -42,6 +42,8 @@ class Outgoing(NamedTuple):
     """The session whose current token goes out; ``None``: the cookie is deleted."""
     rotated_at: int | None = None
     """When the middleware rotated the token by itself: such a one is not sent late."""
+    drops_cookie: bool = False
+    """The cookie of a session that has ended goes: beside another token it would be a 400."""
 
 
 class Handle:
@@ -55,6 +57,7 @@ class Handle:
         "_client",
         "_gate",
         "_row",
+        "holds_cookie",
         "invalid_token",
         "outgoing",
         "response_started",
@@ -79,6 +82,8 @@ class Handle:
         """Who it is; one object for the whole request."""
         self.invalid_token = False
         """Whether a token came that is not valid."""
+        self.holds_cookie = False
+        """Whether a session cookie came, valid or not."""
         self.outgoing: Outgoing | None = None
         self.response_started = False
         self.store_failed = False
@@ -228,7 +233,8 @@ class Handle:
             return None
         granted, carrier = opened
         self._become(granted.row, carrier)
-        self.outgoing = Outgoing(carrier, granted.row)
+        drops_cookie = carrier == "bearer" and self.holds_cookie
+        self.outgoing = Outgoing(carrier, granted.row, drops_cookie=drops_cookie)
         return granted.token
 
     def closing(self) -> Flow[None]:
@@ -237,7 +243,8 @@ class Handle:
         if row is not None:
             yield from self._gate.flows.close(self._gate.now(), row.sid, transport=transport)
         self._become(None, None)
-        self.outgoing = None if transport == "bearer" else Outgoing("cookie", None)
+        by_bearer_alone = transport == "bearer" and not self.holds_cookie
+        self.outgoing = None if by_bearer_alone else Outgoing("cookie", None)
 
     def _refresh(self) -> Flow[Row | None]:
         self._before_response("refresh()")
