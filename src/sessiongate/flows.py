@@ -199,10 +199,22 @@ class Flows:
                 return total
 
     def count(self, now: int) -> Flow[int]:
-        """How many sessions are live; the expired are removed first."""
-        yield from self.sweep(now)
+        """How many sessions are live."""
         live: int = yield Count(now)
         return live
+
+    def sweep_and_count(self, now: int) -> Flow[int]:
+        """The same, the expired removed first."""
+        yield from self.sweep(now)
+        return (yield from self.count(now))
+
+    def look_up(self, now: int, key: object) -> Flow[Row | None]:
+        """The live session of which this is the current key of ``sessions``, untouched."""
+        ticket = self.codec.ticket(key)
+        if ticket is None:
+            return None
+        row: Row | None = yield Read(ticket.sid, now)
+        return row if row is not None and row.generation == ticket.generation else None
 
     def list(self, now: int, username: str | None) -> Flow[tuple[Row, ...]]:
         """The live sessions of a user, or of all."""

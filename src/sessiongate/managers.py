@@ -8,7 +8,6 @@ from __future__ import annotations
 import inspect
 import logging
 import time
-from collections.abc import Callable, Coroutine, ItemsView, Iterator, Mapping, ValuesView
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, cast
 
 from sessiongate.arguments import (
@@ -20,8 +19,7 @@ from sessiongate.arguments import (
     is_handle,
     microseconds,
 )
-from sessiongate.commands import NEVER, NOW, ExistingPolicy, List, Policy, Read
-from sessiongate.commands import Count as CountCommand
+from sessiongate.commands import NEVER, NOW, ExistingPolicy, Policy
 from sessiongate.drivers import arun, run
 from sessiongate.errors import ConfigurationError
 from sessiongate.events import Event
@@ -29,12 +27,13 @@ from sessiongate.flows import EXISTING, Flows, Granted, Settings
 from sessiongate.keys import MAKE_ONE, random_secret
 from sessiongate.outages import Outages
 from sessiongate.records import FOREVER, SECOND, Row, device_of, grants_of, moment
+from sessiongate.sessions_view import SessionsView
 from sessiongate.stores.memory import MemoryStore
 from sessiongate.tokens.opaque import OpaqueCodec
 
 if TYPE_CHECKING:
     import builtins
-    from collections.abc import Iterable
+    from collections.abc import Callable, Coroutine, Iterable, Mapping
 
     from sessiongate.drivers import Flow
     from sessiongate.events import Listener
@@ -296,11 +295,11 @@ class SessionManager:
         Raises:
             StoreError: The store is down.
         """
-        return self.run(self.flows.count(self.now()))
+        return self.run(self.flows.sweep_and_count(self.now()))
 
     async def an_active_sessions(self) -> int:
         """``n_active_sessions``, to await."""
-        return await self.arun(self.flows.count(self.now()))
+        return await self.arun(self.flows.sweep_and_count(self.now()))
 
     def cleanup_expired_sessions(self) -> None:
         """Remove the expired sessions, in bites; its cost grows with their number.
@@ -369,7 +368,7 @@ class SessionManager:
         Raises:
             StoreError: The store is down.
         """
-        return _Sessions(self._store, self.flows.codec, self.now)
+        return SessionsView(self.flows, self.now, self._carry_out)
 
     # What the middlewares build on; users need none of it.
 
@@ -448,6 +447,9 @@ class SessionManager:
         """Run a flow on the store, telling its events."""
         if self._listens_async:  # at the start: nothing is done that the caller never hears of
             raise TypeError(_ASYNC_LISTENER)
+        return self._carry_out(flow)
+
+    def _carry_out(self, flow: Flow[T]) -> T:
         if self._outages.pending:
             flow = self._until_answered(flow)
         return run(flow, self._store, self._tell)
@@ -627,53 +629,6 @@ class JWTSessionManager(SessionManager):
 
         self._jwt_codec = JWTCodec(secret_key, timeout=timeout, strict=strict, **self._jwt)
         return self._jwt_codec
-
-
-class _Sessions(Mapping[str, dict[str, Any]]):
-    """A live view: nothing is copied until it is asked for."""
-
-    def __init__(self, store: Store, codec: Codec, now: Callable[[], int]) -> None:
-        self._store = store
-        self._codec = codec
-        self._now = now
-
-    def __getitem__(self, key: str) -> dict[str, Any]:
-        now = self._now()
-        ticket = self._codec.ticket(key)
-        row = None if ticket is None else self._store.execute(Read(ticket.sid, now))
-        if not isinstance(row, Row) or ticket is None or row.generation != ticket.generation:
-            msg = "no such session"  # the key may be a token: it stays out of the message
-            raise KeyError(msg)
-        return self._about(row)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._snapshot())
-
-    # In one look, so that a session which ends meanwhile is no KeyError in a loop.
-
-    def items(self) -> ItemsView[str, dict[str, Any]]:
-        return self._snapshot().items()
-
-    def values(self) -> ValuesView[dict[str, Any]]:
-        return self._snapshot().values()
-
-    def __len__(self) -> int:
-        return self._store.execute(CountCommand(self._now()))  # type: ignore[return-value]
-
-    def __repr__(self) -> str:
-        return f"<{len(self)} sessions>"
-
-    def _snapshot(self) -> dict[str, dict[str, Any]]:
-        rows = cast(tuple[Row, ...], self._store.execute(List(None, self._now())))
-        return {self._codec.key(row): self._about(row) for row in rows}
-
-    def _about(self, row: Row) -> dict[str, Any]:
-        return {
-            "username": row.username,
-            "created_at": moment(row.created_at),
-            "last_accessed": moment(row.last_accessed),
-            "expires_at": moment(row.expires_at - self._codec.leeway),
-        }
 
 
 def _rotate_after(value: Seconds | Literal["half"] | None, timeout: int) -> int:

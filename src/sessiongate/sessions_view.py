@@ -1,0 +1,59 @@
+"""``manager.sessions``: the live sessions as a read-only mapping."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, ItemsView, Iterator, Mapping, ValuesView
+from typing import TYPE_CHECKING, Any
+
+from sessiongate.records import Row, moment
+
+if TYPE_CHECKING:
+    from sessiongate.flows import Flows
+
+__all__ = ["SessionsView"]
+
+
+class SessionsView(Mapping[str, dict[str, Any]]):
+    """A live view: each look asks the store, and nothing is copied until it is asked for."""
+
+    def __init__(self, flows: Flows, now: Callable[[], int], run: Callable[..., Any]) -> None:
+        self._flows = flows
+        self._now = now
+        self._run = run
+
+    def __getitem__(self, key: str) -> dict[str, Any]:
+        row: Row | None = self._run(self._flows.look_up(self._now(), key))
+        if row is None:
+            msg = "no such session"  # the key may be a token: it stays out of the message
+            raise KeyError(msg)
+        return self._about(row)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._snapshot())
+
+    # In one look, so that a session which ends meanwhile is no KeyError in a loop.
+
+    def items(self) -> ItemsView[str, dict[str, Any]]:
+        return self._snapshot().items()
+
+    def values(self) -> ValuesView[dict[str, Any]]:
+        return self._snapshot().values()
+
+    def __len__(self) -> int:
+        live: int = self._run(self._flows.count(self._now()))
+        return live
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} sessions>"
+
+    def _snapshot(self) -> dict[str, dict[str, Any]]:
+        rows: tuple[Row, ...] = self._run(self._flows.list(self._now(), None))
+        return {self._flows.codec.key(row): self._about(row) for row in rows}
+
+    def _about(self, row: Row) -> dict[str, Any]:
+        return {
+            "username": row.username,
+            "created_at": moment(row.created_at),
+            "last_accessed": moment(row.last_accessed),
+            "expires_at": moment(row.expires_at - self._flows.codec.leeway),
+        }
