@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from sessiongate.commands import Existing, LimitReached, Open
+from sessiongate.rotation import share
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -51,7 +52,7 @@ def admit(command: Open, shelf: Shelf) -> Admitted | Existing | LimitReached:
     if command.existing == "reuse":
         for row in reversed(mine):
             if row.grants == command.row.grants:
-                return Existing(row._replace(shared=True))
+                return Existing(share(row, command.now))
     replaced = None if command.replaces is None else shelf.find(command.replaces)
     out = {} if replaced is None else {replaced.sid: replaced}
     if command.existing == "replace":

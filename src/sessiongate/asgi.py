@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeAlias, Unpack
 
 from sessiongate.errors import StoreError
+from sessiongate.http.csrf import WEBSOCKET
 from sessiongate.http.gate import Gate
 from sessiongate.http.handle import Handle
 from sessiongate.http.refusals import UNAVAILABLE, Refusal
@@ -100,7 +101,7 @@ class _Incoming:
     __slots__ = ("_headers", "_peer", "authorizations", "cookies", "method")
 
     def __init__(self, scope: Scope) -> None:
-        self.method: str = scope["method"] if scope["type"] == "http" else "WEBSOCKET"
+        self.method: str = scope["method"] if scope["type"] == "http" else WEBSOCKET
         self._headers = scope["headers"]
         self._peer = scope.get("client")
         self.cookies: list[bytes] = []

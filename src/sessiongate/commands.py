@@ -59,7 +59,7 @@ class Open(NamedTuple):
     """Make a session, or say why not. Answers ``Opened``, ``Existing`` or ``LimitReached``.
 
     In this order: ``existing="reuse"`` finds the newest live row of the user
-    with the same ``grants``, marks it shared and answers it. Otherwise
+    with the same ``grants``, shares it (``rotation.share``) and answers it. Otherwise
     ``replaces`` (whosesoever), and with ``existing="replace"`` all rows of the
     user, make room; then the user's limit and the total are checked, evicting
     the oldest or refusing. A refusal changes nothing at all. Old and new are

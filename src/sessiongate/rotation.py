@@ -35,7 +35,7 @@ from sessiongate.records import FOREVER, Row
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["TABLE", "Answer", "Presented", "classify", "close", "present"]
+__all__ = ["TABLE", "Answer", "Presented", "classify", "close", "present", "share"]
 
 
 class Presented:
@@ -113,6 +113,14 @@ def close(row: Row, command: Close) -> Ended | Replayed | None:
         if answer == Answer.END:
             return Replayed(row.sid, row.username)
     return Ended(row.sid, row.username)
+
+
+def share(row: Row, now: int) -> Row:
+    """The row whose token is handed out once more: what is stale by now does not come back."""
+    if row.shared:
+        return row
+    oldest = row.honoured_from if now < row.previous_until else row.generation
+    return row._replace(shared=True, honoured_from=oldest, retired_below=oldest)
 
 
 def _rotate(row: Row, now: int, policy: Policy) -> Row:

@@ -6,6 +6,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, Unpack
 
 from sessiongate.errors import StoreError
+from sessiongate.http.csrf import WEBSOCKET, is_handshake
 from sessiongate.http.gate import Gate
 from sessiongate.http.handle import Handle
 from sessiongate.http.refusals import UNAVAILABLE, Refusal
@@ -129,10 +130,9 @@ class _Incoming:
     __slots__ = ("_environ", "authorizations", "cookies", "method")
 
     def __init__(self, environ: WSGIEnvironment) -> None:
-        # A handshake is a GET here, but no safe request (RFC 6455, sections 4.1 and 10.2).
-        upgrade: str = environ.get("HTTP_UPGRADE", "")
-        is_handshake = bool(upgrade) and "websocket" in upgrade.lower()
-        self.method: str = "WEBSOCKET" if is_handshake else environ["REQUEST_METHOD"]
+        self.method: str = environ["REQUEST_METHOD"]
+        if "HTTP_UPGRADE" in environ and is_handshake(self.method, environ["HTTP_UPGRADE"]):
+            self.method = WEBSOCKET
         self._environ = environ
         self.cookies = self.header("cookie")
         self.authorizations = self.header("authorization")

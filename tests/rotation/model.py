@@ -68,7 +68,11 @@ class Model:
         mine = [key for key, one in self.live().items() if one.username == username]
         if not mine:
             return self.login(username)
-        self.sessions[mine[-1]].shared = True
+        session = self.sessions[mine[-1]]
+        if not session.shared:
+            for index, token in enumerate(session.tokens):
+                token.retired = token.retired or not self._honoured(session, index)
+        session.shared = True
         return mine[-1]
 
     def accept(self, key: int, index: int) -> bool:
@@ -86,9 +90,7 @@ class Model:
             return False
         if session.shared:
             return True
-        last = session.tokens[session.current - 1]
-        reach = 2 if session.overlapping else 1
-        if session.current - index <= reach and last.honoured(self.now, self.grace):
+        if self._honoured(session, index):
             return True
         self.replays += 1
         del self.sessions[key]
@@ -131,6 +133,13 @@ class Model:
         for key in gone:
             del self.sessions[key]
         return len(gone)
+
+    def _honoured(self, session: Session, index: int) -> bool:
+        if index == session.current:
+            return True
+        last = session.tokens[session.current - 1]
+        reach = 2 if session.overlapping else 1
+        return session.current - index <= reach and last.honoured(self.now, self.grace)
 
     def _overlap(self, session: Session) -> bool:
         if session.current == 0 or session.tokens[session.current - 1].retired:

@@ -278,11 +278,27 @@ def test_it_goes_back_the_way_it_came(site: Site, way: Way) -> None:
     assert bool(set_cookies(response)) == (way is cookie)
 
 
-def test_one_session_by_both_ways_sets_no_cookie(site: Site) -> None:
-    """It is the bearer's request; the cookie follows when it comes alone."""
+def test_one_session_by_both_ways_is_renewed_both_ways(site: Site) -> None:
+    """Else the one that is left behind would be a replay some day."""
     token = site.open()
     site.clock.advance(DUE)
     response = site.ask(cookie(token), bearer(token))
-    assert response.one("x-refreshed-token")
-    assert set_cookies(response) == []
-    assert site.ask(cookie(token)).token == response.one("x-refreshed-token")
+    successor = response.one("x-refreshed-token")
+    assert successor not in {None, token}
+    (set_cookie,) = set_cookies(response)
+    assert set_cookie.startswith(f"__Host-session={successor};")
+
+
+def test_of_two_tokens_of_one_session_the_newer_counts_and_the_older_is_renewed(
+    site: Site,
+) -> None:
+    old = site.open()
+    site.clock.advance(DUE)
+    new = site.ask(cookie(old)).token
+    assert site.ask(cookie(new)).who == "alice"
+    site.clock.advance(GRACE + 1)
+    for brought in ((cookie(new), bearer(old)), (cookie(old), bearer(new))):
+        response = site.ask(*brought)
+        assert (response.who, response.one("x-refreshed-token")) == ("alice", new)
+        assert len(set_cookies(response)) == 1
+    assert site.kinds() == ["login", "rotated"]

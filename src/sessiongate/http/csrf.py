@@ -14,13 +14,21 @@ from sessiongate.errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-__all__ = ["SAFE_METHODS", "check_origins", "is_cross_site"]
+__all__ = ["SAFE_METHODS", "WEBSOCKET", "check_origins", "is_cross_site", "is_handshake"]
 
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 """RFC 9110, section 9.2.1."""
 
-_ORIGIN: Final = re.compile(r"([a-z][a-z0-9+.-]*)://([a-z0-9.-]+|\[[0-9a-f:.]+\])(?::(\d{1,5}))?")
+WEBSOCKET: Final = "WEBSOCKET"
+"""In place of a method."""
+
+_ORIGIN: Final = re.compile(r"([a-z][a-z0-9+.-]*)://([a-z0-9._-]+|\[[0-9a-f:.]+\])(?::(\d{1,5}))?")
 _DEFAULT_PORTS: Final = {"http": "80", "https": "443"}
+
+
+def is_handshake(method: str, upgrade: str) -> bool:
+    """Whether a request opens a websocket: a GET, but no safe one (RFC 6455, 4.1 and 10.2)."""
+    return method == "GET" and "websocket" in upgrade.lower()
 
 
 def check_origins(origins: Iterable[str]) -> frozenset[str]:

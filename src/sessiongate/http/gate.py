@@ -12,7 +12,7 @@ from sessiongate.http import refusals
 from sessiongate.http.cookies import SessionCookie
 from sessiongate.http.credentials import AMBIGUOUS, NOTHING, read_credentials
 from sessiongate.http.csrf import SAFE_METHODS, check_origins, is_cross_site
-from sessiongate.http.handle import Handle, Outgoing
+from sessiongate.http.handle import Handle
 from sessiongate.managers import SessionManager
 from sessiongate.records import SECOND, Row, moment
 from sessiongate.tokens import LONGEST_TOKEN
@@ -179,10 +179,13 @@ class Gate:
                 return refusals.CROSS_SITE
             return self._enter(cookie, "cookie", incoming.method, now, client)
         bearer = self.flows.read(by_bearer, now)
-        if bearer is not None and cookie is not None and cookie.sid != bearer.sid:
-            return refusals.invalid_request(self.realm)
-        beside = cookie is not None
-        return self._enter(bearer, "bearer", incoming.method, now, client, beside=beside)
+        if bearer is not None and cookie is not None:
+            if cookie.sid != bearer.sid:
+                return refusals.invalid_request(self.realm)
+            # One of them may have been renewed without the other: that one counts.
+            if cookie.generation > bearer.generation:
+                bearer, cookie = cookie, bearer
+        return self._enter(bearer, "bearer", incoming.method, now, client, beside=cookie)
 
     def _enter(
         self,
@@ -192,11 +195,11 @@ class Gate:
         now: int,
         client: Client | None,
         *,
-        beside: bool = False,
+        beside: Ticket | None = None,
     ) -> Flow[Handle | Refusal]:
         """Ask the store what a token is worth, in one step; a rotation that is due is in it.
 
-        ``beside``: a cookie of the same session came with the bearer token.
+        ``beside``: what else came, of the same session; it is renewed as well.
         """
         rotation = NEVER if method == "OPTIONS" else WHEN_DUE
         row = yield from self.flows.present(now, ticket, rotation, transport)
@@ -205,12 +208,15 @@ class Gate:
                 return refusals.login_required(self.realm, invalid_token=True)
             handle = Handle(self, client=client)
             handle.invalid_token = True
-            handle.holds_cookie = transport == "cookie" or beside
+            handle.holds_cookie = transport == "cookie" or beside is not None
             return handle
         handle = Handle(self, row, transport, client)
-        handle.holds_cookie = transport == "cookie" or beside
-        if row.generation != ticket.generation and not row.shared:
-            handle.outgoing = Outgoing(transport, row, rotated_at=now)
+        behind = ticket.generation
+        if beside is not None:
+            handle.holds_cookie = True
+            behind = beside.generation
+        if row.generation != behind and not row.shared:
+            handle.renew(row, rotated_at=now)
         return handle
 
     def leave(self, handle: Handle, status: int) -> Leaving | None:
@@ -231,18 +237,22 @@ class Gate:
         if outgoing.rotated_at is not None and self._is_late(outgoing.rotated_at, status, now):
             return None
         token = self.flows.codec.mint(row)
-        if outgoing.transport == "bearer":
-            gone = self.cookie.expire() if outgoing.drops_cookie else None
-            return Leaving(status, set_cookie=gone, token=token)
-        seconds_left = max(1, -(-(row.expires_at - now) // SECOND))
-        return Leaving(status, set_cookie=self.cookie.issue(token, seconds_left))
+        set_cookie = None
+        if outgoing.cookie == "issue":
+            seconds_left = max(1, -(-(row.expires_at - now) // SECOND))
+            set_cookie = self.cookie.issue(token, seconds_left)
+        elif outgoing.cookie == "expire":
+            set_cookie = self.cookie.expire()
+        return Leaving(status, set_cookie, token if outgoing.by_header else None)
 
     def _is_late(self, rotated_at: int, status: int, now: int) -> bool:
         """Whether a rotated token is better kept: the next response brings it again.
 
         It may be older than what the client has; and a refusal hands out nothing.
+        A grace too short for any view to be in time counts as a second here.
         """
-        return status in _REFUSED or now - rotated_at > self.flows.settings.policy.grace
+        late = max(self.flows.settings.policy.grace, SECOND)
+        return status in _REFUSED or now - rotated_at > late
 
     def _is_cross_site(self, incoming: Incoming) -> bool:
         return is_cross_site(

@@ -114,7 +114,7 @@ def safe_redirect(target: str | None, default: str = "/") -> str:
     with one slash stays; browsers read a backslash as a slash.
     """
     if (
-        not target
+        not isinstance(target, str)
         or not target.startswith("/")
         or target.startswith(("//", "/\\"))
         or any(ord(c) <= ord(" ") or c == "\x7f" for c in target)

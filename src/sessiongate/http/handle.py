@@ -35,15 +35,14 @@ _TRANSPORTS = ("cookie", "bearer")
 
 
 class Outgoing(NamedTuple):
-    """What the response does to the client's token."""
+    """What the response does to the client's tokens."""
 
-    transport: Transport
     row: Row | None
-    """The session whose current token goes out; ``None``: the cookie is deleted."""
+    """The session whose current token goes out; ``None``: none does."""
+    by_header: bool = False
+    cookie: Literal["issue", "expire"] | None = None
     rotated_at: int | None = None
     """When the middleware rotated the token by itself: such a one is not sent late."""
-    drops_cookie: bool = False
-    """The cookie of a session that has ended goes: beside another token it would be a 400."""
 
 
 class Handle:
@@ -82,8 +81,8 @@ class Handle:
         """Who it is; one object for the whole request."""
         self.invalid_token = False
         """Whether a token came that is not valid."""
-        self.holds_cookie = False
-        """Whether a session cookie came, valid or not."""
+        self.holds_cookie = transport == "cookie"
+        """Whether the client has a session cookie that a response should know of."""
         self.outgoing: Outgoing | None = None
         self.response_started = False
         self.store_failed = False
@@ -135,8 +134,8 @@ class Handle:
         Args:
             username: As in ``create_session``, like the rest.
             transport: How the token goes out; by default the way the request's
-                own came, or as a cookie. ``"bearer"``: in the response header,
-                and no cookie is set.
+                own came, or as a cookie. ``"bearer"``: in the response header;
+                no cookie is set, and that of the session before is deleted.
             existing: ``"replace"`` ends the user's other sessions.
             scopes: What the session may do.
             claims: Custom JSON values.
@@ -233,8 +232,13 @@ class Handle:
             return None
         granted, carrier = opened
         self._become(granted.row, carrier)
-        drops_cookie = carrier == "bearer" and self.holds_cookie
-        self.outgoing = Outgoing(carrier, granted.row, drops_cookie=drops_cookie)
+        if carrier == "cookie":
+            self.holds_cookie = True
+            self.outgoing = Outgoing(granted.row, cookie="issue")
+        else:
+            # Beside the new token the cookie of another session would be a 400.
+            cookie: Literal["expire"] | None = "expire" if self.holds_cookie else None
+            self.outgoing = Outgoing(granted.row, by_header=True, cookie=cookie)
         return granted.token
 
     def closing(self) -> Flow[None]:
@@ -244,7 +248,7 @@ class Handle:
             yield from self._gate.flows.close(self._gate.now(), row.sid, transport=transport)
         self._become(None, None)
         by_bearer_alone = transport == "bearer" and not self.holds_cookie
-        self.outgoing = None if by_bearer_alone else Outgoing("cookie", None)
+        self.outgoing = None if by_bearer_alone else Outgoing(None, cookie="expire")
 
     def _refresh(self) -> Flow[Row | None]:
         self._before_response("refresh()")
@@ -257,10 +261,17 @@ class Handle:
             self._become(None, None)
             self.outgoing = None
             return None
-        transport = self.transport or "cookie"
-        self._become(row, transport)
-        self.outgoing = Outgoing(transport, row)
+        self._become(row, self.transport)
+        self.renew(row)
         return self._gate.flows.codec.mint(row)
+
+    def renew(self, row: Row, rotated_at: int | None = None) -> None:
+        """Send the session's current token, each way that it came."""
+        cookie: Literal["issue", "expire"] | None = None
+        if self.holds_cookie:
+            gone = self.outgoing is not None and self.outgoing.cookie == "expire"
+            cookie = "expire" if gone else "issue"
+        self.outgoing = Outgoing(row, self.transport == "bearer", cookie, rotated_at)
 
     def _described(self) -> dict[str, str] | None:
         return None if self._client is None else describe(self._client)

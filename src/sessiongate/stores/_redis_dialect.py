@@ -66,7 +66,7 @@ class Dialect:
     def __init__(self, prefix: str) -> None:
         self._prefix = prefix.encode()
         self._scripts = {
-            Open: _script("admission", "open"),
+            Open: _script("rotation", "admission", "open"),
             Touch: _script("rotation", "touch"),
             Read: _script("read"),
             Close: _script("rotation", "close"),

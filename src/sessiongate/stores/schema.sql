@@ -312,7 +312,18 @@ BEGIN
                 AND (s.device = '' OR sessiongate.is_json(s.device))
             ORDER BY s.opened DESC LIMIT 1;
             EXIT WHEN found_.sid IS NULL;
-            UPDATE sessiongate.session s SET shared = true
+            -- What is stale by now does not come back.
+            UPDATE sessiongate.session s SET
+                shared = true,
+                honoured_from = CASE
+                    WHEN s.shared OR now_ < s.previous_until THEN s.honoured_from
+                    ELSE s.generation
+                END,
+                retired_below = CASE
+                    WHEN s.shared THEN s.retired_below
+                    WHEN now_ < s.previous_until THEN s.honoured_from
+                    ELSE s.generation
+                END
             WHERE s.sid = found_.sid AND s.expires_at > now_ RETURNING s.* INTO found_;
             IF FOUND THEN
                 kind := 'existing';

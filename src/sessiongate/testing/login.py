@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from sessiongate.arguments import check_choice
 from sessiongate.errors import ConfigurationError
-from sessiongate.http.handle import Handle, Outgoing
+from sessiongate.http.handle import Handle
 from sessiongate.testing._clients import seats_of
 from sessiongate.testing._search import gate_of
 
@@ -157,7 +157,7 @@ def _entering(
         raise ConfigurationError(msg)
     login = Login(gate, seat, granted, transport)
     handle = Handle(gate, granted.row, transport)
-    handle.outgoing = Outgoing(transport, granted.row)
+    handle.renew(granted.row)
     leaving = gate.leave(handle, 200)
     try:
         seat.forget()

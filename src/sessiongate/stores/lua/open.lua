@@ -18,7 +18,7 @@ local command = {
 expire(BITE)
 local decision, found = admit(command)
 if decision == 'existing' then
-  found.shared = 1
+  share(found)
   return answer({'existing', found.sid, replace(found)})
 end
 if decision == 'limit' then return answer({'limit', found}) end

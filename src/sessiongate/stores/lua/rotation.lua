@@ -44,6 +44,13 @@ local function refresh(row, policy)
   row.shared = 0
 end
 
+local function share(row)
+  if row.shared == 1 then return end
+  if now >= row.previous_until then row.honoured_from = row.generation end
+  row.retired_below = row.honoured_from
+  row.shared = 1
+end
+
 -- Apply the table to a live row, in place: 'refused', 'replayed', 'rotated', 'changed' or 'same'.
 local function present(row, generation, policy, rotation)
   local presented = classify(row, generation)

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sessiongate.commands import Count, Ended, Existing, LimitReached, List, Opened, Read
-from sessiongate.testing.contract._material import HOUR, START, login, session
+from sessiongate.commands import Close, Count, Ended, Existing, LimitReached, List, Opened, Read
+from sessiongate.records import FOREVER
+from sessiongate.testing.contract._material import HOUR, MINUTE, START, login, session
 
 if TYPE_CHECKING:
     from sessiongate.records import Row
@@ -38,6 +39,19 @@ class Admission:
         answer = call(login(session(5, grants=READ), existing="reuse"))
         assert answer == Existing(marked)
         assert call(List(None, START)) == (rows[0], marked, *rows[2:])
+
+    def test_reuse_brings_no_stale_token_back(self, call: Call) -> None:
+        later = START + MINUTE
+        windows = {later: 4, later + 1: 3, FOREVER: 3}
+        for previous_until, oldest in windows.items():
+            row = session(previous_until, generation=4, honoured_from=3, retired_below=1)
+            row = row._replace(previous_until=previous_until)
+            _open(call, row)
+            answer = call(login(session("more"), later, existing="reuse"))
+            shared = row._replace(shared=True, honoured_from=oldest, retired_below=oldest)
+            assert answer == Existing(shared)
+            assert call(login(session("again"), later + HOUR // 2, existing="reuse")) == answer
+            call(Close(row.sid, later))
 
     def test_reuse_with_other_grants_opens(self, call: Call) -> None:
         _open(call, session(1, grants=READ), session(2))
