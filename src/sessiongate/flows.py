@@ -162,11 +162,18 @@ class Flows:
         generation: int | None = None,
         username: str | None = None,
         transport: str | None = None,
+        named: bool = False,
     ) -> Flow[str | None]:
-        """End a session: the name of its user, or ``None`` if there was none."""
+        """End a session: the name of its user, or ``None`` if there was none.
+
+        ``named``: no token was presented, so there is none that could be a replay.
+        """
         outcome = yield Close(sid, now, generation, username)
         if isinstance(outcome, Replayed):
-            yield self._replayed(outcome, now, transport)
+            if named:
+                outcome = Ended(outcome.sid, outcome.username)
+            else:
+                yield self._replayed(outcome, now, transport)
         if not isinstance(outcome, Ended):
             return None
         yield self._ended(outcome, now, transport, "requested")

@@ -591,13 +591,13 @@ class JWTSessionManager(SessionManager):
         self, jwt_token: str | None = None, jti: str | None = None
     ) -> tuple[bool, str | None]:
         """End a session, named by its JWT or by the ``jti``; see ``SessionManager``."""
-        return _ended(self.run(self._close(self._named(jwt_token, jti))))
+        return _ended(self.run(self._ending(jwt_token, jti)))
 
     async def ainvalidate_session(
         self, jwt_token: str | None = None, jti: str | None = None
     ) -> tuple[bool, str | None]:
         """``invalidate_session``, to await."""
-        return _ended(await self.arun(self._close(self._named(jwt_token, jti))))
+        return _ended(await self.arun(self._ending(jwt_token, jti)))
 
     def session_username(self, jwt_token: str) -> str | None:
         """The user of a valid session, or ``None``."""
@@ -611,13 +611,16 @@ class JWTSessionManager(SessionManager):
         """The public keys as a JWK Set (RFC 7517), for services that verify."""
         return self._jwt_codec.jwks()
 
-    def _named(self, jwt_token: str | None, jti: str | None) -> Ticket | None:
+    def _ending(self, jwt_token: str | None, jti: str | None) -> Flow[str | None]:
         if jwt_token is not None and jti is not None:
             msg = "pass jwt_token or jti, not both"
             raise ValueError(msg)
-        if jti is not None:
-            return self.flows.codec.ticket(jti)
-        return self._read(jwt_token)
+        if jti is None:
+            return self._close(self._read(jwt_token))
+        named = self.flows.codec.ticket(jti)
+        if named is None:
+            return self._close(None)
+        return self.flows.close(self.now(), named.sid, generation=named.generation, named=True)
 
     def _key(self, secret_key: Any) -> Any:
         self.secret_key = super()._key(secret_key)

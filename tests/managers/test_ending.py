@@ -6,9 +6,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from sessiongate.commands import WHEN_DUE
+
 if TYPE_CHECKING:
     from tests.managers.verbs import Make
 
+    from sessiongate import Event
     from sessiongate.testing import ManualClock
 
 
@@ -36,6 +39,22 @@ def test_a_jwt_session_ends_by_its_jti(make_jwt: Make) -> None:
     assert m.invalidate_session(jti=jti) == (True, "alice")
     assert m.validate_session(token) is None
     assert m.invalidate_session(jti=jti) == (False, None)
+
+
+def test_a_jti_from_before_a_rotation_ends_the_session_and_is_no_replay(
+    make_jwt: Make, clock: ManualClock
+) -> None:
+    events: list[Event] = []
+    m = make_jwt(on_event=events.append)
+    token = m.create_session("alice", existing="new")
+    jti = m.validate_session(token)["jti"]
+    flows = m.flows
+    clock.advance(1800)
+    rotated = m.run(flows.present(m.now(), flows.read(token, m.now()), WHEN_DUE))
+    assert m.session_username(flows.codec.mint(rotated)) == "alice"
+    clock.advance(31)
+    assert m.invalidate_session(jti=jti) == (True, "alice")
+    assert [event.kind for event in events] == ["login", "rotated", "logout"]
 
 
 @pytest.mark.parametrize("jti", ["", "x", "\0", "é", "a.b", 5, b"x", "A" * 22 + ".0"])

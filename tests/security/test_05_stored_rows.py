@@ -35,6 +35,11 @@ def site(make: MakeSite, path: Path) -> Iterator[Site]:
 
 DAMAGE: dict[str, tuple[str, Any]] = {
     "no JSON": ("grants", '{"scopes": ['),
+    "a number as a scope": ("grants", '{"scopes":[1],"claims":{}}'),
+    "a list as a scope": ("grants", '{"scopes":[["x"]],"claims":{}}'),
+    "letters for scopes": ("grants", '{"scopes":"ab","claims":{}}'),
+    "a claim of another name": ("grants", '{"scopes":[],"claims":{"username":"admin"}}'),
+    "a claim of another subject": ("grants", '{"scopes":[],"claims":{"sub":"admin"}}'),
     "another shape": ("grants", '{"scopes": 5, "claims": 5}'),
     "a pickle": ("grants", "cos\nsystem\n(S'true'\ntR."),
     "deep JSON": ("grants", "[" * 100_000),

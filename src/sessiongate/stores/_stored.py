@@ -7,10 +7,12 @@ the request that finds it, and neither is somebody who is logged in.
 
 from __future__ import annotations
 
+import json
 import logging
 from typing import TYPE_CHECKING, Any, Final
 
-from sessiongate.records import FOREVER, Row, device_of, grants_of
+from sessiongate.arguments import check_claims, check_scopes
+from sessiongate.records import FOREVER, Row, device_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,8 +51,13 @@ def _is_sound(row: Row) -> bool:
             # Bytes that are no UTF-8 may have come as surrogates, which cannot be encoded.
             if not text.isascii():
                 text.encode()
-        _, claims = grants_of(row)
+        if row.grants:
+            grants = json.loads(row.grants)
+            if type(grants["scopes"]) is not list or type(grants["claims"]) is not dict:
+                return False
+            check_scopes(grants["scopes"])
+            check_claims(grants["claims"])
         device_of(row)
     except (AttributeError, LookupError, TypeError, ValueError, RecursionError):
         return False
-    return isinstance(claims, dict)
+    return True
