@@ -64,7 +64,7 @@ def _sqlite_read(folder: Path) -> Any:
 
 
 def _redis_get(store: RedisStore) -> Any:
-    client = store._clients.for_thread()  # noqa: SLF001 - the same client, to compare
+    client: Any = store._clients.for_thread()  # noqa: SLF001 - the same client, to compare
     client.execute_command("SET", "sessiongate-benchmark", "x" * 150)
     return lambda: client.execute_command("GET", "sessiongate-benchmark")
 

@@ -16,6 +16,7 @@ from sessiongate.events import Event
 from sessiongate.records import moment
 
 if TYPE_CHECKING:
+    from sessiongate.commands import Outcome
     from sessiongate.stores.base import Store
 
 __all__ = ["Flow", "arun", "run"]
@@ -27,38 +28,38 @@ Flow: TypeAlias = Generator[Command | Event, Any, T]
 
 def run(flow: Flow[T], store: Store, tell: Callable[[Event], None]) -> T:
     """Run a flow to its end by calling."""
+    outcome: Outcome = None
     try:
-        step = next(flow)
         while True:
+            step = flow.send(outcome)
             if isinstance(step, Event):
                 tell(step)
-                step = next(flow)
+                outcome = None
                 continue
             try:
                 outcome = store.execute(step)
             except StoreError:
                 tell(_failed(step))
                 raise
-            step = flow.send(outcome)
     except StopIteration as stop:
         return stop.value  # type: ignore[no-any-return]
 
 
 async def arun(flow: Flow[T], store: Store, tell: Callable[[Event], Awaitable[None]]) -> T:
     """Run a flow to its end by awaiting."""
+    outcome: Outcome = None
     try:
-        step = next(flow)
         while True:
+            step = flow.send(outcome)
             if isinstance(step, Event):
                 await tell(step)
-                step = next(flow)
+                outcome = None
                 continue
             try:
                 outcome = await store.aexecute(step)
             except StoreError:
                 await tell(_failed(step))
                 raise
-            step = flow.send(outcome)
     except StopIteration as stop:
         return stop.value  # type: ignore[no-any-return]
 

@@ -406,7 +406,8 @@ class SessionManager:
         return None if ticket is None else ticket.sid
 
     def _present(self, token: object, rotation: int = NEVER) -> Flow[Row | None]:
-        return self.flows.present(self.now(), self._read(token), rotation)
+        now = self.now()
+        return self.flows.present(now, self.flows.read(token, now), rotation)
 
     def _close(self, ticket: Ticket | None) -> Flow[str | None]:
         if ticket is None:
@@ -421,8 +422,10 @@ class SessionManager:
         """What users are told of a row; scopes and claims only where some were given."""
         if row is None:
             return None
-        scopes, claims = grants_of(row)
         information = self.flows.codec.information(row)
+        if not row.grants:
+            return information
+        scopes, claims = grants_of(row)
         if scopes:
             information["scopes"] = list(scopes)
         return information | claims

@@ -786,6 +786,6 @@ def test_a_client_of_one_kind_says_what_it_lacks(server: RedisServer) -> None:
 
 
 def test_without_the_driver_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "redis.client", None)
+    monkeypatch.setitem(sys.modules, "redis.exceptions", None)
     with pytest.raises(ConfigurationError, match=r"pip install 'sessiongate\[redis\]'"):
         RedisStore()

@@ -9,7 +9,15 @@ from time import monotonic
 from traceback import clear_frames
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from psycopg import AsyncConnection, AsyncCursor, Connection, Cursor, OperationalError, waiting
+from psycopg import (
+    AsyncConnection,
+    AsyncRawCursor,
+    Connection,
+    OperationalError,
+    RawCursor,
+    pq,
+    waiting,
+)
 from psycopg_pool import AsyncConnectionPool, ConnectionPool
 
 if TYPE_CHECKING:
@@ -43,9 +51,11 @@ class _Bounded(Connection[Any]):
     bound: float
 
     @cached_property
-    def asking(self) -> Cursor[Any]:
+    def asking(self) -> RawCursor[Any]:
         """One cursor for all commands: a new one would look up all the types again."""
-        return self.cursor()
+        cursor = RawCursor(self)
+        cursor.format = pq.Format.BINARY
+        return cursor
 
     def wait(self, gen: Any, interval: float = 0.0, timeout: float | None = None) -> Any:  # noqa: ARG002 - psycopg's signature
         deadline = monotonic() + self.bound
@@ -74,9 +84,11 @@ class _AsyncBounded(AsyncConnection[Any]):
     bound: float
 
     @cached_property
-    def asking(self) -> AsyncCursor[Any]:
+    def asking(self) -> AsyncRawCursor[Any]:
         """The same to await."""
-        return self.cursor()
+        cursor = AsyncRawCursor(self)
+        cursor.format = pq.Format.BINARY
+        return cursor
 
     @classmethod
     async def connect(cls, *args: Any, **options: Any) -> Any:

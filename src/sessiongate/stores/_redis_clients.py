@@ -21,14 +21,16 @@ _PAUSE: Final = 0.01
 class Client(Protocol):
     """What is needed of a ``redis.Redis``."""
 
-    def execute_command(self, *args: Any, **options: Any) -> Any: ...
+    connection_pool: Any
+
     def close(self) -> None: ...
 
 
 class AsyncClient(Protocol):
     """What is needed of a ``redis.asyncio.Redis``."""
 
-    async def execute_command(self, *args: Any, **options: Any) -> Any: ...
+    connection_pool: Any
+
     async def aclose(self) -> None: ...
 
 
@@ -213,7 +215,10 @@ def _connect_async(settings: Settings) -> AsyncClient:
     from redis.backoff import NoBackoff  # noqa: PLC0415
 
     pool = BlockingConnectionPool.from_url(
-        settings.url, retry=Retry(NoBackoff(), 0), **_options(settings)
+        settings.url,
+        retry=Retry(NoBackoff(), 0),
+        # The store bounds each answer. redis-py would start a task for each request.
+        **(_options(settings) | {"socket_timeout": None}),
     )
     return Redis.from_pool(pool)
 

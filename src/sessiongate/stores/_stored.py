@@ -24,13 +24,16 @@ _LOGGER: Final = logging.getLogger("sessiongate.stores")
 FORMAT: Final = 1
 """Of a stored row. One with another number was written by a newer sessiongate."""
 
+_TEXT: Final = frozenset({str})
+_NUMBERS: Final = frozenset({int, bool})
+
 
 def restored(version: object, fields: Sequence[Any]) -> Row | None:
     """The ``Row`` of these fields, or ``None`` and a line in the log."""
-    if version == FORMAT and len(fields) == len(Row._fields):
-        row = Row._make(fields)
+    if version == FORMAT and len(fields) == len(Row._fields) and fields[11] in (0, 1):
+        row = Row._make((*fields[:11], fields[11] == 1, *fields[12:]))
         if _is_sound(row):
-            return Row._make((*fields[:11], fields[11] == 1, *fields[12:]))
+            return row
     warn_unreadable(fields[0] if fields else None)
     return None
 
@@ -42,15 +45,15 @@ def warn_unreadable(sid: object) -> None:
 
 def _is_sound(row: Row) -> bool:
     """Types, ranges, order, text that is text, JSON that is JSON."""
-    if any(type(number) not in {int, bool} or not 0 <= number <= FOREVER for number in row[2:12]):
+    texts, numbers = (row.sid, row.username, row.grants, row.device), row[2:12]
+    if not (_TEXT.issuperset(map(type, texts)) and _NUMBERS.issuperset(map(type, numbers))):
         return False
-    if not row.retired_below <= row.honoured_from <= row.generation or row.shared > 1:
+    if not (min(numbers) >= 0 and max(numbers) <= FOREVER):
+        return False
+    if not row.retired_below <= row.honoured_from <= row.generation:
         return False
     try:
-        for text in (row.sid, row.username, row.grants, row.device):
-            # Bytes that are no UTF-8 may have come as surrogates, which cannot be encoded.
-            if not text.isascii():
-                text.encode()
+        "".join(texts).encode()  # bytes that are no UTF-8 may have come as surrogates
         if row.grants:
             grants = json.loads(row.grants)
             if type(grants["scopes"]) is not list or type(grants["claims"]) is not dict:
@@ -58,6 +61,6 @@ def _is_sound(row: Row) -> bool:
             check_scopes(grants["scopes"])
             check_claims(grants["claims"])
         device_of(row)
-    except (AttributeError, LookupError, TypeError, ValueError, RecursionError):
+    except (LookupError, TypeError, ValueError, RecursionError):
         return False
     return True

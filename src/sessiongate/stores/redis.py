@@ -44,8 +44,8 @@ class RedisStore:
     Args:
         url: ``redis://…``, ``rediss://…`` or ``unix://…``, as redis-py reads
             it. A password in it appears in no message and in no ``repr``.
-        client: A ``redis.Redis`` to use instead of the URL. Its own timeouts
-            and retries count, so make them short; it is not closed here.
+        client: A ``redis.Redis`` whose connections to use instead of the URL.
+            Its own timeouts count, so make them short; it is not closed here.
         async_client: The same for the async verbs: a ``redis.asyncio.Redis``,
             for the one event loop that it belongs to.
         prefix: What the names of all keys begin with.
@@ -76,11 +76,9 @@ class RedisStore:
     ) -> None:
         try:
             # Here, so that the other stores do without.
-            from redis.client import NEVER_DECODE  # noqa: PLC0415
             from redis.exceptions import NoScriptError, RedisError  # noqa: PLC0415
         except ImportError as error:
             raise ConfigurationError(_MISSING) from error
-        self._raw = {NEVER_DECODE: True}
         self._unknown_script: type[Exception] = NoScriptError
         self._failures: tuple[type[Exception], ...] = (RedisError, OSError)
         settings = Settings(
@@ -91,6 +89,7 @@ class RedisStore:
         )
         # To get a connection, to open it, an answer, and one more if a script was unknown.
         self._budget = settings.connect_timeout + 3 * settings.timeout
+        self._timeout = settings.timeout
         self._dialect = Dialect(prefix)
         self._closed = False
         self._clients: Clients = (
@@ -107,11 +106,17 @@ class RedisStore:
         self._check_open()
         call = self._dialect.call(command)
         try:
-            client = self._clients.for_thread()
+            pool = self._clients.for_thread().connection_pool
+            connection = pool.get_connection()
             try:
-                reply = client.execute_command(*call.by_digest, **self._raw)
-            except self._unknown_script:
-                reply = client.execute_command(*call.by_text, **self._raw)
+                connection.send_packed_command((call.by_digest,))
+                try:
+                    reply = connection.read_response(disable_decoding=True)
+                except self._unknown_script:
+                    connection.send_packed_command((call.by_text,))
+                    reply = connection.read_response(disable_decoding=True)
+            finally:
+                pool.release(connection)
         except self._failures as error:
             raise self._failure(error) from error
         return self._dialect.outcome(command, reply)
@@ -121,12 +126,20 @@ class RedisStore:
         self._check_open()
         call = self._dialect.call(command)
         try:
-            async with asyncio.timeout(self._budget):
-                client = await self._clients.for_loop()
+            async with asyncio.timeout(self._budget) as bound:
+                pool = (await self._clients.for_loop()).connection_pool
+                connection = await pool.get_connection()
                 try:
-                    reply = await client.execute_command(*call.by_digest, **self._raw)
-                except self._unknown_script:
-                    reply = await client.execute_command(*call.by_text, **self._raw)
+                    answer = asyncio.get_running_loop().time() + self._timeout
+                    bound.reschedule(min(answer, bound.when() or answer))
+                    await connection.send_packed_command((call.by_digest,))
+                    try:
+                        reply = await connection.read_response(disable_decoding=True)
+                    except self._unknown_script:
+                        await connection.send_packed_command((call.by_text,))
+                        reply = await connection.read_response(disable_decoding=True)
+                finally:
+                    await pool.release(connection)
         except self._failures as error:
             raise self._failure(error) from error
         return self._dialect.outcome(command, reply)

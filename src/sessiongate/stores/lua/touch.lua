@@ -1,10 +1,17 @@
--- ARGV: prefix, now, sid, generation, rotation, policy as JSON.
+-- ARGV: prefix, now, sid, generation, rotation, and the five times of the policy.
 
 local sid, generation, rotation = ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
 
 local row = live(sid)
 if not row then return answer(nil) end
-local verdict = present(row, generation, cjson.decode(ARGV[6]), rotation)
+local policy = {
+  timeout = tonumber(ARGV[6]),
+  rotate_after = tonumber(ARGV[7]),
+  grace = tonumber(ARGV[8]),
+  touch_every = tonumber(ARGV[9]),
+  quantum = tonumber(ARGV[10]),
+}
+local verdict = present(row, generation, policy, rotation)
 if verdict == 'same' then return row.text end
 if verdict == 'changed' then return replace(row) end
 if verdict == 'refused' then return nil end
