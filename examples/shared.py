@@ -37,7 +37,7 @@ A cookie belongs to a host, not to a port: this one serves both apps.
 """
 
 PAGE_HEADERS: Final = {
-    "Cache-Control": "no-store",  # the back button shows no account page after a logout
+    "Cache-Control": "no-store",  # no account page on the disk; for the back button see app.js
     "Content-Security-Policy": (
         "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
     ),

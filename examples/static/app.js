@@ -18,6 +18,14 @@ function tick() {
 tick();
 setInterval(tick, 1000);
 
+// The back button may show a page as it was left, whatever its Cache-Control says. After a
+// logout nobody should see it: ask the server again.
+addEventListener("pageshow", (event) => {
+  if (!event.persisted) return;
+  document.body.hidden = true;
+  location.reload();
+});
+
 // Ask the websocket who we are.
 const form = document.querySelector("[data-websocket]");
 if (form) {

@@ -1,4 +1,7 @@
-"""A WSGI and an ASGI server on loopback sockets, in threads of the test."""
+"""A WSGI and an ASGI server on loopback sockets, in threads of the test.
+
+With a ``certificate``, the files of it and of its key, they speak HTTPS.
+"""
 
 from __future__ import annotations
 
@@ -18,9 +21,9 @@ _LONG = 30
 
 
 @contextmanager
-def serving_wsgi(app: Any) -> Iterator[str]:
+def serving_wsgi(app: Any, certificate: tuple[str, str] | None = None) -> Iterator[str]:
     """Werkzeug's threaded server; gives its address, without a scheme."""
-    server = make_server("127.0.0.1", 0, app, threaded=True)
+    server = make_server("127.0.0.1", 0, app, threaded=True, ssl_context=certificate)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     try:
@@ -44,11 +47,12 @@ class _Server(uvicorn.Server):
 
 
 @contextmanager
-def serving_asgi(app: Any) -> Iterator[str]:
+def serving_asgi(app: Any, certificate: tuple[str, str] | None = None) -> Iterator[str]:
     """Uvicorn; gives its address, without a scheme."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         config = uvicorn.Config(app, log_config=None, lifespan="off", ws="websockets-sansio")
+        config.ssl_certfile, config.ssl_keyfile = certificate or (None, None)
         server = _Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()

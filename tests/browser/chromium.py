@@ -1,0 +1,68 @@
+"""The Chromium of this machine, driven by Playwright."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+from playwright.sync_api import expect, sync_playwright
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from playwright.sync_api import Browser, BrowserContext
+
+__all__ = ["LONG", "cookies", "running_chromium"]
+
+LONG: Final = 60_000
+"""Milliseconds, after which a test that hangs is a test that fails."""
+
+_BINARIES: Final = ("chromium", "chromium-browser", "google-chrome")
+_FLAGS: Final = (
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--host-resolver-rules=MAP *.test 127.0.0.1",  # a name reserved for tests, RFC 6761
+)
+
+
+def _binary() -> str:
+    """Skip the test where there is no browser, or fail if there must be one."""
+    for name in _BINARIES:
+        if (path := shutil.which(name)) is not None:
+            return path
+    reason = f"needs a browser on the PATH: {', '.join(_BINARIES)}"
+    if os.environ.get("SESSIONGATE_REQUIRE_BACKENDS") == "1":
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+@contextmanager
+def running_chromium() -> Iterator[Browser]:
+    """One browser process, without a window and without a sandbox, which root cannot have."""
+    binary = _binary()
+    expect.set_options(timeout=LONG)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=binary,
+            args=_FLAGS,
+            chromium_sandbox=False,
+            timeout=LONG,
+            # Visitors have it, and it could show what a logout has hidden.
+            ignore_default_args=["--disable-back-forward-cache"],
+        )
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+def cookies(visitor: BrowserContext) -> list[dict[str, Any]]:
+    """What the browser keeps, with the attributes as it understood them."""
+    return [dict(cookie) for cookie in visitor.cookies()]
