@@ -3,8 +3,9 @@
 A request may be on its way, with a rotated token to deliver, while another one
 ends the session or refreshes it. The late token would be dead; sending it
 would also overwrite the cookie that the client has by now. This process knows
-for as long as such a response may still be sent; of other processes it cannot,
-and there the token is merely dead.
+for as long as such a response may still be sent. Of other processes it cannot
+without a second call of the store: a slow response of theirs may bring a dead
+token, within the grace, and the browser has to log in again.
 """
 
 from __future__ import annotations
