@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -145,6 +146,24 @@ def test_cleanup_removes_the_expired_and_them_only(make_many: Make, clock: Manua
     assert store.execute(Sweep(round(clock() * SECOND), limit=10_000)) == 0
     assert len(m.manager.sessions) == 1
     assert m.session_username(token) == "alice"
+
+
+def test_a_long_clean_up_lets_the_event_loop_go_on(clock: ManualClock) -> None:
+    manager = SessionManager(60, None, clock=clock, existing="new")
+    for number in range(2000):
+        manager.create_session(f"user {number}")
+    clock.advance(60)
+
+    async def turns_of_others() -> int:
+        cleaning = asyncio.ensure_future(manager.acleanup_expired_sessions())
+        turns = 0
+        while not cleaning.done():
+            await asyncio.sleep(0)
+            turns += 1
+        return turns
+
+    assert asyncio.run(turns_of_others()) >= 4
+    assert manager.n_active_sessions() == 0
 
 
 def test_the_last_access_may_lag_as_far_as_allowed(make_opaque: Make, clock: ManualClock) -> None:

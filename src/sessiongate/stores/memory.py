@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 from threading import Lock
+from types import coroutine
 from typing import TYPE_CHECKING
 
+from sessiongate.commands import Sweep
 from sessiongate.stores._rows import Rows
 from sessiongate.stores._steps import STEPS
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
+
     from sessiongate.commands import Command, Outcome
 
 __all__ = ["MemoryStore"]
+
+
+@coroutine
+def _turn() -> Generator[None, None, None]:
+    """Let others have theirs: many bites in a row would hold up the event loop."""
+    yield
 
 
 class MemoryStore:
@@ -38,6 +48,8 @@ class MemoryStore:
 
     async def aexecute(self, command: Command) -> Outcome:
         """Carry out a command; nothing in it waits."""
+        if type(command) is Sweep:
+            await _turn()
         with self._lock:
             return STEPS[type(command)](self._rows, command)
 
