@@ -47,7 +47,8 @@ class SessionAuthMiddleware:
         self._fields = ResponseFields(self._gate)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] not in {"http", "websocket"}:
+        kind = scope["type"]
+        if kind not in {"http", "websocket"}:
             await self.app(scope, receive, send)
             return
 
@@ -58,7 +59,7 @@ class SessionAuthMiddleware:
             except StoreError:
                 handle = UNAVAILABLE
         if isinstance(handle, Refusal):
-            if scope["type"] == "websocket":
+            if kind == "websocket":
                 await receive()  # the connect, in place of the app
             await self._refuse(handle, scope, send)
             return

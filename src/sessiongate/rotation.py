@@ -97,9 +97,8 @@ def present(
         if row.previous_until == FOREVER:
             seen = row._replace(previous_until=now + policy.grace)
             return seen.accessed(max(now, row.last_accessed))
-    if now > row.last_accessed and now - row.last_accessed >= policy.touch_every:
-        return row.accessed(now)
-    return row
+    unseen = now - row.last_accessed
+    return row.accessed(now) if unseen > 0 and unseen >= policy.touch_every else row
 
 
 def close(row: Row, command: Close) -> Ended | Replayed | None:
