@@ -38,9 +38,10 @@ VERSION: Final = 1
 """Of the tables and functions in schema.sql."""
 
 _NAME: Final = re.compile(r"[a-z_][a-z0-9_]{0,40}")
-_FIELDS: Final = ", ".join(("format", *Row._fields))
-_FOUND: Final = ", ".join(f"(found_).{name}" for name in ("format", *Row._fields))
-_NEW: Final = ", ".join(f"${number}" for number in range(1, 2 + len(Row._fields)))
+_COLUMNS: Final = ("format", *Row._fields)
+_FIELDS: Final = ", ".join(_COLUMNS)
+_FOUND: Final = ", ".join(f"(found_).{name}" for name in _COLUMNS)
+_NEW: Final = ", ".join(f"${number}" for number in range(1, 1 + len(_COLUMNS)))
 
 Record = tuple[Any, ...]
 
@@ -145,13 +146,14 @@ def _touched(command: Touch, records: list[Record]) -> Row | Rotated | Replayed 
     [(touched, *record)] = records
     if touched is None:
         return _row(record)
-    return _judged(command, [(touched["kind"], *(touched["found_"] or {}).values())])
+    found = touched["found_"] or {}
+    return _judged(command, [(touched["kind"], *map(found.get, _COLUMNS))])
 
 
 def _judged(_: Command, records: list[Record]) -> Row | Rotated | Replayed | Ended | None:
     """The answer of ``touch``, ``read`` and ``close``."""
     [(kind, *record)] = records
-    row = None if kind is None else _row(record[: 1 + len(Row._fields)])
+    row = None if kind is None else _row(record)
     if row is None:
         return None
     match kind:

@@ -130,8 +130,8 @@ class RedisStore:
                 pool = (await self._clients.for_loop()).connection_pool
                 connection = await pool.get_connection()
                 try:
-                    answer = asyncio.get_running_loop().time() + self._timeout
-                    bound.reschedule(min(answer, bound.when() or answer))
+                    deadline = asyncio.get_running_loop().time() + self._timeout
+                    bound.reschedule(min(deadline, bound.when() or deadline))
                     await connection.send_packed_command((call.by_digest,))
                     try:
                         reply = await connection.read_response(disable_decoding=True)
