@@ -81,4 +81,4 @@ budget: $(VENV)/test.installed  ## Record what operations cost, for this Python
 	$(BIN)/python tests/budget/counting.py --write
 
 clean:  ## Remove all that was made
-	rm -rf $(VENV) $(WHEEL_VENV) dist build site .cache .coverage* .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(WHEEL_VENV)* .demo htmlcov dist build site .cache .coverage* .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -20,7 +20,6 @@ _IN_WHEEL: Final = _PACKAGE / "_demo"
 _IN_CHECKOUT: Final = _PACKAGE.parents[1] / "examples"
 _NEEDS: Final = (
     "argon2",
-    "asgiref",
     "flask",
     "jinja2",
     "python_multipart",
