@@ -33,7 +33,7 @@ def sid(store: SQLiteStore) -> str:
     fields = {
         "username": EVIL,
         "device": json.dumps({"name": EVIL}),
-        "grants": json.dumps({"scopes": [EVIL], "claims": {EVIL: EVIL}}),
+        "grants": json.dumps({"scopes": ["[bold]x"], "claims": {"x": EVIL}}),
     }
     sid = "A" * 22
     store.execute(session(sid, expires_at=FOREVER, **fields))
