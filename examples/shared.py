@@ -1,4 +1,4 @@
-"""What the two example apps have in common: the users, the sessions, and what a page shows."""
+"""What the example apps have in common: the users, the sessions, and what a page shows."""
 
 from __future__ import annotations
 

@@ -50,6 +50,12 @@ def test_named_modules_are_there(document: Path) -> None:
         assert (ROOT / "src" / module).is_file(), module
 
 
+def test_the_requirements_name_every_file_of_their_tests() -> None:
+    page = (ROOT / "docs/security-requirements.md").read_text(encoding="utf-8")
+    named = re.findall(r"`(test_\w+\.py)`", page)
+    assert named == sorted(path.name for path in ROOT.glob("tests/security/test_*.py"))
+
+
 @pytest.mark.parametrize("page", _PAGES)
 def test_each_row_of_the_security_pages_names_a_test(page: str) -> None:
     text = (ROOT / "docs" / page).read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""One file for each point of what must hold; every case on both stacks."""
+"""One file for each of docs/security-requirements.md; every case on both stacks."""
 
 from __future__ import annotations
 

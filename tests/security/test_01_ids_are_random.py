@@ -1,4 +1,4 @@
-"""Point 1: ids come from a CSPRNG, mean nothing, and only those that the server made count.
+"""Requirement 1: ids come from a CSPRNG, mean nothing, and only those that the server made count.
 
 OWASP ASVS 5.0, section 7.2; RFC 6750, section 2.1, for the alphabet.
 """

@@ -1,4 +1,4 @@
-"""Point 2: each login and each change of privileges brings a new token; the old one dies.
+"""Requirement 2: each login and each change of privileges brings a new token; the old one dies.
 
 OWASP ASVS 5.0, requirement 7.2.4. More of the verbs is in ``tests/http/test_verbs.py``.
 """

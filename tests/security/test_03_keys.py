@@ -1,4 +1,4 @@
-"""Point 3: what is no secret is refused where one is asked for, whatever it is wrapped in.
+"""Requirement 3: what is no secret is refused where one is asked for, whatever it is wrapped in.
 
 RFC 8725, sections 2.1 and 3.1: a public key that serves as an HMAC secret lets
 anyone sign. The sizes of secrets: ``tests/managers/test_manager_keys.py``.

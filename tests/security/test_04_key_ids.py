@@ -1,4 +1,4 @@
-"""Point 4: one key signs, several verify, and ``kid`` says which; an unknown one costs nothing.
+"""Requirement 4: one key signs, several verify, ``kid`` says which; an unknown one costs nothing.
 
 Changing keys in both colours is in ``tests/managers/test_manager_keys.py``; the key set for
 others in ``tests/tokens/test_jwt_issue.py``.

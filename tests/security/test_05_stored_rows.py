@@ -1,4 +1,4 @@
-"""Point 5: what is stored is JSON, and what cannot be read is no session and a line in the log.
+"""Requirement 5: what is stored is JSON; what cannot be read is no session and a line in the log.
 
 Each store and each kind of damage: ``tests/stores``.
 """

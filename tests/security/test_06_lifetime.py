@@ -1,4 +1,4 @@
-"""Point 6: idle and absolute lifetime, both by the server's clock alone.
+"""Requirement 6: idle and absolute lifetime, both by the server's clock alone.
 
 OWASP ASVS 5.0, requirements 7.3.1 and 7.3.2. The managers' side of it is in
 ``tests/managers/test_lifetimes.py``.

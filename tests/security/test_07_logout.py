@@ -1,4 +1,4 @@
-"""Point 7: a logout ends the session on the server: one, all of them, all but this one.
+"""Requirement 7: a logout ends the session on the server: one, all of them, all but this one.
 
 OWASP ASVS 5.0, requirements 7.4.1 and 7.4.3. Here as other requests see it; that it deletes the
 cookie, repeats its attributes, is idempotent and no oracle: ``tests/http/test_verbs.py`` and

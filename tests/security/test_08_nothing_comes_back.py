@@ -1,4 +1,4 @@
-"""Point 8: nothing but a login makes a row; no request in flight brings a session back.
+"""Requirement 8: nothing but a login makes a row; no request in flight brings a session back.
 
 Here for two processes over one store. Within one, for each verb and really at once:
 ``tests/http/test_verbs.py``; under every interleaving: ``tests/rotation``; with real servers:

@@ -1,4 +1,4 @@
-"""Point 9: the attributes of the cookie are strict; weakening is explicit, nonsense refused.
+"""Requirement 9: the attributes of the cookie are strict; weakening is explicit, nonsense refused.
 
 RFC 6265bis, sections 4.1.2 and 4.1.3; OWASP ASVS 5.0, section 3.3.
 """

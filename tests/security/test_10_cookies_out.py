@@ -1,4 +1,4 @@
-"""Point 10: what goes out is legal, fits into a browser, and stands once."""
+"""Requirement 10: what goes out is legal, fits into a browser, and stands once."""
 
 from __future__ import annotations
 

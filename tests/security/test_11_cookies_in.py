@@ -1,4 +1,4 @@
-"""Point 11: of the cookies that come, exactly ours is read, byte for byte.
+"""Requirement 11: of the cookies that come, exactly ours is read, byte for byte.
 
 RFC 6265bis, section 5.8. Random bytes: ``test_12_random_headers.py``; real servers:
 ``tests/servers/test_odd_bytes.py``.

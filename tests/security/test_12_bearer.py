@@ -1,4 +1,4 @@
-"""Point 12: bearer tokens, and what happens when both ways are used at once.
+"""Requirement 12: bearer tokens, and what happens when both ways are used at once.
 
 RFC 6750, section 2.1; RFC 9110, section 11.6.2.
 """

@@ -1,4 +1,4 @@
-"""Point 13: what a request that is not let through is told (RFC 6750, section 3)."""
+"""Requirement 13: what a request that is not let through is told (RFC 6750, section 3)."""
 
 from __future__ import annotations
 

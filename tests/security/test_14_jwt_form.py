@@ -1,4 +1,4 @@
-"""Point 14: no JWT is accepted whose header and frame we would not have written ourselves.
+"""Requirement 14: no JWT is accepted whose header and frame we would not have written ourselves.
 
 RFC 8725, sections 3.1 to 3.5 and 3.10. By the verbs and by both middlewares alike.
 """

@@ -1,4 +1,4 @@
-"""Point 15: JWT claims are all there, exact, strictly typed; what PyJWT refuses, we refuse.
+"""Requirement 15: JWT claims are all there, exact, strictly typed; what PyJWT refuses, we refuse.
 
 By the manager and by both middlewares alike. What we issue, and that other libraries accept
 it, is in ``tests/tokens/test_jwt_issue.py``.

@@ -1,4 +1,4 @@
-"""Point 16: rotation, on a clock to move: one successor for all, nobody is logged out.
+"""Requirement 16: rotation, on a clock to move: one successor for all, nobody is logged out.
 
 Every interleaving: ``tests/rotation``; several processes: ``tests/servers/test_processes.py``;
 that a replay is remembered by each store, across restarts: ``sessiongate.testing``'s contract.

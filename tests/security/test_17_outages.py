@@ -1,4 +1,4 @@
-"""Point 17: the store down is a 503 for whoever brings a credential; nobody else notices.
+"""Requirement 17: the store down is a 503 for whoever brings a credential; nobody else notices.
 
 How long each store takes at most, cancelled calls, exhausted pools and what survives SIGKILL:
 ``tests/stores``.

@@ -1,4 +1,4 @@
-"""Point 18: what every response says to caches and to scripts of other origins."""
+"""Requirement 18: what every response says to caches and to scripts of other origins."""
 
 from __future__ import annotations
 

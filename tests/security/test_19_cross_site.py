@@ -1,4 +1,4 @@
-"""Point 19: what brings a cookie must come from this site (OWASP CSRF Prevention Cheat Sheet)."""
+"""Requirement 19: what brings a cookie comes from this site (OWASP CSRF Prevention Cheat Sheet)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Point 20: who a request is, only the middleware says; what others say is overwritten."""
+"""Requirement 20: who a request is, only the middleware says; what others say is overwritten."""
 
 from __future__ import annotations
 

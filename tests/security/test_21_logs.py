@@ -1,4 +1,4 @@
-"""Point 21: what is logged: what happened to sessions, no secret, and nothing of mere noise.
+"""Requirement 21: what is logged: what happened to sessions, no secret, and nothing of mere noise.
 
 OWASP ASVS 5.0, sections 16.2 to 16.4. That no logger says a secret anywhere is watched over the
 whole suite, by ``tests/conftest.py``; the managers' side is in

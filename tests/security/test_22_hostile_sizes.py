@@ -1,4 +1,4 @@
-"""Point 22: hostile sizes cost a scan of what came, and no store call.
+"""Requirement 22: hostile sizes cost a scan of what came, and no store call.
 
 Counted is work, not time: bytes that are copied, and calls that Python makes.
 """
