@@ -12,7 +12,16 @@ from werkzeug.test import Client, EnvironBuilder
 
 from measure import Case, Kind
 
-__all__ = ["SECRET", "ASGIApp", "asgi_case", "asgi_cookie", "bearer", "cookie", "wsgi_case"]
+__all__ = [
+    "SECRET",
+    "ASGIApp",
+    "asgi_case",
+    "asgi_cookie",
+    "bearer",
+    "cookie",
+    "request",
+    "wsgi_case",
+]
 
 ASGIApp = Callable[[Any, Any, Any], Awaitable[None]]
 Header = tuple[bytes, bytes]
@@ -65,6 +74,11 @@ async def _receive() -> dict[str, Any]:
     return {"type": "http.request", "body": b"", "more_body": False}
 
 
+async def request(app: ASGIApp, send: Any, *more: Header) -> None:
+    """One request for the page, whatever the answer."""
+    await app(_scope("/", more), _receive, send)
+
+
 def asgi_case(name: str, app: ASGIApp, *more: Header, kind: Kind = "rival") -> Case:
     """One request through an ASGI app."""
 
@@ -72,7 +86,7 @@ def asgi_case(name: str, app: ASGIApp, *more: Header, kind: Kind = "rival") -> C
         assert message.get("status", 200) == 200  # noqa: S101, PLR2004
 
     async def once() -> None:
-        await app(_scope("/", more), _receive, send)
+        await request(app, send, *more)
 
     return Case(name, once, kind)
 

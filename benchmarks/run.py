@@ -18,9 +18,9 @@ import imports
 import plots
 from backends import postgres_server, redis_server
 from measure import ROUNDS, interleaved
-from promises import REQUESTS, Measured, judge
+from promises import REQUESTS, Kept, Measured, judge
 from report import Report
-from rows import asgi_frameworks, django_apps, flask_apps, plain_asgi, verbs
+from rows import asgi_frameworks, django_apps, flask_apps, hostile, plain_asgi, verbs
 from sessiongate.stores import MemoryStore, PostgresStore, RedisStore, SQLiteStore
 
 if TYPE_CHECKING:
@@ -57,16 +57,20 @@ async def measure(folder: Path, redis: str | None, postgres: str | None, rounds:
         *([reads[name], *verbs.verbs(name, store)] for name, store in stores.items()),
     ]
     groups = [plain, remote, *frameworks]
-    await interleaved([case for group in [*groups, *on_stores] for case in group], rounds)
+    bad = hostile.cases()
+    await interleaved([case for group in [*groups, *on_stores, bad] for case in group], rounds)
 
     report = Report("requests", "make bench", _PACKAGES)
     for group in groups:
         report.cases(f"One request: over the {group[0].name}", group)
     for group in on_stores:
         report.cases(f"Verbs of a manager: {group[0].name.partition(':')[0]}", group)
+    report.cases("Bad input", bad)
     loading = imports.measure()
     report.table(*imports.table(loading))
     kept = [*judge(REQUESTS, Measured([*groups, *on_stores])), *imports.promises(loading)]
+    worst = max(case.minimum for case in bad)
+    kept.append(Kept("bad input, µs at the worst", hostile.LIMIT, worst))
     report.promises(kept)
     report.save()
     plots.bars("costs-asgi", "What a request costs: ASGI", groups[:5])
