@@ -49,12 +49,21 @@ def login_user(username: str, **options: Any) -> str | None:
 
     Returns:
         The token, or ``None`` at a limit.
+
+    Raises:
+        ConfigurationError: There is no middleware.
+        StoreError: The store is down; nothing was opened.
     """
     return _handle().login(username, **options)
 
 
 def logout_user() -> None:
-    """End the session of this request; see ``Handle.logout``."""
+    """End the session of this request; see ``Handle.logout``.
+
+    Raises:
+        ConfigurationError: There is no middleware.
+        StoreError: The store is down; the session may live on.
+    """
     _handle().logout()
 
 
@@ -83,6 +92,12 @@ def login_required(
         fresh: Seconds since the user last proved who they are; else 401.
         login_url: Where a browser is sent (303) instead of a 401; the way back
             is in ``next``, to be read with ``safe_redirect``.
+
+    Raises:
+        TypeError: What is decorated is no function, or an argument has the
+            wrong type; at once.
+        ValueError: ``scopes`` or ``fresh`` is unfit; at once.
+        ConfigurationError: There is no middleware; at the request.
 
     Refusals are ``LoginRequired`` (401) and ``ScopeRequired`` (403): error
     handlers of the app see them.
@@ -162,4 +177,7 @@ def _handle() -> Handle:
 
 
 current_user: User = cast("User", LocalProxy(lambda: _handle().user))
-"""The user of the current request; anonymous if not logged in. Follows at once."""
+"""The user of the current request; anonymous if not logged in. Follows at once.
+
+Without the middleware its attributes raise ``ConfigurationError``.
+"""

@@ -527,7 +527,10 @@ class SessionManager:
 
 
 class SingleSessionManager(SessionManager):
-    """A ``SessionManager`` with one live session in all."""
+    """A ``SessionManager`` with one live session in all.
+
+    ``max_concurrent_sessions`` is 1, whatever is passed.
+    """
 
     def __init__(self, session_timeout: Seconds = 3600, **kwargs: Any) -> None:
         kwargs["max_concurrent_sessions"] = 1

@@ -35,7 +35,11 @@ _SEE_OTHER = 303
 
 
 def current_user(connection: HTTPConnection) -> User:
-    """The user of a request or websocket; anonymous if not logged in. Follows at once."""
+    """The user of a request or websocket; anonymous if not logged in. Follows at once.
+
+    Raises:
+        ConfigurationError: There is no middleware.
+    """
     return handle_of(connection).user
 
 
@@ -46,12 +50,21 @@ async def login_user(connection: HTTPConnection, username: str, **options: Any) 
 
     Returns:
         The token, or ``None`` at a limit.
+
+    Raises:
+        ConfigurationError: There is no middleware.
+        StoreError: The store is down; nothing was opened.
     """
     return await handle_of(connection).alogin(username, **options)
 
 
 async def logout_user(connection: HTTPConnection) -> None:
-    """End the session of this request; see ``Handle.logout``."""
+    """End the session of this request; see ``Handle.logout``.
+
+    Raises:
+        ConfigurationError: There is no middleware.
+        StoreError: The store is down; the session may live on.
+    """
     await handle_of(connection).alogout()
 
 
@@ -81,6 +94,13 @@ def login_required(
         fresh: Seconds since the user last proved who they are; else 401.
         login_url: Where a browser is sent (303) instead of a 401; the way back
             is in ``next``, to be read with ``safe_redirect``.
+
+    Raises:
+        TypeError: What is decorated is no function, or an argument has the
+            wrong type; at once.
+        ValueError: ``scopes`` or ``fresh`` is unfit; at once.
+        ConfigurationError: There is no middleware, or the endpoint takes
+            neither a ``request`` nor a ``websocket``; at the request.
     """
     guard = Guard(scopes=scopes, fresh=fresh, login_url=login_url)
 
