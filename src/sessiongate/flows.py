@@ -49,11 +49,11 @@ if TYPE_CHECKING:
     from sessiongate.drivers import Flow
     from sessiongate.tokens import Codec, Ticket
 
-__all__ = ["EXISTING", "Flows", "Granted", "Settings"]
+__all__ = ["BITE", "EXISTING", "Flows", "Granted", "Settings"]
 
 EXISTING: Final = ("reuse", "new", "replace")
 
-_BITE: Final = 500
+BITE: Final = 500
 """Rows a single ``Sweep`` may remove: a few milliseconds on every store."""
 
 
@@ -200,9 +200,9 @@ class Flows:
         """Remove all that is expired, in bites: how many there were."""
         total = 0
         while True:
-            removed: int = yield Sweep(now, _BITE)
+            removed: int = yield Sweep(now, BITE)
             total += removed
-            if removed < _BITE:
+            if removed < BITE:
                 return total
 
     def count(self, now: int) -> Flow[int]:

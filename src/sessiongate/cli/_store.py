@@ -13,6 +13,7 @@ import typer
 
 from sessiongate.commands import Close, CloseUser, Count, Ended, List, Read, Sweep
 from sessiongate.errors import ConfigurationError
+from sessiongate.flows import BITE
 from sessiongate.records import SECOND, Row
 from sessiongate.stores import open_store
 
@@ -22,9 +23,6 @@ if TYPE_CHECKING:
     from sessiongate.stores import Store
 
 __all__ = ["URL", "AsJSON", "Counts", "Scan", "Sessions", "Timeout", "sessions_at"]
-
-_BITE: Final = 500
-"""Expired rows removed in one step: a few milliseconds on every store."""
 
 _MANY: Final = 10_000
 """Sessions that are read in one answer without asking: Redis answers nobody else meanwhile."""
@@ -113,9 +111,9 @@ class Sessions:
 
     def purge(self) -> Iterator[int]:
         """Remove what has expired, in bites: how many each removed."""
-        removed = _BITE
-        while removed >= _BITE:
-            removed = cast(int, self._store.execute(Sweep(self.now, _BITE)))
+        removed = BITE
+        while removed >= BITE:
+            removed = cast(int, self._store.execute(Sweep(self.now, BITE)))
             yield removed
 
 
