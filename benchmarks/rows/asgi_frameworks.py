@@ -3,7 +3,7 @@
 from typing import Annotated, Any
 
 import jwt
-from fastapi import Depends, FastAPI, HTTPException, Request
+from fastapi import Depends, FastAPI, HTTPException
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from litestar import Litestar, get
 from litestar import Request as LitestarRequest
@@ -23,6 +23,8 @@ from requesting import SECRET, asgi_case, asgi_cookie, bearer, cookie
 from rows.plain_asgi import PyJWTBackend
 from sessiongate import JWTSessionManager, SessionManager
 from sessiongate.asgi import SessionAuthMiddleware
+from sessiongate.fastapi import User
+from sessiongate.fastapi import current_user as fastapi_current_user
 from sessiongate.starlette import current_user, login_required
 
 __all__ = ["fastapi_cases", "litestar_cases", "starlette_cases"]
@@ -87,9 +89,8 @@ def fastapi_cases() -> list[Case]:
         return "ok"
 
     @apps["ours"].get("/")
-    @login_required
-    async def ours(request: Request) -> str:
-        assert current_user(request).username == "alice"  # noqa: S101
+    async def ours(user: Annotated[User, Depends(fastapi_current_user)]) -> str:
+        assert user.username == "alice"  # noqa: S101
         return "ok"
 
     @apps["theirs"].get("/")
@@ -101,7 +102,7 @@ def fastapi_cases() -> list[Case]:
     return [
         asgi_case("bare FastAPI app", apps["bare"], kind="bare"),
         asgi_case(
-            "sessiongate: FastAPI, login_required",
+            "sessiongate: FastAPI, Depends(current_user)",
             apps["ours"],
             cookie(manager.create_session("alice")),
             kind="ours",

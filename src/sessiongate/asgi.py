@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["SessionAuthMiddleware"]
 
 _STARTS = frozenset({"http.response.start", "websocket.accept", "websocket.http.response.start"})
+_CREDENTIALS = frozenset({b"cookie", b"authorization"})
 _POLICY_VIOLATION = 1008
 """RFC 6455, section 7.4.1."""
 
@@ -52,13 +53,17 @@ class SessionAuthMiddleware:
             await self.app(scope, receive, send)
             return
 
-        handle = self._gate.read(_Incoming(scope))
-        if not isinstance(handle, (Handle, Refusal)):
+        gate = self._gate
+        handle = gate.read(_Incoming(scope))
+        if type(handle) is Handle and handle.arriving is not None:
+            arriving = handle.arriving
             try:
-                handle = await self._gate.arun(handle)
+                handle, event = gate.enter(handle, arriving, await gate.aask(arriving[0]))
+                if event is not None:
+                    await gate.atell(event)
             except StoreError:
                 handle = UNAVAILABLE
-        if isinstance(handle, Refusal):
+        if type(handle) is Refusal:
             if kind == "websocket":
                 await receive()  # the connect, in place of the app
             await self._refuse(handle, scope, send)
@@ -99,23 +104,19 @@ class SessionAuthMiddleware:
 class _Incoming:
     """A scope as the rules read it."""
 
-    __slots__ = ("_headers", "_peer", "authorizations", "cookies", "method")
+    __slots__ = ("_headers", "authorizations", "client", "cookies", "method")
 
     def __init__(self, scope: Scope) -> None:
         self.method: str = scope["method"] if scope["type"] == "http" else WEBSOCKET
-        self._headers = scope["headers"]
-        self._peer = scope.get("client")
+        headers = self._headers = scope["headers"]
+        peer = scope.get("client")
+        self.client: Client = headers, peer[0] if peer else None
         self.cookies: list[bytes] = []
         self.authorizations: list[bytes] = []
-        for name, value in self._headers:
-            if name == b"cookie":
-                self.cookies.append(value)
-            elif name == b"authorization":
-                self.authorizations.append(value)
-
-    @property
-    def client(self) -> Client:
-        return self._headers, self._peer[0] if self._peer else None
+        cookies, authorizations = self.cookies, self.authorizations
+        for name, value in headers:
+            if name in _CREDENTIALS:
+                (cookies if name == b"cookie" else authorizations).append(value)
 
     def header(self, name: str) -> list[bytes]:
         key = name.encode()

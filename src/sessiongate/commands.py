@@ -7,7 +7,7 @@ command: no store reads a clock. Absence is a value; a failure is a
 
 from __future__ import annotations
 
-from typing import Final, Literal, NamedTuple, TypeAlias
+from typing import Final, Literal, NamedTuple, TypeAlias, final
 
 from sessiongate.records import Row
 
@@ -84,6 +84,7 @@ class Open(NamedTuple):
         return self.existing != "new" or self.user_limit is not None
 
 
+@final
 class Touch(NamedTuple):
     """Judge a presented generation by the table of ``rotation``.
 
@@ -101,6 +102,7 @@ class Touch(NamedTuple):
     """``NEVER``, ``WHEN_DUE`` or ``NOW``."""
 
 
+@final
 class Read(NamedTuple):
     """The live row of this sid, or ``None``; nothing is touched."""
 
@@ -168,10 +170,12 @@ class LimitReached(NamedTuple):
     scope: Literal["total", "user"]
 
 
+@final
 class Rotated(NamedTuple):
     row: Row
 
 
+@final
 class Replayed(NamedTuple):
     sid: str
     username: str

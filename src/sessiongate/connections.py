@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Final, cast
-
-from starlette.websockets import WebSocket
 
 from sessiongate.errors import ConfigurationError
 from sessiongate.http.guard import Page
 
 if TYPE_CHECKING:
     from starlette.requests import HTTPConnection
+    from starlette.websockets import WebSocket
 
     from sessiongate.http.guard import Guard
     from sessiongate.http.handle import Handle
@@ -40,16 +40,20 @@ def handle_of(connection: HTTPConnection) -> Handle:
 
 def judge(guard: Guard, connection: HTTPConnection) -> Refusal | None:
     """Why a request or websocket is refused, or ``None``."""
-    page = None
-    if not isinstance(connection, WebSocket):
-        page = Page(
-            connection.scope["method"],
-            connection.scope["path"],
-            connection.scope["query_string"].decode("latin-1"),
-            connection.headers.get("accept", ""),
-            connection.headers.get("sec-fetch-mode", ""),
-        )
-    return guard.judge(handle_of(connection), page)
+    return guard.judge(handle_of(connection), partial(_page, connection))
+
+
+def _page(connection: HTTPConnection) -> Page | None:
+    scope = connection.scope
+    if scope["type"] == "websocket":
+        return None
+    return Page(
+        scope["method"],
+        scope["path"],
+        scope["query_string"].decode("latin-1"),
+        connection.headers.get("accept", ""),
+        connection.headers.get("sec-fetch-mode", ""),
+    )
 
 
 def can_deny(websocket: WebSocket) -> bool:

@@ -11,13 +11,10 @@ from collections.abc import Awaitable, Callable, Generator
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from sessiongate.commands import Command
-from sessiongate.errors import StoreError
 from sessiongate.events import Event
-from sessiongate.records import moment
 
 if TYPE_CHECKING:
     from sessiongate.commands import Outcome
-    from sessiongate.stores.base import Store
 
 __all__ = ["Flow", "arun", "run"]
 
@@ -26,43 +23,35 @@ T = TypeVar("T")
 Flow: TypeAlias = Generator[Command | Event, Any, T]
 
 
-def run(flow: Flow[T], store: Store, tell: Callable[[Event], None]) -> T:
+def run(flow: Flow[T], ask: Callable[[Command], Outcome], tell: Callable[[Event], None]) -> T:
     """Run a flow to its end by calling."""
     outcome: Outcome = None
     try:
         while True:
             step = flow.send(outcome)
-            if isinstance(step, Event):
+            if type(step) is Event:
                 tell(step)
                 outcome = None
-                continue
-            try:
-                outcome = store.execute(step)
-            except StoreError:
-                tell(_failed(step))
-                raise
+            else:
+                outcome = ask(step)
     except StopIteration as stop:
         return stop.value  # type: ignore[no-any-return]
 
 
-async def arun(flow: Flow[T], store: Store, tell: Callable[[Event], Awaitable[None]]) -> T:
+async def arun(
+    flow: Flow[T],
+    ask: Callable[[Command], Awaitable[Outcome]],
+    tell: Callable[[Event], Awaitable[None]],
+) -> T:
     """Run a flow to its end by awaiting."""
     outcome: Outcome = None
     try:
         while True:
             step = flow.send(outcome)
-            if isinstance(step, Event):
+            if type(step) is Event:
                 await tell(step)
                 outcome = None
-                continue
-            try:
-                outcome = await store.aexecute(step)
-            except StoreError:
-                await tell(_failed(step))
-                raise
+            else:
+                outcome = await ask(step)
     except StopIteration as stop:
         return stop.value  # type: ignore[no-any-return]
-
-
-def _failed(command: Command) -> Event:
-    return Event("store_failed", moment(command.now), reason=type(command).__name__.lower())

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime  # noqa: TC003 - users may resolve the hints
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, final
 
 __all__ = ["Event", "EventKind", "Listener"]
 
@@ -18,6 +18,7 @@ EventKind: TypeAlias = Literal[
 ]
 
 
+@final
 @dataclass(frozen=True, slots=True)
 class Event:
     """One event, told after the store's step and before the answer goes out."""

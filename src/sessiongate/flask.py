@@ -146,16 +146,19 @@ class ScopeRequired(_Refused, Forbidden):
 
 def _demand(guard: Guard) -> None:
     """Let the request pass, or raise."""
-    page = Page(
+    refusal = guard.judge(_handle(), _page)
+    if refusal is not None:
+        _refuse(refusal)
+
+
+def _page() -> Page:
+    return Page(
         request.method,
         request.script_root + request.path,
         request.query_string.decode("latin-1"),
         request.headers.get("Accept", ""),
         request.headers.get("Sec-Fetch-Mode", ""),
     )
-    refusal = guard.judge(_handle(), page)
-    if refusal is not None:
-        _refuse(refusal)
 
 
 def _refuse(refusal: Refusal) -> NoReturn:

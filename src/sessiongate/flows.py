@@ -8,6 +8,7 @@ call.
 from __future__ import annotations
 
 import secrets
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 from sessiongate.arguments import (
@@ -57,7 +58,8 @@ BITE: Final = 500
 """Rows a single ``Sweep`` may remove: a few milliseconds on every store."""
 
 
-class Settings(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Settings:
     """The rules of one manager, checked; times in microseconds."""
 
     policy: Policy
@@ -135,24 +137,43 @@ class Flows:
         """The row that a token opens, rotated if asked and due, or ``None``."""
         if ticket is None:
             return None
+        command = self.ask(now, ticket, rotation)
+        outcome = yield command
+        row, event = self.judge(command, ticket, outcome, transport)
+        if event is not None:
+            yield event
+        return row
+
+    # The two halves of it, for the middleware: it asks on every request, and needs no flow.
+
+    def ask(self, now: int, ticket: Ticket, rotation: int) -> Touch | Read:
+        """What the store is asked about a token."""
         if ticket.expires_at <= now:
             # Looked at, so that a row as old goes for good; one that lives on is left alone.
-            yield Read(ticket.sid, now)
-            return None
-        outcome = yield Touch(ticket.sid, ticket.generation, now, self.settings.policy, rotation)
-        if isinstance(outcome, Replayed):
-            yield self._replayed(outcome, now, transport)
-            return None
-        if isinstance(outcome, Rotated):
+            return Read(ticket.sid, now)
+        # As ``Touch(…)`` makes it, in half the time.
+        return tuple.__new__(
+            Touch, (ticket.sid, ticket.generation, now, self.settings.policy, rotation)
+        )
+
+    def judge(
+        self, command: Touch | Read, ticket: Ticket, outcome: Any, transport: str | None
+    ) -> tuple[Row | None, Event | None]:
+        """What the outcome means: the row that the token opens, if any, and what is to be told."""
+        if outcome is None or type(command) is Read:
+            return None, None
+        event = None
+        if type(outcome) is Rotated:
             outcome = row = outcome.row
-            reason = "due"
-            if rotation == NOW:
-                reason = "refreshed"
-            self.superseded.add(row.sid, row.generation, now)
-            yield Event("rotated", moment(now), row.username, row.sid, transport, reason)
-        if outcome is None or (ticket.username is not None and ticket.username != outcome.username):
-            return None
-        return outcome  # type: ignore[no-any-return]
+            self.superseded.add(row.sid, row.generation, command.now)
+            reason = "refreshed" if command.rotation == NOW else "due"
+            at = moment(command.now)
+            event = Event("rotated", at, row.username, row.sid, transport, reason)
+        elif type(outcome) is Replayed:
+            return None, self._replayed(outcome, command.now, transport)
+        if ticket.username is not None and ticket.username != outcome.username:
+            return None, event
+        return outcome, event
 
     def close(
         self,

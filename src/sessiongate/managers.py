@@ -21,7 +21,7 @@ from sessiongate.arguments import (
 )
 from sessiongate.commands import NEVER, NOW, ExistingPolicy, Policy
 from sessiongate.drivers import arun, run
-from sessiongate.errors import ConfigurationError
+from sessiongate.errors import ConfigurationError, StoreError
 from sessiongate.events import Event
 from sessiongate.flows import EXISTING, Flows, Granted, Settings
 from sessiongate.keys import MAKE_ONE, random_secret
@@ -33,8 +33,9 @@ from sessiongate.tokens.opaque import OpaqueCodec
 
 if TYPE_CHECKING:
     import builtins
-    from collections.abc import Callable, Coroutine, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
+    from sessiongate.commands import Command, Outcome
     from sessiongate.drivers import Flow
     from sessiongate.events import Listener
     from sessiongate.stores.base import Store
@@ -368,7 +369,7 @@ class SessionManager:
         Raises:
             StoreError: The store is down.
         """
-        return SessionsView(self.flows, self.now, self._carry_out)
+        return SessionsView(self.flows, self.now, self._look)
 
     # What the middlewares build on; users need none of it.
 
@@ -450,34 +451,50 @@ class SessionManager:
         """Run a flow on the store, telling its events."""
         if self._listens_async:  # at the start: nothing is done that the caller never hears of
             raise TypeError(_ASYNC_LISTENER)
-        return self._carry_out(flow)
+        return run(flow, self._ask, self.tell)
 
-    def _carry_out(self, flow: Flow[T]) -> T:
-        if self._outages.pending:
-            flow = self._until_answered(flow)
-        return run(flow, self._store, self._tell)
-
-    def arun(self, flow: Flow[T]) -> Coroutine[Any, Any, T]:
+    async def arun(self, flow: Flow[T]) -> T:
         """Run a flow on the store, telling its events, without blocking the loop."""
-        if self._outages.pending:
-            flow = self._until_answered(flow)
-        return arun(flow, self._store, self._atell)
+        return await arun(flow, self.aask, self.atell)
 
-    def _until_answered(self, flow: Flow[T]) -> Flow[T]:
-        """The flow itself, noticing that the store answers again."""
+    def _look(self, flow: Flow[T]) -> T:
+        """``run``, for what has no events: an async listener misses nothing."""
+        return run(flow, self._ask, self.tell)
+
+    def ask(self, command: Command) -> Outcome:
+        """Have the store carry out one command, for who tells its events."""
+        if self._listens_async:
+            raise TypeError(_ASYNC_LISTENER)
+        return self._ask(command)
+
+    def _ask(self, command: Command) -> Outcome:
         try:
-            step = next(flow)
-            while True:
-                outcome = yield step
-                if not isinstance(step, Event):
-                    failures = self._outages.answered(self.now())
-                    if failures is not None:
-                        self.logger.warning(_ANSWERS_AGAIN, failures)
-                step = flow.send(outcome)
-        except StopIteration as stop:
-            return stop.value  # type: ignore[no-any-return]
+            outcome = self._store.execute(command)
+        except StoreError:
+            self.tell(_failed(command))
+            raise
+        if self._outages.pending:
+            self._log_answer()
+        return outcome
 
-    def _tell(self, event: Event) -> None:
+    async def aask(self, command: Command) -> Outcome:
+        """``ask``, to await."""
+        try:
+            outcome = await self._store.aexecute(command)
+        except StoreError:
+            await self.atell(_failed(command))
+            raise
+        if self._outages.pending:
+            self._log_answer()
+        return outcome
+
+    def _log_answer(self) -> None:
+        failures = self._outages.answered(self.now())
+        if failures is not None:
+            self.logger.warning(_ANSWERS_AGAIN, failures)
+
+    def tell(self, event: Event) -> None:
+        """Log an event and hand it to the listener, whatever that makes of it."""
         logged = self._log(event)
         if self._on_event is None:
             return
@@ -490,7 +507,8 @@ class SessionManager:
             if logged:
                 self.logger.exception(_LISTENER_FAILED, event.kind)
 
-    async def _atell(self, event: Event) -> None:
+    async def atell(self, event: Event) -> None:
+        """``tell``, to await."""
         logged = self._log(event)
         if self._on_event is None:
             return
@@ -650,6 +668,10 @@ def _rotate_after(value: Seconds | Literal["half"] | None, timeout: int) -> int:
         msg = "rotate_after must be less than session_timeout, or None to never rotate"
         raise ValueError(msg)
     return age
+
+
+def _failed(command: Command) -> Event:
+    return Event("store_failed", moment(command.now), reason=type(command).__name__.lower())
 
 
 def _token(granted: Granted | None) -> str | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, final
 
 __all__ = ["FOREVER", "SECOND", "Row", "device_of", "grants_of", "moment"]
 
@@ -21,6 +21,7 @@ FOREVER: Final = 2**53 - 1
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
+@final
 class Row(NamedTuple):
     """One session. A tuple, because one is read on every request.
 

@@ -35,47 +35,56 @@ from sessiongate.records import FOREVER, Row
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["TABLE", "Answer", "Presented", "classify", "close", "present", "share"]
+__all__ = [
+    "ACCEPT",
+    "CURRENT",
+    "END",
+    "PREVIOUS",
+    "REFUSE",
+    "RETIRED",
+    "STALE",
+    "TABLE",
+    "UNISSUED",
+    "classify",
+    "close",
+    "present",
+    "share",
+]
 
 
-class Presented:
-    """What a presented generation is to the row. Plain words: asked on every request."""
+# What a presented generation is to the row, and what follows from it. Plain names and words: they
+# are looked up on every request.
 
-    UNISSUED: Final = "unissued"
-    CURRENT: Final = "current"
-    PREVIOUS: Final = "previous"
-    RETIRED: Final = "retired"
-    STALE: Final = "stale"
+UNISSUED: Final = "unissued"
+CURRENT: Final = "current"
+PREVIOUS: Final = "previous"
+RETIRED: Final = "retired"
+STALE: Final = "stale"
 
-
-class Answer:
-    """What follows from it."""
-
-    ACCEPT: Final = "accept"
-    REFUSE: Final = "refuse"
-    END: Final = "end the session"
-
+ACCEPT: Final = "accept"
+REFUSE: Final = "refuse"
+END: Final = "end the session"
 
 TABLE: Final[Mapping[str, str]] = {
-    Presented.UNISSUED: Answer.REFUSE,
-    Presented.CURRENT: Answer.ACCEPT,
-    Presented.PREVIOUS: Answer.ACCEPT,
-    Presented.RETIRED: Answer.REFUSE,
-    Presented.STALE: Answer.END,
+    UNISSUED: REFUSE,
+    CURRENT: ACCEPT,
+    PREVIOUS: ACCEPT,
+    RETIRED: REFUSE,
+    STALE: END,
 }
 
 
 def classify(row: Row, generation: int, now: int) -> str:
     """Where a generation stands; the row is live."""
     if generation == row.generation:
-        return Presented.CURRENT
+        return CURRENT
     if generation > row.generation:
-        return Presented.UNISSUED
+        return UNISSUED
     if generation < row.retired_below:
-        return Presented.RETIRED
+        return RETIRED
     if row.shared or (generation >= row.honoured_from and now < row.previous_until):
-        return Presented.PREVIOUS
-    return Presented.STALE
+        return PREVIOUS
+    return STALE
 
 
 def present(
@@ -87,11 +96,11 @@ def present(
     """
     presented = classify(row, generation, now)
     answer = TABLE[presented]
-    if answer != Answer.ACCEPT:
-        return Replayed(row.sid, row.username) if answer == Answer.END else None
+    if answer != ACCEPT:
+        return Replayed(row.sid, row.username) if answer == END else None
     if rotation == NOW:
         return Rotated(_refresh(row, now, policy))
-    if presented == Presented.CURRENT:
+    if presented == CURRENT:
         if rotation == WHEN_DUE and not row.shared and now - row.rotated_at >= policy.rotate_after:
             return Rotated(_rotate(row, now, policy))
         if row.previous_until == FOREVER:
@@ -107,9 +116,9 @@ def close(row: Row, command: Close) -> Ended | Replayed | None:
         return None
     if command.generation is not None:
         answer = TABLE[classify(row, command.generation, command.now)]
-        if answer == Answer.REFUSE:
+        if answer == REFUSE:
             return None
-        if answer == Answer.END:
+        if answer == END:
             return Replayed(row.sid, row.username)
     return Ended(row.sid, row.username)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 
 from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection
@@ -132,10 +132,16 @@ def login_required(
 
 def _connection(args: tuple[Any, ...], kwargs: dict[str, Any]) -> HTTPConnection:
     for argument in (*args, *kwargs.values()):
-        if isinstance(argument, HTTPConnection):
-            return argument
+        if _is_connection(type(argument)):  # type: ignore[arg-type] # classes are hashable
+            return cast("HTTPConnection", argument)
     msg = "a login_required endpoint must take a `request` or a `websocket`"
     raise ConfigurationError(msg)
+
+
+@functools.lru_cache
+def _is_connection(kind: type) -> bool:
+    # Remembered, because it is an abstract class, which is slow to tell what belongs to it.
+    return issubclass(kind, HTTPConnection)
 
 
 def _refuse(refusal: Refusal) -> Response:

@@ -51,13 +51,17 @@ class SessionAuthMiddleware:
         self._fields = ResponseFields(self._gate)
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        handle = self._gate.read(_Incoming(environ))
-        if not isinstance(handle, (Handle, Refusal)):
+        gate = self._gate
+        handle = gate.read(_Incoming(environ))
+        if type(handle) is Handle and handle.arriving is not None:
+            arriving = handle.arriving
             try:
-                handle = self._gate.run(handle)
+                handle, event = gate.enter(handle, arriving, gate.ask(arriving[0]))
+                if event is not None:
+                    gate.tell(event)
             except StoreError:
                 handle = UNAVAILABLE
-        if isinstance(handle, Refusal):
+        if type(handle) is Refusal:
             return self._refuse(handle, environ, start_response)
         environ["sessiongate"] = handle
         _name(environ, handle.user)

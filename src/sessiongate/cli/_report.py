@@ -12,7 +12,16 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from sessiongate.arguments import check_text, is_handle
 from sessiongate.errors import ConfigurationError
 from sessiongate.records import FOREVER
-from sessiongate.rotation import TABLE, Answer, Presented, classify
+from sessiongate.rotation import (
+    ACCEPT,
+    CURRENT,
+    PREVIOUS,
+    RETIRED,
+    STALE,
+    TABLE,
+    UNISSUED,
+    classify,
+)
 from sessiongate.tokens import LONGEST_TOKEN, Ticket
 from sessiongate.tokens.jwt import JWTCodec, unproven
 from sessiongate.tokens.jwt_keys import ALGORITHMS
@@ -66,7 +75,7 @@ class Finding(NamedTuple):
     not_compared: tuple[str, ...] = ()
     """Claims that were taken as they are."""
     standing: str | None = None
-    """A word of ``rotation.Presented``, where the session is live."""
+    """A word of ``rotation``, where the session is live."""
 
 
 def examine(token: str, keys: list[bytes | str], expected: Expected, now: int) -> Finding:
@@ -109,7 +118,7 @@ def look_up(found: Finding, row: Row | None, now: int) -> Finding:
         return _worse(found, "it names another user than its session does")
     standing = classify(row, found.generation or 0, now)
     found = found._replace(standing=standing)
-    if TABLE[standing] != Answer.ACCEPT:
+    if TABLE[standing] != ACCEPT:
         return _worse(found, _STANDINGS[standing])
     if found.verdict == Verdict.GENUINE:
         return found._replace(verdict=Verdict.VALID, reason=_STANDINGS[standing])
@@ -118,7 +127,7 @@ def look_up(found: Finding, row: Row | None, now: int) -> Finding:
 
 def honoured(found: Finding, row: Row) -> int | None:
     """Until when a replaced token is, in microseconds; ``None`` for any other token."""
-    if found.standing != Presented.PREVIOUS:
+    if found.standing != PREVIOUS:
         return None
     return row.expires_at if row.shared else min(row.previous_until, row.expires_at)
 
@@ -215,9 +224,9 @@ _REFUSALS: Final = {
 """What ``Codec.examine`` says, in more words."""
 
 _STANDINGS: Final = {
-    Presented.UNISSUED: "it is newer than its session: the store was restored from an older copy",
-    Presented.CURRENT: "it is the newest token of a live session",
-    Presented.PREVIOUS: "it was replaced, and is still honoured",
-    Presented.RETIRED: "it was replaced by an explicit refresh, and is refused",
-    Presented.STALE: "it was replaced and the overlap is over: presenting it ends the session",
+    UNISSUED: "it is newer than its session: the store was restored from an older copy",
+    CURRENT: "it is the newest token of a live session",
+    PREVIOUS: "it was replaced, and is still honoured",
+    RETIRED: "it was replaced by an explicit refresh, and is refused",
+    STALE: "it was replaced and the overlap is over: presenting it ends the session",
 }

@@ -100,9 +100,10 @@ class SessionCookie:
         """Characters that fit, with room for the generation to grow."""
         return _LARGEST - len(self.name) - 16
 
-    def holds(self, token: str) -> bool:
-        """Whether a browser can have kept this token: name and value fit."""
-        return len(self.name) + len(token) <= _LARGEST
+    @property
+    def longest_kept(self) -> int:
+        """Characters of a value that a browser can have kept."""
+        return _LARGEST - len(self.name)
 
     def issue(self, token: str, seconds_left: int) -> str:
         """The value of a ``Set-Cookie`` that hands out a token."""

@@ -67,33 +67,24 @@ def _cookie(name: bytes, fields: Sequence[bytes]) -> bytes | None:
     # HTTP/2 splits the field; WSGI servers have put it together again.
     field = fields[0] if len(fields) == 1 else b"; ".join(fields)
     start = name + b"="
+    before, *pieces = field.split(start, _MANY)
+    if len(pieces) == _MANY:
+        return b""
     found = None
-    times = passed = 0
-    begin = field.find(start)
-    while begin >= 0:
-        times += 1
-        end = begin + len(start)
-        if begin == 0 or _begins_a_pair(field, passed, begin):
-            stop = field.find(b";", end)
-            value = field[end : len(field) if stop < 0 else stop].strip(_BLANK)
+    for at, piece in enumerate(pieces):
+        # A pair begins after nothing but blanks, back to a semicolon or the start.
+        before = before.rstrip(_BLANK)
+        if before.endswith(b";") if before else at == 0:
+            value, ended, _ = piece.partition(b";")
+            if not ended:  # a value runs on to the next semicolon, whatever is in it
+                value = start.join(pieces[at:]).partition(b";")[0]
+            value = value.strip(_BLANK)
             if value and value != found:
                 if found is not None:
                     return b""
                 found = value
-        if times == _MANY:
-            return b""
-        passed = end
-        begin = field.find(start, end)
+        before = piece
     return found
-
-
-def _begins_a_pair(field: bytes, passed: int, at: int) -> bool:
-    """Whether nothing but blanks stands before, back to a semicolon or the start.
-
-    Bytes that were passed are not looked at again: they hold no semicolon that matters.
-    """
-    before = field[passed:at].rstrip(_BLANK)
-    return before.endswith(b";") if before else passed == 0
 
 
 def _bearer(value: bytes) -> str | None:

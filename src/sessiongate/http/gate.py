@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from datetime import datetime
 
-    from sessiongate.drivers import Flow
+    from sessiongate.commands import Outcome
+    from sessiongate.events import Event
     from sessiongate.flows import Flows
     from sessiongate.http.client import Client
-    from sessiongate.http.handle import Transport
+    from sessiongate.http.handle import Arriving, Transport
     from sessiongate.http.refusals import Refusal
-    from sessiongate.tokens import Ticket
 
 __all__ = ["Gate", "Incoming", "Leaving", "Options"]
 
@@ -133,13 +133,15 @@ class Gate:
         self.cookie = SessionCookie() if cookie is None else cookie
         self.refreshed_token_header = refreshed_token_header
         self._cookie_name = self.cookie.name.encode()
+        self._longest_cookie = self.cookie.longest_kept
         self._trusted = check_origins(trusted_origins)
         self._reject_invalid_bearer = reject_invalid_bearer
         self._record_device = record_device
         self.flows: Flows = manager.flows
         self.now: Callable[[], int] = manager.now
-        self.run = manager.run
-        self.arun = manager.arun
+        self.ask, self.aask = manager.ask, manager.aask
+        self.tell, self.atell = manager.tell, manager.atell
+        self.run, self.arun = manager.run, manager.arun
         self.information: Callable[[Row | None], dict[str, Any] | None] = manager.information
 
     def age(self, row: Row) -> float:
@@ -158,65 +160,69 @@ class Gate:
     def longest_token(self, transport: Transport) -> int:
         return self.cookie.longest_value if transport == "cookie" else LONGEST_TOKEN
 
-    def read(self, incoming: Incoming) -> Handle | Refusal | Flow[Handle | Refusal]:
-        """What a request brings: nothing, a contradiction, or a token to ask the store about."""
+    def read(self, incoming: Incoming) -> Handle | Refusal:
+        """What a request brings: nothing, a contradiction, or a token to ask the store about.
+
+        A handle that is ``arriving`` has yet to ``enter``, with what the store answers.
+        """
         client = incoming.client if self._record_device else None
         if not incoming.cookies and not incoming.authorizations:
-            return Handle(self, client=client)
+            return Handle(self, client)
         brought = read_credentials(self._cookie_name, incoming.cookies, incoming.authorizations)
         if brought is NOTHING:
-            return Handle(self, client=client)
+            return Handle(self, client)
         if brought is AMBIGUOUS:
             return refusals.invalid_request(self.realm)
         by_cookie, by_bearer = brought
         now = self.now()
         cookie = None
-        if by_cookie is not None and self.cookie.holds(by_cookie):
+        if by_cookie is not None and len(by_cookie) <= self._longest_cookie:
             cookie = self.flows.read(by_cookie, now)
         if by_bearer is None:
             unsafe = incoming.method not in SAFE_METHODS
             if unsafe and cookie is not None and self._is_cross_site(incoming):
                 return refusals.CROSS_SITE
-            return self._enter(cookie, "cookie", incoming.method, now, client)
-        bearer = self.flows.read(by_bearer, now)
-        if bearer is not None and cookie is not None:
-            if cookie.sid != bearer.sid:
-                return refusals.invalid_request(self.realm)
-            # One of them may have been renewed without the other: that one counts.
-            if cookie.generation > bearer.generation:
-                bearer, cookie = cookie, bearer
-        return self._enter(bearer, "bearer", incoming.method, now, client, beside=cookie)
+            handle = Handle(self, client, "cookie")
+            if cookie is None:
+                return self._keep_out(handle)
+            behind, ticket = cookie.generation, cookie
+        else:
+            bearer = self.flows.read(by_bearer, now)
+            if bearer is not None and cookie is not None:
+                if cookie.sid != bearer.sid:
+                    return refusals.invalid_request(self.realm)
+                # One of them may have been renewed without the other: that one counts.
+                if cookie.generation > bearer.generation:
+                    bearer, cookie = cookie, bearer
+            handle = Handle(self, client, "bearer")
+            handle.holds_cookie = cookie is not None
+            if bearer is None:
+                return self._keep_out(handle)
+            behind, ticket = (bearer if cookie is None else cookie).generation, bearer
+        rotation = NEVER if incoming.method == "OPTIONS" else WHEN_DUE
+        handle.arriving = self.flows.ask(now, ticket, rotation), ticket, behind
+        return handle
 
-    def _enter(
-        self,
-        ticket: Ticket | None,
-        transport: Transport,
-        method: str,
-        now: int,
-        client: Client | None,
-        *,
-        beside: Ticket | None = None,
-    ) -> Flow[Handle | Refusal]:
-        """Ask the store what a token is worth, in one step; a rotation that is due is in it.
-
-        ``beside``: what else came, of the same session; it is renewed as well.
-        """
-        rotation = NEVER if method == "OPTIONS" else WHEN_DUE
-        row = yield from self.flows.present(now, ticket, rotation, transport)
-        if row is None or ticket is None:
-            if transport == "bearer" and self._reject_invalid_bearer:
-                return refusals.login_required(self.realm, invalid_token=True)
-            handle = Handle(self, client=client)
-            handle.invalid_token = True
-            handle.holds_cookie = transport == "cookie" or beside is not None
-            return handle
-        handle = Handle(self, row, transport, client)
-        behind = ticket.generation
-        if beside is not None:
-            handle.holds_cookie = True
-            behind = beside.generation
+    def enter(
+        self, handle: Handle, arriving: Arriving, outcome: Outcome
+    ) -> tuple[Handle | Refusal, Event | None]:
+        """What the token is worth by the store's answer, and what is to be told of it."""
+        command, ticket, behind = arriving
+        handle.arriving = None
+        row, event = self.flows.judge(command, ticket, outcome, handle.transport)
+        if row is None:
+            return self._keep_out(handle), event
+        handle.user.row = row
         if row.generation != behind and not row.shared:
-            handle.renew(row, rotated_at=now)
+            handle.renew(row, rotated_at=command.now)
+        return handle, event
+
+    def _keep_out(self, handle: Handle) -> Handle | Refusal:
+        """Go on without a user: the token that came is not valid."""
+        if handle.transport == "bearer" and self._reject_invalid_bearer:
+            return refusals.login_required(self.realm, invalid_token=True)
+        handle.transport = None
+        handle.invalid_token = True
         return handle
 
     def leave(self, handle: Handle, status: int) -> Leaving | None:

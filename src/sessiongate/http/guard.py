@@ -10,7 +10,7 @@ from sessiongate.http import refusals
 from sessiongate.records import SECOND
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from sessiongate.http.handle import Handle
     from sessiongate.http.refusals import Refusal
@@ -67,20 +67,26 @@ class Guard:
             raise TypeError(msg)
         self._login_url = login_url
 
-    def judge(self, handle: Handle, page: Page | None) -> Refusal | None:
-        """Why the request is refused, or ``None``; ``page`` is ``None`` for a websocket."""
-        realm = handle.gate.realm
-        if not handle.user.is_authenticated:
+    def judge(self, handle: Handle, asked: Callable[[], Page | None]) -> Refusal | None:
+        """Why the request is refused, or ``None``.
+
+        ``asked`` tells of the page where it matters; ``None`` for a websocket.
+        """
+        user, realm = handle.user, handle.gate.realm
+        if not user.is_authenticated:
             refusal = refusals.login_required(realm, invalid_token=handle.invalid_token)
-        elif not set(self._scopes) <= set(handle.user.scopes):
+        elif self._scopes and not set(self._scopes) <= set(user.scopes):
             return refusals.insufficient_scope(realm, self._scopes)
         elif self._fresh is not None and (handle.age or 0) > self._fresh:
             refusal = refusals.stale_login(realm, int(self._fresh))
         else:
             return None
-        if self._login_url is None or page is None or handle.transport == "bearer":
+        if self._login_url is None or handle.transport == "bearer":
             return refusal
-        return refusals.redirect(self._with_way_back(page)) if page.is_browsed else refusal
+        page = asked()
+        if page is None or not page.is_browsed:
+            return refusal
+        return refusals.redirect(self._with_way_back(page))
 
     def _with_way_back(self, page: Page) -> str:
         """The login page, and for what can be asked again the way back from it."""

@@ -6,7 +6,7 @@ written when the view is done: the response only carries the token out.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, TypeVar, final
 
 from sessiongate.arguments import check_choice
 from sessiongate.commands import NOW
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from datetime import datetime
 
+    from sessiongate.commands import Read, Touch
     from sessiongate.drivers import Flow
     from sessiongate.flows import Granted
     from sessiongate.http.client import Client
@@ -34,6 +35,10 @@ Transport = Literal["cookie", "bearer"]
 _TRANSPORTS = ("cookie", "bearer")
 
 
+Arriving: TypeAlias = tuple["Touch | Read", Ticket, int]
+"""What the store is asked, about which token, and the generation that the client is to get past."""
+
+
 class Outgoing(NamedTuple):
     """What the response does to the client's tokens."""
 
@@ -45,6 +50,7 @@ class Outgoing(NamedTuple):
     """When the middleware rotated the token by itself: such a one is not sent late."""
 
 
+@final
 class Handle:
     """The session of one request: ``scope["sessiongate"]``, ``environ["sessiongate"]``.
 
@@ -55,7 +61,7 @@ class Handle:
     __slots__ = (
         "_client",
         "_gate",
-        "_row",
+        "arriving",
         "holds_cookie",
         "invalid_token",
         "outgoing",
@@ -68,13 +74,13 @@ class Handle:
     def __init__(
         self,
         gate: Gate,
-        row: Row | None = None,
-        transport: Transport | None = None,
         client: Client | None = None,
+        transport: Transport | None = None,
+        row: Row | None = None,
     ) -> None:
         self._client = client
         self._gate = gate
-        self._row = row
+        self.arriving: Arriving | None = None
         self.transport: Transport | None = transport
         """How the token came, ``"cookie"`` or ``"bearer"``; ``None`` for the anonymous."""
         self.user = User(row, gate.information)
@@ -98,22 +104,26 @@ class Handle:
     @property
     def session(self) -> str | None:
         """The handle of the session, as ``user_sessions`` shows it; ``None``: anonymous."""
-        return None if self._row is None else self._row.sid
+        row = self.user.row
+        return None if row is None else row.sid
 
     @property
     def expires_at(self) -> datetime | None:
         """When the session ends unless it is refreshed; ``None`` for the anonymous."""
-        return None if self._row is None else self._gate.expires_at(self._row)
+        row = self.user.row
+        return None if row is None else self._gate.expires_at(row)
 
     @property
     def rotates_at(self) -> datetime | None:
         """From when on a request rotates the token; ``None``: no request will."""
-        return None if self._row is None else self._gate.rotates_at(self._row)
+        row = self.user.row
+        return None if row is None else self._gate.rotates_at(row)
 
     @property
     def age(self) -> float | None:
         """Seconds since the user last proved who they are; ``None`` for the anonymous."""
-        return None if self._row is None else self._gate.age(self._row)
+        row = self.user.row
+        return None if row is None else self._gate.age(row)
 
     def login(
         self,
@@ -231,7 +241,7 @@ class Handle:
         if opened is None:
             return None
         granted, carrier = opened
-        self._become(granted.row, carrier)
+        self.become(granted.row, carrier)
         if carrier == "cookie":
             self.holds_cookie = True
             self.outgoing = Outgoing(granted.row, cookie="issue")
@@ -243,25 +253,25 @@ class Handle:
 
     def closing(self) -> Flow[None]:
         """``logout`` as a flow."""
-        row, transport = self._row, self.transport
+        row, transport = self.user.row, self.transport
         if row is not None:
             yield from self._gate.flows.close(self._gate.now(), row.sid, transport=transport)
-        self._become(None, None)
+        self.become(None, None)
         by_bearer_alone = transport == "bearer" and not self.holds_cookie
         self.outgoing = None if by_bearer_alone else Outgoing(None, cookie="expire")
 
     def _refresh(self) -> Flow[Row | None]:
         self._before_response("refresh()")
-        row = self._row
+        row = self.user.row
         ticket = None if row is None else Ticket(row.sid, row.generation)
         return (yield from self._gate.flows.present(self._gate.now(), ticket, NOW, self.transport))
 
     def _refreshed(self, row: Row | None) -> str | None:
         if row is None:
-            self._become(None, None)
+            self.become(None, None)
             self.outgoing = None
             return None
-        self._become(row, self.transport)
+        self.become(row, self.transport)
         self.renew(row)
         return self._gate.flows.codec.mint(row)
 
@@ -276,10 +286,10 @@ class Handle:
     def _described(self) -> dict[str, str] | None:
         return None if self._client is None else describe(self._client)
 
-    def _become(self, row: Row | None, transport: Transport | None) -> None:
-        self._row = row
+    def become(self, row: Row | None, transport: Transport | None) -> None:
+        """Follow the session, from here on; the middleware's business."""
+        self.user.row = row
         self.transport = transport
-        self.user.become(row)
 
     def _before_response(self, verb: str) -> None:
         if self.response_started:

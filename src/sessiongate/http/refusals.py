@@ -5,7 +5,7 @@ One text for every kind of bad token, and nothing of the input in it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, final
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,6 +26,7 @@ RETRY_AFTER: Final = ("Retry-After", "5")
 """Seconds; long enough for a failover, short enough for a person."""
 
 
+@final
 class Refusal(NamedTuple):
     """A whole response, for the edge to send."""
 

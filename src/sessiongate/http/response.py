@@ -15,7 +15,8 @@ __all__ = ["Field", "ResponseFields"]
 Field: TypeAlias = tuple[bytes, bytes]
 
 _VARY = (b"vary", b"Cookie, Authorization")
-_VARY_LENGTH, _SET_COOKIE_LENGTH = len(b"vary"), len(b"set-cookie")
+_LENGTHS = frozenset(map(len, (b"vary", b"set-cookie")))
+"""Of the names that matter, whatever their case; few others are as long."""
 
 
 class ResponseFields:
@@ -33,12 +34,10 @@ class ResponseFields:
         """
         fields = list(headers) if leaving is None else self._carry(headers, leaving)
         varies, ours = False, 0
-        for field in fields:
-            length = len(field[0])
-            if length == _VARY_LENGTH:
-                varies = varies or field[0].lower() == b"vary"
-            elif length == _SET_COOKIE_LENGTH:
-                ours += self._is_our_cookie(field)
+        for name, value in fields:
+            if len(name) in _LENGTHS:
+                varies = varies or name.lower() == b"vary"
+                ours += self._is_our_cookie(name, value)
         if ours > 1:
             fields = self._last_of_ours(fields)
         if varies:
@@ -51,7 +50,7 @@ class ResponseFields:
         fields = [field for field in headers if not _is_for_caches(field[0].lower())]
         fields.append((b"cache-control", b"no-store"))
         if leaving.set_cookie is not None:
-            fields = [field for field in fields if not self._is_our_cookie(field)]
+            fields = [field for field in fields if not self._is_our_cookie(*field)]
             fields.append((b"set-cookie", leaving.set_cookie.encode()))
         if leaving.token is not None:
             fields = _set(fields, self._token, leaving.token)
@@ -70,15 +69,17 @@ class ResponseFields:
         ]
         return [*(_field(name, value) for name, value in fields), _VARY], body
 
-    def _is_our_cookie(self, field: Field) -> bool:
-        name, value = field
+    def _is_our_cookie(self, name: bytes, value: bytes) -> bool:
         return name.lower() == b"set-cookie" and value.partition(b"=")[0].strip() == self._ours
 
     def _last_of_ours(self, fields: list[Field]) -> list[Field]:
         """A view that wrote our cookie by itself, more than once: the last one counts."""
-        *_, last = (at for at, field in enumerate(fields) if self._is_our_cookie(field))
+        ours = [self._is_our_cookie(name, value) for name, value in fields]
+        last = len(ours) - 1 - ours[::-1].index(True)
         return [
-            field for at, field in enumerate(fields) if at == last or not self._is_our_cookie(field)
+            field
+            for at, (field, is_ours) in enumerate(zip(fields, ours, strict=True))
+            if at == last or not is_ours
         ]
 
 

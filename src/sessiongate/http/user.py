@@ -19,34 +19,34 @@ class User:
     once, wherever it was put.
     """
 
-    __slots__ = ("_inform", "_row", "username")
+    __slots__ = ("_inform", "row")
 
     def __init__(
         self, row: Row | None, inform: Callable[[Row | None], dict[str, Any] | None]
     ) -> None:
         self._inform = inform
-        self._row = row
-        self.username = None if row is None else row.username
+        self.row = row
+        """The session; the middleware's business."""
 
-    def become(self, row: Row | None) -> None:
-        """Follow the session; the middleware's business."""
-        self._row = row
-        self.username = None if row is None else row.username
+    @property
+    def username(self) -> str | None:
+        """Whose session it is; ``None`` for the anonymous."""
+        return None if self.row is None else self.row.username
 
     @property
     def is_authenticated(self) -> bool:
         """Whether a valid session came with the request."""
-        return self._row is not None
+        return self.row is not None
 
     @property
     def scopes(self) -> tuple[str, ...]:
         """What the session may do."""
-        return () if self._row is None else grants_of(self._row)[0]
+        return () if self.row is None else grants_of(self.row)[0]
 
     @property
     def info(self) -> dict[str, Any] | None:
         """What ``validate_session`` says of the session; ``None`` for the anonymous."""
-        return self._inform(self._row)
+        return self._inform(self.row)
 
     @property
     def display_name(self) -> str:

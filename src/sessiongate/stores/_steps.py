@@ -94,14 +94,17 @@ def _open(rows: StoredRows, command: Open) -> Opened | Existing | LimitReached:
 
 
 def _touch(rows: StoredRows, command: Touch) -> Row | Rotated | Replayed | None:
-    row = rows.live(command.sid, command.now)
+    sid, generation, now, policy, rotation = command
+    row = rows.live(sid, now)
     if row is None:
         return None
-    answer = present(row, command.generation, command.now, command.policy, command.rotation)
-    if isinstance(answer, Replayed):
+    answer = present(row, generation, now, policy, rotation)
+    if answer is None or answer is row:
+        return answer
+    if type(answer) is Replayed:
         rows.remove(row)
-    elif answer is not None and answer is not row:
-        rows.replace(row, answer.row if isinstance(answer, Rotated) else answer)
+    else:
+        rows.replace(row, answer.row if type(answer) is Rotated else answer)
     return answer
 
 

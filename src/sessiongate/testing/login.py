@@ -156,7 +156,7 @@ def _entering(
         msg = f"{username!r} is not let in: the manager is at its limit; raise it for this test"
         raise ConfigurationError(msg)
     login = Login(gate, seat, granted, transport)
-    handle = Handle(gate, granted.row, transport)
+    handle = Handle(gate, None, transport, granted.row)
     handle.renew(granted.row)
     leaving = gate.leave(handle, 200)
     try:

@@ -5,7 +5,8 @@ The two formats are the only difference between the managers.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from sessiongate.records import FOREVER
 
@@ -18,7 +19,8 @@ LONGEST_TOKEN: Final = 8192
 """Characters. The size at which common servers cut a header line."""
 
 
-class Ticket(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Ticket:
     """What a genuine token says."""
 
     sid: str

@@ -13,6 +13,7 @@ import json
 import math
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, TypeGuard
 
 from sessiongate.arguments import check_text
@@ -142,7 +143,8 @@ class JWTCodec:
             return "exp"
         if "nbf" in claims:
             return "nbf"
-        return ticket._replace(
+        return replace(
+            ticket,
             expires_at=math.floor(expires_at * SECOND) + self.leeway,
             issued_at=math.ceil(issued_at * SECOND),
             username=username,
