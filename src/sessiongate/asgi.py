@@ -45,7 +45,7 @@ class SessionAuthMiddleware:
     def __init__(self, app: ASGIApp, manager: SessionManager, **options: Unpack[Options]) -> None:
         self.app = app
         self._gate = Gate(manager, **options)
-        self._fields = ResponseFields(self._gate)
+        self._fields = ResponseFields(self._gate, str.encode)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         kind = scope["type"]

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
     from sessiongate.http.client import Client
     from sessiongate.http.gate import Options
-    from sessiongate.http.response import Field
     from sessiongate.http.user import User
     from sessiongate.managers import SessionManager
 
@@ -48,7 +47,7 @@ class SessionAuthMiddleware:
     ) -> None:
         self.app = app
         self._gate = Gate(manager, **options)
-        self._fields = ResponseFields(self._gate)
+        self._fields = ResponseFields(self._gate, str)
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         gate = self._gate
@@ -73,7 +72,7 @@ class SessionAuthMiddleware:
             leaving = self._gate.leave(handle, int(status[:3]))
             if leaving is not None and leaving.status != int(status[:3]):
                 status = _line(leaving.status)
-            fields = _text(self._fields.apply(_octets(headers), leaving))
+            fields = self._fields.apply(headers, leaving)
             if exc_info is None:
                 return start_response(status, fields)
             return start_response(status, fields, exc_info)
@@ -93,7 +92,7 @@ class SessionAuthMiddleware:
         self, refusal: Refusal, environ: WSGIEnvironment, start_response: StartResponse
     ) -> list[bytes]:
         headers, body = self._fields.refuse(refusal)
-        start_response(_line(refusal.status), _text(headers))
+        start_response(_line(refusal.status), headers)
         # Not all servers keep the body of an answer to HEAD to themselves.
         return [] if environ["REQUEST_METHOD"] == "HEAD" else [body]
 
@@ -156,18 +155,11 @@ class _Incoming:
 
 def _name(environ: WSGIEnvironment, user: User) -> None:
     """Say who it is, or that it is nobody, whatever stood there before."""
-    if user.username is None:
+    username = user.username
+    if username is None:
         environ.pop("REMOTE_USER", None)
     else:
-        environ["REMOTE_USER"] = user.username.encode().decode("latin-1")
-
-
-def _octets(headers: list[tuple[str, str]]) -> list[Field]:
-    return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
-
-
-def _text(fields: list[Field]) -> list[tuple[str, str]]:
-    return [(name.decode("latin-1"), value.decode("latin-1")) for name, value in fields]
+        environ["REMOTE_USER"] = username.encode().decode("latin-1")
 
 
 def _line(status: int) -> str:

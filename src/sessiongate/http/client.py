@@ -6,11 +6,9 @@ from collections.abc import Sequence
 from ipaddress import IPv6Address, ip_address
 from typing import Final, TypeAlias
 
-from sessiongate.http.response import Field
-
 __all__ = ["Client", "describe"]
 
-Client: TypeAlias = tuple[Sequence[Field], str | None]
+Client: TypeAlias = tuple[Sequence[tuple[bytes, bytes]], str | None]
 """Header fields, among them the user agent, and the address that the server saw.
 
 A plain tuple, because each request makes one and few are looked at.

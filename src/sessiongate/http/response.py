@@ -1,32 +1,51 @@
-"""Header fields of a response, edited once for both stacks, as ASGI's bytes."""
+"""Header fields of a response, edited once for both stacks."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, AnyStr, Final, Generic, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from sessiongate.http.gate import Gate, Leaving
     from sessiongate.http.refusals import Refusal
 
 __all__ = ["Field", "ResponseFields"]
 
-Field: TypeAlias = tuple[bytes, bytes]
+Field: TypeAlias = tuple[AnyStr, AnyStr]
+"""Name and value: as bytes in ASGI, as text in WSGI."""
 
-_VARY = (b"vary", b"Cookie, Authorization")
-_LENGTHS = frozenset(map(len, (b"vary", b"set-cookie")))
+_LENGTHS: Final = frozenset(map(len, ("vary", "set-cookie")))
 """Of the names that matter, whatever their case; few others are as long."""
 
 
-class ResponseFields:
-    """Edits lists of ``(name, value)``; the lists that come in are left alone."""
+class ResponseFields(Generic[AnyStr]):
+    """Edits lists of ``(name, value)``; the lists that come in are left alone.
 
-    def __init__(self, gate: Gate) -> None:
-        self._token = gate.refreshed_token_header
-        self._ours = gate.cookie.name.encode()
+    Args:
+        gate: The rules of the middleware.
+        spell: Makes ASCII text what the stack has its fields in.
+    """
 
-    def apply(self, headers: Iterable[Field], leaving: Leaving | None) -> list[Field]:
+    def __init__(self, gate: Gate, spell: Callable[[str], AnyStr]) -> None:
+        self._spell: Callable[[str], AnyStr] = spell
+        self._token_name: AnyStr = spell(gate.refreshed_token_header)
+        self._ours: AnyStr = spell(gate.cookie.name)
+        self._set_cookie: AnyStr = spell("set-cookie")
+        self._vary: AnyStr = spell("vary")
+        self._credentials: tuple[AnyStr, AnyStr] = spell("Cookie"), spell("Authorization")
+        self._our_vary: Field[AnyStr] = self._vary, spell("Cookie, Authorization")
+        self._no_store: Field[AnyStr] = spell("cache-control"), spell("no-store")
+        self._surrogate: AnyStr = spell("surrogate-control")
+        self._exposed: AnyStr = spell("access-control-expose-headers")
+        self._comma: AnyStr = spell(",")
+        self._equals: AnyStr = spell("=")
+        self._blank: AnyStr = spell(" \t")
+        self._all: AnyStr = spell("*")
+
+    def apply(
+        self, headers: Iterable[Field[AnyStr]], leaving: Leaving | None
+    ) -> list[Field[AnyStr]]:
         """The fields of a view's response with what the session adds.
 
         At most one ``Set-Cookie`` of our name goes out (RFC 6265bis, section
@@ -36,72 +55,75 @@ class ResponseFields:
         varies, ours = False, 0
         for name, value in fields:
             if len(name) in _LENGTHS:
-                varies = varies or name.lower() == b"vary"
+                varies = varies or name.lower() == self._vary
                 ours += self._is_our_cookie(name, value)
         if ours > 1:
             fields = self._last_of_ours(fields)
         if varies:
-            return _add(fields, b"vary", b"Cookie", b"Authorization")
-        fields.append(_VARY)
+            return self._add(fields, self._vary, *self._credentials)
+        fields.append(self._our_vary)
         return fields
 
-    def _carry(self, headers: Iterable[Field], leaving: Leaving) -> list[Field]:
+    def _carry(self, headers: Iterable[Field[AnyStr]], leaving: Leaving) -> list[Field[AnyStr]]:
         # What is addressed to some caches alone would overrule it there (RFC 9213, section 2.2).
-        fields = [field for field in headers if not _is_for_caches(field[0].lower())]
-        fields.append((b"cache-control", b"no-store"))
+        fields = [field for field in headers if not self._is_for_caches(field[0].lower())]
+        fields.append(self._no_store)
         if leaving.set_cookie is not None:
             fields = [field for field in fields if not self._is_our_cookie(*field)]
-            fields.append((b"set-cookie", leaving.set_cookie.encode()))
+            fields.append((self._set_cookie, self._spell(leaving.set_cookie)))
         if leaving.token is not None:
-            fields = _set(fields, self._token, leaving.token)
-            fields = _add(fields, b"access-control-expose-headers", self._token.encode())
+            fields = _set(fields, self._token_name.lower(), self._spell(leaving.token))
+            fields = self._add(fields, self._exposed, self._token_name)
         for name, value in leaving.extra:
-            fields = _set(fields, name, value)
+            fields = _set(fields, self._spell(name.lower()), self._spell(value))
         return fields
 
-    def refuse(self, refusal: Refusal) -> tuple[list[Field], bytes]:
+    def refuse(self, refusal: Refusal) -> tuple[list[Field[AnyStr]], bytes]:
         """The fields and the body of a refusal."""
         body = refusal.text.encode()
         fields = [
-            *refusal.headers,
-            ("Content-Type", "text/plain; charset=utf-8"),
-            ("Content-Length", str(len(body))),
+            self._field("content-type", "text/plain; charset=utf-8"),
+            self._field("content-length", str(len(body))),
+            self._our_vary,
         ]
-        return [*(_field(name, value) for name, value in fields), _VARY], body
+        return [self._field(*field) for field in refusal.headers] + fields, body
 
-    def _is_our_cookie(self, name: bytes, value: bytes) -> bool:
-        return name.lower() == b"set-cookie" and value.partition(b"=")[0].strip() == self._ours
+    def _field(self, name: str, value: str) -> Field[AnyStr]:
+        return self._spell(name.lower()), self._spell(value)
 
-    def _last_of_ours(self, fields: list[Field]) -> list[Field]:
+    def _is_for_caches(self, name: AnyStr) -> bool:
+        return name.endswith(self._no_store[0]) or name == self._surrogate
+
+    def _is_our_cookie(self, name: AnyStr, value: AnyStr) -> bool:
+        if name.lower() != self._set_cookie:
+            return False
+        return value.partition(self._equals)[0].strip(self._blank) == self._ours
+
+    def _last_of_ours(self, fields: list[Field[AnyStr]]) -> list[Field[AnyStr]]:
         """A view that wrote our cookie by itself, more than once: the last one counts."""
-        ours = [self._is_our_cookie(name, value) for name, value in fields]
-        last = len(ours) - 1 - ours[::-1].index(True)
+        *_, last = (at for at, field in enumerate(fields) if self._is_our_cookie(*field))
         return [
             field
-            for at, (field, is_ours) in enumerate(zip(fields, ours, strict=True))
-            if at == last or not is_ours
+            for at, field in enumerate(fields)
+            if at == last or not self._is_our_cookie(*field)
         ]
 
+    def _add(
+        self, fields: list[Field[AnyStr]], key: AnyStr, *members: AnyStr
+    ) -> list[Field[AnyStr]]:
+        """Add members to a list-valued field, each once, in one field; ``Vary: *`` has all."""
+        comma: Any = self._comma  # checkers lose AnyStr in split and join
+        values = [field[1] for field in fields if field[0].lower() == key]
+        members_there = [one.strip(self._blank) for one in comma.join(values).split(comma)]
+        known = [member for member in members_there if member]
+        lowered = {member.lower() for member in known}
+        if key == self._vary and self._all in lowered:
+            return fields
+        known += [member for member in members if member.lower() not in lowered]
+        return _set(fields, key, self._spell(", ").join(known))
 
-def _field(name: str, value: str) -> Field:
-    return name.lower().encode(), value.encode()
 
-
-def _is_for_caches(name: bytes) -> bool:
-    return name.endswith(b"cache-control") or name == b"surrogate-control"
-
-
-def _set(fields: Iterable[Field], name: str, value: str) -> list[Field]:
-    ours = _field(name, value)
-    return [*(field for field in fields if field[0].lower() != ours[0]), ours]
-
-
-def _add(fields: list[Field], key: bytes, *members: bytes) -> list[Field]:
-    """Add members to a list-valued field, each once, in one field; ``Vary: *`` has all."""
-    there = [value for name, value in fields if name.lower() == key]
-    known = [stripped for value in there for one in value.split(b",") if (stripped := one.strip())]
-    lowered = {member.lower() for member in known}
-    if key == b"vary" and b"*" in lowered:
-        return fields
-    known += [member for member in members if member.lower() not in lowered]
-    return [*(field for field in fields if field[0].lower() != key), (key, b", ".join(known))]
+def _set(fields: Iterable[Field[AnyStr]], key: AnyStr, value: AnyStr) -> list[Field[AnyStr]]:
+    others = [field for field in fields if field[0].lower() != key]
+    others.append((key, value))
+    return others
