@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final
 
 from sessiongate.errors import ConfigurationError
 from sessiongate.http.guard import Page
@@ -28,14 +28,14 @@ def handle_of(connection: HTTPConnection) -> Handle:
     Raises:
         ConfigurationError: There is no middleware.
     """
-    handle = connection.scope.get("sessiongate")
+    handle: Handle | None = connection.scope.get("sessiongate")
     if handle is None:
         msg = (
             "no session on this request: add the middleware with "
             "app.add_middleware(SessionAuthMiddleware, manager=manager)"
         )
         raise ConfigurationError(msg)
-    return cast("Handle", handle)
+    return handle
 
 
 def judge(guard: Guard, connection: HTTPConnection) -> Refusal | None:

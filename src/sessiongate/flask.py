@@ -169,14 +169,14 @@ def _refuse(refusal: Refusal) -> NoReturn:
 
 
 def _handle() -> Handle:
-    handle = request.environ.get("sessiongate")
+    handle: Handle | None = request.environ.get("sessiongate")
     if handle is None:
         msg = (
             "no session on this request: wrap the app with "
             "app.wsgi_app = SessionAuthMiddleware(app.wsgi_app, manager)"
         )
         raise ConfigurationError(msg)
-    return cast("Handle", handle)
+    return handle
 
 
 current_user: User = cast("User", LocalProxy(lambda: _handle().user))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection
@@ -131,9 +131,10 @@ def login_required(
 
 
 def _connection(args: tuple[Any, ...], kwargs: dict[str, Any]) -> HTTPConnection:
-    for argument in (*args, *kwargs.values()):
-        if _is_connection(type(argument)):  # type: ignore[arg-type] # classes are hashable
-            return cast("HTTPConnection", argument)
+    connection: HTTPConnection
+    for connection in (*args, *kwargs.values()):
+        if _is_connection(type(connection)):
+            return connection
     msg = "a login_required endpoint must take a `request` or a `websocket`"
     raise ConfigurationError(msg)
 

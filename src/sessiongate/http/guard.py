@@ -72,13 +72,13 @@ class Guard:
 
         ``asked`` tells of the page where it matters; ``None`` for a websocket.
         """
-        user, realm = handle.user, handle.gate.realm
+        user = handle.user
         if not user.is_authenticated:
-            refusal = refusals.login_required(realm, invalid_token=handle.invalid_token)
+            refusal = refusals.login_required(handle.gate.realm, invalid_token=handle.invalid_token)
         elif self._scopes and not set(self._scopes) <= set(user.scopes):
-            return refusals.insufficient_scope(realm, self._scopes)
+            return refusals.insufficient_scope(handle.gate.realm, self._scopes)
         elif self._fresh is not None and (handle.age or 0) > self._fresh:
-            refusal = refusals.stale_login(realm, int(self._fresh))
+            refusal = refusals.stale_login(handle.gate.realm, int(self._fresh))
         else:
             return None
         if self._login_url is None or handle.transport == "bearer":
