@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, cast
 
 from starlette.websockets import WebSocket
 
@@ -16,10 +16,7 @@ if TYPE_CHECKING:
     from sessiongate.http.handle import Handle
     from sessiongate.http.refusals import Refusal
 
-__all__ = ["POLICY_VIOLATION", "can_deny", "handle_of", "judge"]
-
-POLICY_VIOLATION: Final = 1008
-"""RFC 6455, section 7.4.1."""
+__all__ = ["handle_of", "judge"]
 
 
 def handle_of(connection: HTTPConnection) -> Handle:
@@ -50,8 +47,3 @@ def judge(guard: Guard, connection: HTTPConnection) -> Refusal | None:
             connection.headers.get("sec-fetch-mode", ""),
         )
     return guard.judge(handle_of(connection), page)
-
-
-def can_deny(websocket: WebSocket) -> bool:
-    """Whether the server can refuse a websocket with a whole response; else it closes."""
-    return "websocket.http.response" in (websocket.scope.get("extensions") or {})
