@@ -7,7 +7,8 @@ PYTEST := $(BIN)/python -m pytest -n auto
 WHEEL_VENV ?= .venv-wheel
 # What depends on the interpreter and on what is in the wheel; not the servers around it.
 WHEEL_TESTS ?= tests/managers tests/tokens tests/http tests/security tests/frameworks tests/devices \
-	tests/testing tests/budget tests/stores/test_contract.py tests/stores/test_sqlite.py tests/test_public_names.py
+	tests/cli tests/testing tests/budget tests/stores/test_contract.py tests/stores/test_sqlite.py \
+	tests/test_public_names.py
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-slow fuzz coverage test-wheel lint types format docs \

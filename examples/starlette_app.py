@@ -10,6 +10,7 @@ from starlette.middleware import Middleware
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
+from starlette.status import WS_1008_POLICY_VIOLATION
 from starlette.templating import Jinja2Templates
 
 from sessiongate.asgi import SessionAuthMiddleware
@@ -40,9 +41,6 @@ if TYPE_CHECKING:
     from shared import Account
 
 templates = Jinja2Templates(TEMPLATES)
-
-_POLICY_VIOLATION = 1008
-"""RFC 6455, section 7.4.1."""
 
 
 def create_app(services: Services) -> Starlette:
@@ -169,6 +167,6 @@ async def websocket(websocket: WebSocket) -> None:
         # The connection outlives the check at its beginning, so ask again.
         sessions = await our(websocket).manager.auser_sessions(username)
         if all(session["handle"] != here for session in sessions):
-            await websocket.close(_POLICY_VIOLATION, "The session has ended.")
+            await websocket.close(WS_1008_POLICY_VIOLATION, "The session has ended.")
             return
         await websocket.send_json({"username": username, "text": text})

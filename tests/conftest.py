@@ -1,8 +1,10 @@
-"""Over the whole suite: whatever is logged, by whomever, it holds no secret."""
+"""Over the whole suite: what is logged, by whomever, holds no secret; no connection stays open."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import sqlite3
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.hygiene import every_record, leaks
@@ -17,3 +19,25 @@ def logged() -> Iterator[list[str]]:
     with every_record() as lines:
         yield lines
     assert leaks(lines) == []
+
+
+@pytest.fixture(autouse=True)
+def _no_file_stays_open(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Whoever connects to SQLite closes the connection.
+
+    Python complains from 3.13 on alone, and at a collection: in whichever test that falls into.
+    """
+    connections: set[sqlite3.Connection] = set()
+
+    class Watched(sqlite3.Connection):
+        def __init__(self, *args: Any, **keywords: Any) -> None:
+            super().__init__(*args, **keywords)
+            connections.add(self)
+
+        def close(self) -> None:
+            super().close()
+            connections.discard(self)
+
+    monkeypatch.setattr(sqlite3, "connect", partial(sqlite3.connect, factory=Watched))
+    yield
+    assert not connections, "opened by this test and not closed"

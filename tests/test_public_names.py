@@ -124,6 +124,15 @@ def test_the_attributes_are_there(cls: type[SessionManager]) -> None:
     assert hasattr(m, "secret_key") is (cls is JWTSessionManager)
 
 
+@pytest.mark.parametrize("name", ["session_timeout", "max_concurrent_sessions", "secret_key"])
+def test_what_was_decided_at_the_start_cannot_be_assigned(name: str) -> None:
+    m = JWTSessionManager(secret_key="k" * 64)
+    before = getattr(m, name)
+    with pytest.raises(AttributeError, match=name):
+        setattr(m, name, 1)
+    assert getattr(m, name) == before
+
+
 @pytest.mark.parametrize("edge", ["asgi", "wsgi"])
 def test_both_middlewares_take_the_same_keywords(edge: str) -> None:
     middleware = importlib.import_module(f"sessiongate.{edge}").SessionAuthMiddleware

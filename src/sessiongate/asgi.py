@@ -11,6 +11,7 @@ from sessiongate.http.handle import Handle
 from sessiongate.http.refusals import UNAVAILABLE, Refusal
 from sessiongate.http.response import ResponseFields
 from sessiongate.http.user import Authorization
+from sessiongate.http.websockets import DENIAL, POLICY_VIOLATION, can_deny
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, MutableMapping
@@ -27,10 +28,8 @@ if TYPE_CHECKING:
 
 __all__ = ["SessionAuthMiddleware"]
 
-_STARTS = frozenset({"http.response.start", "websocket.accept", "websocket.http.response.start"})
+_STARTS = frozenset({"http.response.start", "websocket.accept", f"{DENIAL}.start"})
 _CREDENTIALS = frozenset({b"cookie", b"authorization"})
-_POLICY_VIOLATION = 1008
-"""RFC 6455, section 7.4.1."""
 
 
 class SessionAuthMiddleware:
@@ -92,10 +91,10 @@ class SessionAuthMiddleware:
         """Answer instead of the app; a websocket is refused before it is accepted."""
         kind = "http.response"
         if scope["type"] == "websocket":
-            kind = "websocket.http.response"
-            if kind not in (scope.get("extensions") or {}):
-                await send({"type": "websocket.close", "code": _POLICY_VIOLATION})
+            if not can_deny(scope):
+                await send({"type": "websocket.close", "code": POLICY_VIOLATION})
                 return
+            kind = DENIAL
         headers, body = self._fields.refuse(refusal)
         await send({"type": f"{kind}.start", "status": refusal.status, "headers": headers})
         await send({"type": f"{kind}.body", "body": body})

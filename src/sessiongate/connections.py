@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from sessiongate.errors import ConfigurationError
 from sessiongate.http.guard import Page
 
 if TYPE_CHECKING:
     from starlette.requests import HTTPConnection
-    from starlette.websockets import WebSocket
 
     from sessiongate.http.guard import Guard
     from sessiongate.http.handle import Handle
     from sessiongate.http.refusals import Refusal
 
-__all__ = ["POLICY_VIOLATION", "can_deny", "handle_of", "judge"]
-
-POLICY_VIOLATION: Final = 1008
-"""RFC 6455, section 7.4.1."""
+__all__ = ["handle_of", "judge"]
 
 
 def handle_of(connection: HTTPConnection) -> Handle:
@@ -54,8 +50,3 @@ def _page(connection: HTTPConnection) -> Page | None:
         connection.headers.get("accept", ""),
         connection.headers.get("sec-fetch-mode", ""),
     )
-
-
-def can_deny(websocket: WebSocket) -> bool:
-    """Whether the server can refuse a websocket with a whole response; else it closes."""
-    return "websocket.http.response" in (websocket.scope.get("extensions") or {})

@@ -26,12 +26,13 @@ from starlette.requests import HTTPConnection
 from starlette.websockets import WebSocket
 
 from sessiongate.arguments import Seconds, check_scopes, check_text
-from sessiongate.connections import POLICY_VIOLATION, can_deny, handle_of, judge
+from sessiongate.connections import handle_of, judge
 from sessiongate.http.cookies import SessionCookie
 from sessiongate.http.guard import Guard, safe_redirect
 from sessiongate.http.handle import Handle
 from sessiongate.http.refusals import Refusal
 from sessiongate.http.user import User
+from sessiongate.http.websockets import POLICY_VIOLATION, can_deny
 from sessiongate.starlette import login_required as starlette_login_required
 from sessiongate.starlette import login_user, logout_user
 
@@ -114,7 +115,7 @@ def _optional(schemes: _Schemes, required: GivesUser) -> Callable[..., Awaitable
 
 
 def _refuse(connection: HTTPConnection, refusal: Refusal) -> NoReturn:
-    if isinstance(connection, WebSocket) and not can_deny(connection):
+    if isinstance(connection, WebSocket) and not can_deny(connection.scope):
         raise WebSocketException(POLICY_VIOLATION)
     raise HTTPException(refusal.status, refusal.text.strip() or None, dict(refusal.headers))
 

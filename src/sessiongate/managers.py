@@ -132,10 +132,8 @@ class SessionManager:
         if on_event is not None and not callable(on_event):
             msg = "on_event must be a function of one Event"
             raise TypeError(msg)
-        self.session_timeout = session_timeout
-        self.max_concurrent_sessions = check_count(
-            max_concurrent_sessions, "max_concurrent_sessions"
-        )
+        self._session_timeout = session_timeout
+        limit = check_count(max_concurrent_sessions, "max_concurrent_sessions")
         self.logger = logging.getLogger("sessiongate") if logger is None else logger
         self._store: Store = MemoryStore() if store is None else store
         self._outages = Outages()
@@ -166,7 +164,7 @@ class SessionManager:
                 policy=policy,
                 lifetime=lifetime,
                 existing=cast(ExistingPolicy, check_choice(existing, "existing", EXISTING)),
-                limit=self.max_concurrent_sessions,
+                limit=limit,
                 user_limit=check_count(max_sessions_per_user, "max_sessions_per_user"),
                 evict=check_choice(on_limit, "on_limit", ("reject", "evict_oldest"))
                 == "evict_oldest",
@@ -175,6 +173,16 @@ class SessionManager:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} on {type(self._store).__name__}>"
+
+    @property
+    def session_timeout(self) -> Seconds:
+        """As it was given; read-only, like all that decides."""
+        return self._session_timeout
+
+    @property
+    def max_concurrent_sessions(self) -> int | None:
+        """As it was given, ``None`` for no limit; read-only."""
+        return self.flows.settings.limit
 
     # Opening, checking, refreshing, ending one session.
 
@@ -631,6 +639,11 @@ class JWTSessionManager(SessionManager):
         """``session_username``, to await."""
         return await super().asession_username(jwt_token)
 
+    @property
+    def secret_key(self) -> Any:
+        """As it was given, or the random one; read-only: other keys take another manager."""
+        return self._secret_key
+
     def jwks(self) -> dict[str, builtins.list[dict[str, Any]]]:
         """The public keys as a JWK Set (RFC 7517), for services that verify."""
         return self._jwt_codec.jwks()
@@ -647,8 +660,8 @@ class JWTSessionManager(SessionManager):
         return self.flows.close(self.now(), named.sid, generation=named.generation, named=True)
 
     def _key(self, secret_key: Any) -> Any:
-        self.secret_key = super()._key(secret_key)
-        return self.secret_key
+        self._secret_key = super()._key(secret_key)
+        return self._secret_key
 
     def _make_codec(self, secret_key: Any, timeout: int, *, strict: bool) -> Codec:
         # Here, because PyJWT loads all of cryptography, and opaque tokens need none.

@@ -14,9 +14,10 @@ from starlette.requests import HTTPConnection
 from starlette.responses import PlainTextResponse, RedirectResponse
 from starlette.websockets import WebSocket
 
-from sessiongate.connections import POLICY_VIOLATION, can_deny, handle_of, judge
+from sessiongate.connections import handle_of, judge
 from sessiongate.errors import ConfigurationError
 from sessiongate.http.guard import Guard, check_view, safe_redirect
+from sessiongate.http.websockets import POLICY_VIOLATION, can_deny
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -154,7 +155,7 @@ def _refuse(refusal: Refusal) -> Response:
 
 async def _deny(websocket: WebSocket, refusal: Refusal) -> None:
     """Refuse a websocket, with the whole answer where the server can send one."""
-    if can_deny(websocket):
+    if can_deny(websocket.scope):
         headers = dict(refusal.headers)
         response = PlainTextResponse(refusal.text, refusal.status, headers)
         await websocket.send_denial_response(response)

@@ -6,8 +6,6 @@ import re
 import signal
 import subprocess
 import sys
-import tomllib
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import httpx
@@ -18,8 +16,7 @@ from sessiongate.cli import demo
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-ROOT = Path(__file__).parents[2]
+    from pathlib import Path
 
 
 @pytest.fixture
@@ -63,9 +60,3 @@ def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     monkeypatch.setattr(demo, "_IN_WHEEL", tmp_path / "nowhere")
     monkeypatch.setattr(demo, "_IN_CHECKOUT", tmp_path / "nowhere")
     assert "the demo is missing" in Caller()("demo", code=2).err
-
-
-def test_the_extra_brings_what_the_group_brings() -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    extra = project["project"]["optional-dependencies"]["demo"]
-    assert extra == ["sessiongate[cli]", *project["dependency-groups"]["demo"]]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -60,14 +61,21 @@ def _spoil(file: Path) -> None:
     file.write_bytes(b"SQLite format 3\0" + b"\xff" * 4096)
 
 
-def manager_on(url: str, **options: Any) -> SessionManager:
-    store = open_store(url, timeout=30)
-    return SessionManager(
-        store=store, secret_key=KEY, existing="new", max_concurrent_sessions=None, **options
-    )
+@pytest.fixture
+def manager_on() -> Iterator[Callable[..., SessionManager]]:
+    """An app on the store of a URL; its connections are closed before the place goes."""
+    with ExitStack() as stack:
+
+        def start(url: str, **options: Any) -> SessionManager:
+            store = stack.enter_context(closing(open_store(url, timeout=30)))
+            return SessionManager(
+                store=store, secret_key=KEY, existing="new", max_concurrent_sessions=None, **options
+            )
+
+        yield start
 
 
-def test_a_night_on_call(place: Place) -> None:
+def test_a_night_on_call(place: Place, manager_on: Callable[..., SessionManager]) -> None:
     cli = Process(place.url)
     cli.secrets.add(PASSWORD)
     again = Caller(place.url, cli.secrets)
@@ -151,7 +159,9 @@ def test_looking_at_the_wrong_place_makes_nothing_there(place: Place) -> None:
         assert not Path(urlsplit(place.url).path).exists()
 
 
-def test_many_expired_sessions_are_removed_in_bites(place: Place) -> None:
+def test_many_expired_sessions_are_removed_in_bites(
+    place: Place, manager_on: Callable[..., SessionManager]
+) -> None:
     earlier = manager_on(place.url, clock=lambda: time.time() - 7200)
     for _ in range(1100):
         earlier.create_session("bob")
@@ -178,7 +188,9 @@ def test_nobody_listens_there(url: str) -> None:
 
 
 @pytest.mark.parametrize("program", ["module", "script"])
-def test_both_ways_to_call_it(tmp_path: Path, program: str) -> None:
+def test_both_ways_to_call_it(
+    tmp_path: Path, manager_on: Callable[..., SessionManager], program: str
+) -> None:
     cli = Process(f"sqlite:///{tmp_path}/sessions.db")
     cli.command = (
         (str(PROGRAM),) if program == "script" else (sys.executable, "-m", "sessiongate.cli")

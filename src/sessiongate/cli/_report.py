@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Expected", "Finding", "Verdict", "examine", "honoured", "look_up"]
 
-_OPAQUE: Final = re.compile(r"sg_([A-Za-z0-9_-]{16,128})\.(0|[1-9][0-9]{0,14})\.[0-9a-f]{32}")
+_OPAQUE: Final = re.compile(r"sg_(.+)\.[0-9a-f]{32}")
 
 
 class Verdict:
@@ -143,9 +143,10 @@ def _worse(found: Finding, reason: str) -> Finding:
 
 def _opaque(token: str) -> Finding | None:
     parts = _OPAQUE.fullmatch(token)
-    if parts is None:
+    named = _named(parts[1]) if parts else None
+    if named is None:
         return None
-    return Finding(Verdict.UNKNOWN, _NO_KEY, "opaque", parts[1], int(parts[2]))
+    return Finding(Verdict.UNKNOWN, _NO_KEY, "opaque", *named)
 
 
 def _jwt(token: str, expected: Expected) -> Finding | None:
@@ -153,9 +154,7 @@ def _jwt(token: str, expected: Expected) -> Finding | None:
     if said is None:
         return None
     header, claims = said
-    jti = claims.get("jti")
-    handle, _, generation = jti.rpartition(".") if isinstance(jti, str) else ("", "", "")
-    ours = is_handle(handle) and _NUMBER.fullmatch(generation)
+    handle, generation = _named(claims.get("jti")) or (None, None)
     compared = {
         "alg": expected.algorithm,
         "iss": expected.issuer,
@@ -165,11 +164,19 @@ def _jwt(token: str, expected: Expected) -> Finding | None:
         Verdict.UNKNOWN,
         _NO_KEY,
         "jwt",
-        handle if ours else None,
-        int(generation) if ours else None,
+        handle,
+        generation,
         claims={**claims, "alg": header.get("alg")},
         not_compared=tuple(name for name, value in compared.items() if value is None),
     )
+
+
+def _named(text: object) -> tuple[str, int] | None:
+    """The session and the generation, which both kinds of tokens name in one form."""
+    handle, _, generation = text.rpartition(".") if isinstance(text, str) else ("", "", "")
+    if is_handle(handle) and _GENERATION.fullmatch(generation):
+        return handle, int(generation)
+    return None
 
 
 def _codec(found: Finding, keys: list[bytes | str], expected: Expected) -> Codec | str:
@@ -205,7 +212,7 @@ def _text(value: object) -> str:
         return "?"  # equal to no claim that is none
 
 
-_NUMBER: Final = re.compile(r"0|[1-9][0-9]{0,14}", re.ASCII)
+_GENERATION: Final = re.compile(r"0|[1-9][0-9]{0,14}", re.ASCII)
 _NO_KEY: Final = "there was no key to check it with"
 
 _UNSIGNED: Final = ("header", "encoding", "signature")

@@ -6,7 +6,7 @@ written when the view is done: the response only carries the token out.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, TypeVar, final
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias, TypeVar, final
 
 from sessiongate.arguments import check_choice
 from sessiongate.commands import NOW
@@ -27,12 +27,12 @@ if TYPE_CHECKING:
     from sessiongate.http.gate import Gate
     from sessiongate.records import Row
 
-__all__ = ["Handle", "Outgoing", "Transport"]
+__all__ = ["TRANSPORTS", "Handle", "Outgoing", "Transport"]
 
 T = TypeVar("T")
 
 Transport = Literal["cookie", "bearer"]
-_TRANSPORTS = ("cookie", "bearer")
+TRANSPORTS: Final = ("cookie", "bearer")
 
 
 Arriving: TypeAlias = tuple["Touch | Read", Ticket, int]
@@ -219,7 +219,7 @@ class Handle:
     ) -> Flow[tuple[Granted, Transport] | None]:
         self._before_response("login()")
         if transport is not None:
-            check_choice(transport, "transport", _TRANSPORTS)
+            check_choice(transport, "transport", TRANSPORTS)
         flows, carrier = self._gate.flows, transport or self.transport or "cookie"
         wanted = existing or flows.settings.existing
         if check_choice(wanted, "existing", EXISTING) == "reuse":

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from sessiongate.arguments import check_choice
 from sessiongate.errors import ConfigurationError
-from sessiongate.http.handle import Handle
+from sessiongate.http.handle import TRANSPORTS, Handle
 from sessiongate.testing._clients import seats_of
 from sessiongate.testing._search import gate_of
 
@@ -143,7 +143,7 @@ def _entering(
     transport: Transport,
     **options: Any,
 ) -> Flow[Login]:
-    check_choice(transport, "transport", ("cookie", "bearer"))
+    check_choice(transport, "transport", TRANSPORTS)
     granted = yield from gate.flows.open(
         gate.now(),
         username,
