@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
+from psycopg import waiting
 from tests.stores.postgres_server import PostgresServer
 
 from sessiongate import ConfigurationError, SessionManager, StoreError
@@ -44,7 +45,7 @@ from sessiongate.testing import ManualClock, StoreContract
 from sessiongate.testing.contract._material import HOUR, MINUTE, START, login, named, session, touch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator, Iterator
 
     from sessiongate.commands import Command, Outcome
 
@@ -241,6 +242,46 @@ def test_a_lock_that_is_held_too_long_is_an_error(
     fails_in_time(lambda _: call(Close(named("one"), START)))
     admin.execute("ROLLBACK")
     assert call(Close(named("one"), START)) == Ended(named("one"), "alice")
+
+
+def test_a_number_that_the_server_does_not_know_is_an_error(
+    server: PostgresServer, using: Callable[..., Call]
+) -> None:
+    call = using(server.url, connect_timeout=PATIENCE, timeout=PATIENCE)
+    for number in (2**63, -(2**63) - 1):
+        with pytest.raises(StoreError):
+            call(Count(number))
+    assert call(Count(2**63 - 1)) == 0
+
+
+class Silence:
+    """Waits for what an idle connection never says; counts how often it is asked."""
+
+    def __init__(self) -> None:
+        self.turns = 0
+
+    def __call__(self) -> Generator[waiting.Wait, Any, None]:
+        while True:
+            yield waiting.WAIT_R
+            self.turns += 1
+
+
+def test_a_wait_is_one_wait_and_no_busy_loop(server: PostgresServer) -> None:
+    store, silence = PostgresStore(server.url, **UNHURRIED), Silence()
+
+    async def wait() -> None:
+        store.execute(Count(START))
+        _, connection = store._pools.borrow()
+        with pytest.raises(psycopg.OperationalError):
+            connection.wait(silence())
+        await store.aexecute(Count(START))
+        _, awaited = await store._pools.aborrow()
+        with pytest.raises(psycopg.OperationalError):
+            await awaited.wait(silence())
+
+    asyncio.run(wait())
+    store.close()
+    assert silence.turns <= 4, "a clock may ring a moment early"
 
 
 def test_cancelled_calls_leave_no_connection_and_no_answer_behind(
@@ -442,6 +483,7 @@ def test_nothing_is_written_between_touches(
         "generation = -1",
         "honoured_from = 9",
         "expires_at = 9223372036854775807",
+        "last_accessed = -9223372036854775808",
     ],
 )
 def test_what_cannot_be_read_is_no_session_and_one_line_in_the_log(

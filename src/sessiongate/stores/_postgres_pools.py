@@ -9,19 +9,15 @@ from time import monotonic
 from traceback import clear_frames
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from psycopg import (
-    AsyncConnection,
-    AsyncRawCursor,
-    Connection,
-    OperationalError,
-    RawCursor,
-    pq,
-    waiting,
-)
+from psycopg import AsyncConnection, Connection, OperationalError, waiting
 from psycopg_pool import AsyncConnectionPool, ConnectionPool
+
+from sessiongate.stores._postgres_asking import Asking
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Generator
+
+    from sessiongate.stores._postgres_dialect import Record, Statement
 
 __all__ = ["Pools", "Settings"]
 
@@ -51,11 +47,13 @@ class _Bounded(Connection[Any]):
     bound: float
 
     @cached_property
-    def asking(self) -> RawCursor[Any]:
-        """One cursor for all commands: a new one would look up all the types again."""
-        cursor = RawCursor(self)
-        cursor.format = pq.Format.BINARY
-        return cursor
+    def _asking(self) -> Asking:
+        return Asking(self.pgconn)
+
+    def ask(self, statement: Statement) -> list[Record]:
+        """The records of a statement."""
+        records: list[Record] = self.wait(self._asking.ask(statement))
+        return records
 
     def wait(self, gen: Any, interval: float = 0.0, timeout: float | None = None) -> Any:  # noqa: ARG002 - psycopg's signature
         deadline = monotonic() + self.bound
@@ -84,11 +82,13 @@ class _AsyncBounded(AsyncConnection[Any]):
     bound: float
 
     @cached_property
-    def asking(self) -> AsyncRawCursor[Any]:
+    def _asking(self) -> Asking:
+        return Asking(self.pgconn)
+
+    async def ask(self, statement: Statement) -> list[Record]:
         """The same to await."""
-        cursor = AsyncRawCursor(self)
-        cursor.format = pq.Format.BINARY
-        return cursor
+        records: list[Record] = await self.wait(self._asking.ask(statement))
+        return records
 
     @classmethod
     async def connect(cls, *args: Any, **options: Any) -> Any:
@@ -102,9 +102,9 @@ class _AsyncBounded(AsyncConnection[Any]):
             raise
 
     async def wait(self, gen: Any, interval: float = 0.0, timeout: float | None = None) -> Any:  # noqa: ARG002, ASYNC109 - psycopg's signature
+        bounded = _until(monotonic() + self.bound, gen)
         try:
-            async with asyncio.timeout(self.bound):
-                return await waiting.wait_async(gen, self.pgconn.socket)
+            return await waiting.wait_async(bounded, self.pgconn.socket, interval=self.bound)
         except TimeoutError as error:
             self.pgconn.finish()
             raise OperationalError(_LATE) from error
@@ -124,7 +124,7 @@ def _is_stale(connection: Connection[Any] | AsyncConnection[Any]) -> bool:
     The only other news of an idle one, a change of the server's settings,
     costs a new connection as well.
     """
-    return bool(waiting.wait(_peek(), connection.pgconn.socket))
+    return bool(waiting.wait(_peek(), connection.pgconn.socket, interval=0))
 
 
 def _peek() -> Generator[Any, Any, Any]:
@@ -214,7 +214,7 @@ class Pools:
             "conninfo": self._settings.url,
             "kwargs": {
                 "autocommit": True,
-                "prepare_threshold": 0,
+                "prepare_threshold": None,
                 "connect_timeout": _CONNECTING,
                 "client_encoding": "UTF8",
                 "options": options,

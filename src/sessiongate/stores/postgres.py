@@ -28,7 +28,7 @@ _PREPARING: Final = 5.0
 class PostgresStore:
     """The store for several machines that already run PostgreSQL 12 or later.
 
-    Each command is one call of a function in the database, in one round trip.
+    Each command is one prepared statement, in one round trip.
     The first call of a process also looks for the tables, and makes them where
     there are none; a role that may not is told what to do.
 
@@ -118,8 +118,7 @@ class PostgresStore:
             try:
                 if not self._ready:
                     self._prepare(connection)
-                statement = self._dialect.statement(command)
-                records = connection.asking.execute(statement.sql, statement.arguments).fetchall()
+                records = connection.ask(self._dialect.statement(command))
             finally:
                 pool.putconn(connection)
         except self._failures as error:
@@ -135,9 +134,7 @@ class PostgresStore:
                 try:
                     if not self._ready:
                         await self._aprepare(connection)
-                    statement = self._dialect.statement(command)
-                    cursor = await connection.asking.execute(statement.sql, statement.arguments)
-                    records = await cursor.fetchall()
+                    records = await connection.ask(self._dialect.statement(command))
                 finally:
                     await pool.putconn(connection)
         except self._failures as error:
@@ -163,9 +160,7 @@ class PostgresStore:
             while True:
                 statement = steps.send(records)
                 connection.bound = _PREPARING if statement is self._dialect.create else bound
-                cursor = connection.execute(
-                    statement.sql, statement.arguments or None, prepare=False
-                )
+                cursor = connection.execute(statement.sql)
                 records = cursor.fetchall() if cursor.description else []
         except StopIteration:
             self._ready = True
@@ -181,9 +176,7 @@ class PostgresStore:
             while True:
                 statement = steps.send(records)
                 connection.bound = _PREPARING if statement is self._dialect.create else bound
-                cursor = await connection.execute(
-                    statement.sql, statement.arguments or None, prepare=False
-                )
+                cursor = await connection.execute(statement.sql)
                 records = await cursor.fetchall() if cursor.description else []
         except StopIteration:
             self._ready = True

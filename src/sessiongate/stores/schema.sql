@@ -18,10 +18,12 @@ BEGIN
 END
 $$;
 
+-- Names are compared as bytes: that is cheaper, and no other version of the system's rules of
+-- sorting makes an index of them wrong.
 CREATE TABLE IF NOT EXISTS sessiongate.session (
     format smallint NOT NULL,
-    sid text PRIMARY KEY,
-    username text NOT NULL,
+    sid text COLLATE "C" PRIMARY KEY,
+    username text COLLATE "C" NOT NULL,
     created_at bigint NOT NULL,
     last_accessed bigint NOT NULL,
     expires_at bigint NOT NULL,
@@ -120,7 +122,22 @@ CREATE OR REPLACE FUNCTION sessiongate.presented(
     END
 $$;
 
--- What a Touch has to do to a row; mostly nothing. One expression, because each one of them
+-- What an accepted Touch has to do to a row; mostly nothing.
+CREATE OR REPLACE FUNCTION sessiongate.wanted(
+    row_ sessiongate.session, current_ boolean, now_ bigint, rotation_ integer,
+    rotate_after_ bigint, touch_every_ bigint
+) RETURNS text LANGUAGE sql IMMUTABLE AS $$
+    SELECT CASE
+        WHEN rotation_ = 2 THEN 'refresh'
+        WHEN rotation_ = 1 AND current_ AND NOT row_.shared
+            AND row_.rotated_at <= now_ - rotate_after_ THEN 'rotate'
+        WHEN current_ AND row_.previous_until = 9007199254740991 THEN 'seen'
+        WHEN row_.last_accessed <= now_ - greatest(touch_every_, 1) THEN 'slide'
+        ELSE 'nothing'
+    END
+$$;
+
+-- What any Touch has to do to a row. One expression, because each one of them
 -- is made ready again in each call of a function.
 CREATE OR REPLACE FUNCTION sessiongate.step(
     row_ sessiongate.session, generation_ bigint, now_ bigint, rotation_ integer,
@@ -131,16 +148,9 @@ CREATE OR REPLACE FUNCTION sessiongate.step(
             WHEN 'unissued' THEN 'refuse'
             WHEN 'retired' THEN 'refuse'
             WHEN 'stale' THEN 'end'
-            ELSE CASE
-                WHEN rotation_ = 2 THEN 'refresh'
-                WHEN rotation_ = 1 AND generation_ = row_.generation AND NOT row_.shared
-                    AND now_ - row_.rotated_at >= rotate_after_ THEN 'rotate'
-                WHEN generation_ = row_.generation
-                    AND row_.previous_until = 9007199254740991 THEN 'seen'
-                WHEN now_ > row_.last_accessed
-                    AND now_ - row_.last_accessed >= touch_every_ THEN 'slide'
-                ELSE 'nothing'
-            END
+            ELSE sessiongate.wanted(
+                row_, generation_ = row_.generation, now_, rotation_, rotate_after_, touch_every_
+            )
         END
     END
 $$;
