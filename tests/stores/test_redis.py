@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import multiprocessing
+import struct
 import subprocess
 import sys
 import time
@@ -588,18 +589,37 @@ def test_a_dropped_row_is_not_evicted_nor_ended_and_forgotten_when_it_would_expi
     assert admin.dbsize() == 0
 
 
-NEWER = b'2 0 0 9007199254740991 9007199254740991 0 0 0 0 0 0 ["sid","mallory","",""]'
+NUMBERS = START, START, START + HOUR, FOREVER, 0, START, 0, 0, 0, 0
+TEXTS = b'["sid","mallory","",""]'
+
+
+def stored(numbers: tuple[int, ...] = NUMBERS, texts: bytes = TEXTS, version: int = 1) -> bytes:
+    return struct.pack(">B9qB", version, *numbers) + texts
+
+
 UNREADABLE = {
     "text": b"mallory",
     "empty": b"",
-    "newer": NEWER,
-    "other": NEWER.replace(b"2", b"1", 1).replace(b'"sid"', b'"dis"'),
-    "texts": NEWER.replace(b"2", b"1", 1).replace(b'"sid"', b'"sid'),
-    "few": NEWER.replace(b"2", b"1", 1).replace(b',"",""', b""),
-    "number": NEWER.replace(b"2 0", b"1 zero", 1),
-    "encoding": NEWER.replace(b"2", b"1", 1).replace(b"mallory", b"mallory\xff"),
-    "null": NEWER.replace(b"2", b"1", 1).replace(b'"mallory"', b"null"),
+    "newer": stored(version=2),
+    "short": stored()[:73],
+    "bare": stored(texts=b""),
+    "other": stored(texts=TEXTS.replace(b'"sid"', b'"dis"')),
+    "texts": stored(texts=TEXTS.replace(b'"sid"', b'"sid')),
+    "few": stored(texts=TEXTS.replace(b',"",""', b"")),
+    "more": stored(texts=TEXTS + b"1"),
+    "number": stored((-1, *NUMBERS[1:])),
+    "order": stored((*NUMBERS[:7], 2, 1, 0)),
+    "shared": stored((*NUMBERS[:9], 2)),
+    "encoding": stored(texts=TEXTS.replace(b"mallory", b"mallory\xff")),
+    "null": stored(texts=TEXTS.replace(b'"mallory"', b"null")),
 }
+
+
+def test_what_is_stored_is_what_these_tests_take_for_it(
+    store: RedisStore, admin: redis.Redis
+) -> None:
+    store.execute(login(session(username="mallory")))
+    assert admin.get("sessiongate:session:sid") == stored()
 
 
 @pytest.mark.parametrize("what", [*UNREADABLE, "list"])
@@ -623,6 +643,41 @@ def test_what_cannot_be_read_is_no_session_and_one_line_in_the_log(
     ):
         assert store.execute(command) == outcome
         assert_one_line(caplog)
+
+
+@pytest.mark.parametrize("what", ["newer", "short", "other", "few", "number", "order", "shared"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        check(now=START + POLICY.touch_every),
+        check(now=START + POLICY.rotate_after),
+        check(rotation=NOW),
+        check(now=START + HOUR),
+        Read("sid", START + HOUR),
+        Close("sid", START + HOUR),
+    ],
+    ids=["touch", "rotate", "refresh", "expire", "read", "close"],
+)
+def test_what_cannot_be_read_is_not_changed_either(
+    store: RedisStore,
+    admin: redis.Redis,
+    caplog: pytest.LogCaptureFixture,
+    what: str,
+    command: Command,
+) -> None:
+    admin.set("sessiongate:session:sid", UNREADABLE[what])
+    assert store.execute(command) is None
+    assert_one_line(caplog)
+    assert admin.get("sessiongate:session:sid") == UNREADABLE[what]
+
+
+def test_an_index_that_is_no_text_names_no_session(
+    store: RedisStore, admin: redis.Redis, caplog: pytest.LogCaptureFixture
+) -> None:
+    admin.set(b"sessiongate:session:\xff", stored())
+    admin.zadd("sessiongate:user:alice", {b"\xff": 1})
+    assert store.execute(List("alice", START)) == ()
+    assert len(caplog.records) == 1
 
 
 @pytest.mark.parametrize("what", ["newer", "text", "few", "null", "list"])
@@ -684,6 +739,11 @@ def test_the_limit_holds_across_processes(server: RedisServer, store: RedisStore
         opened = list(processes.map(log_in_ten_times, [server.url] * 4, range(4)))
     assert sum(opened) == 7
     assert store.execute(Count(START)) == 7
+
+
+def test_a_limit_may_be_higher_than_anybody_counts(store: RedisStore) -> None:
+    assert isinstance(store.execute(login(session(), limit=2**80, user_limit=2**80)), Opened)
+    assert store.execute(Sweep(START + HOUR, 2**80)) == 1
 
 
 def log_in_ten_times(url: str, process: int) -> int:

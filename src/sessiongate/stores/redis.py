@@ -104,16 +104,17 @@ class RedisStore:
     def execute(self, command: Command) -> Outcome:
         """Carry out a command; see ``Store``."""
         self._check_open()
-        call = self._dialect.call(command)
+        request = self._dialect.by_digest(command)
         try:
             pool = self._clients.for_thread().connection_pool
             connection = pool.get_connection()
             try:
-                connection.send_packed_command((call.by_digest,))
+                connection.send_packed_command((request,))
                 try:
                     reply = connection.read_response(disable_decoding=True)
                 except self._unknown_script:
-                    connection.send_packed_command((call.by_text,))
+                    request = self._dialect.by_text(command)
+                    connection.send_packed_command((request,))
                     reply = connection.read_response(disable_decoding=True)
             finally:
                 pool.release(connection)
@@ -124,7 +125,7 @@ class RedisStore:
     async def aexecute(self, command: Command) -> Outcome:
         """Carry out a command without blocking the event loop; see ``Store``."""
         self._check_open()
-        call = self._dialect.call(command)
+        request = self._dialect.by_digest(command)
         try:
             async with asyncio.timeout(self._budget) as bound:
                 pool = (await self._clients.for_loop()).connection_pool
@@ -132,11 +133,12 @@ class RedisStore:
                 try:
                     deadline = asyncio.get_running_loop().time() + self._timeout
                     bound.reschedule(min(deadline, bound.when() or deadline))
-                    await connection.send_packed_command((call.by_digest,))
+                    await connection.send_packed_command((request,))
                     try:
                         reply = await connection.read_response(disable_decoding=True)
                     except self._unknown_script:
-                        await connection.send_packed_command((call.by_text,))
+                        request = self._dialect.by_text(command)
+                        await connection.send_packed_command((request,))
                         reply = await connection.read_response(disable_decoding=True)
                 finally:
                     await pool.release(connection)

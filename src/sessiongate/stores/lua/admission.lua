@@ -4,7 +4,7 @@
 local function of_user(username)
   local rows = {}
   for _, sid in ipairs(sids_of(username)) do
-    local row = live_complete(sid)
+    local row = live(sid)
     if row then
       table.insert(rows, row)
     elseif redis.call('EXISTS', session_key(sid)) == 0 then
@@ -21,7 +21,7 @@ local function each_oldest(take)
     local name = redis.call('ZRANGE', ORDER, position, position)[1]
     if not name then return end
     local sid, username = parts(name)
-    if not is_live(sid, username) then
+    if not is_listed(sid, username) then
       remove(sid, username)
     elseif take(sid, username) then
       return
@@ -48,7 +48,7 @@ local function admit(command)
     return true
   end
 
-  local replaced = command.replaces ~= '' and live_complete(command.replaces)
+  local replaced = command.replaces ~= '' and live(command.replaces)
   if replaced then put_out(replaced.sid, replaced.username) end
   if command.existing == 'replace' then
     for _, row in ipairs(mine) do put_out(row.sid, row.username) end

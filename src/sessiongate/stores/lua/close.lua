@@ -1,13 +1,18 @@
--- ARGV: prefix, now, sid, generation or '', and the username if it matters.
+-- ARGV: now, generation or -1; prefix, and the username if it matters.
 
-local sid, generation, owner = ARGV[3], tonumber(ARGV[4]), ARGV[5]
+local _, generation = struct.unpack('>i8i8', ARGV[1])
+local owner = ARGV[3]
 
-local row = live_complete(sid)
+local sid = sid_of(KEYS[1])
+local row = live(sid)
 if not row then return answer(nil) end
 if owner and owner ~= row.username then return nil end
 local kind = 'ended'
-if generation then
-  local verdict = TABLE[classify(row, generation)]
+if generation >= 0 then
+  local verdict = classify(
+    generation, now, row.generation, row.previous_until, row.honoured_from, row.retired_below,
+    row.shared
+  )
   if verdict == 'refuse' then return nil end
   if verdict == 'end' then kind = 'replayed' end
 end

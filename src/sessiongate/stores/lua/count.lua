@@ -1,3 +1,3 @@
--- ARGV: prefix, now.
+-- ARGV: now; prefix.
 
 return count()

@@ -1,4 +1,4 @@
--- ARGV: prefix, now, username; without one, all rows. Python leaves out what is not live.
+-- ARGV: now; prefix, username; without one, all rows. Python leaves out what is not live.
 
 local username = ARGV[3]
 

@@ -1,18 +1,19 @@
--- ARGV: prefix, now, row, existing, replaces or '', whether the user's other rows matter,
--- limit or '', user's limit or '', whether to evict.
+-- ARGV: now, whether the user's other rows matter, limit or -1, user's limit or -1, whether to
+-- evict; prefix, row, existing, and the sid that it replaces or ''.
 
 local BITE = 16  -- expired rows removed along with each login
 
+local _, looks_at_user, limit, user_limit, evict = struct.unpack('>i8i8i8i8i8', ARGV[1])
 local row = decode(ARGV[3])
 complete(row)
 local command = {
   row = row,
   existing = ARGV[4],
   replaces = ARGV[5],
-  looks_at_user = ARGV[6] == '1',
-  limit = tonumber(ARGV[7]),
-  user_limit = tonumber(ARGV[8]),
-  evict = ARGV[9] == '1',
+  looks_at_user = looks_at_user == 1,
+  limit = limit >= 0 and limit,
+  user_limit = user_limit >= 0 and user_limit,
+  evict = evict == 1,
 }
 
 expire(BITE)

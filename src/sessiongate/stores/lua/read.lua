@@ -1,4 +1,4 @@
--- ARGV: prefix, now, sid.
+-- ARGV: now; prefix.
 
-local row = live(ARGV[3])
+local row = live(sid_of(KEYS[1]))
 return answer(row and row.text)

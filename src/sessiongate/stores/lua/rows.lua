@@ -1,73 +1,69 @@
--- Rows and the indexes they are found by; put in front of every script.
+-- The indexes that rows are found by, and all that changes rows.
 --
--- A row is the format number 1, its ten numbers in the order of records.Row, and a JSON array of
--- its texts (sid, username, grants, device), with spaces between. The numbers stand outside the
--- JSON, because cjson writes no more than 14 digits; and the texts are only parsed where needed.
 -- A member of the two indexes over all rows names the user as well, so that a row that Redis has
 -- dropped can be cleaned up after.
 --
--- KEYS[1] is the key that the command is about; the others follow from what is found there.
 -- For a Redis Cluster all keys of a user would have to share a hash tag, which the sid could
 -- carry, and the limit over all users would have to go.
-
-local FORMAT = '^1 (%-?%d+) (%-?%d+) (%-?%d+) (%-?%d+) (%d+)'
-  .. ' (%-?%d+) (%-?%d+) (%d+) (%d+) ([01]) (%[.+%])$'
-local FOREVER = 9007199254740991
 
 -- Redis' own expiry only collects what no command has removed. It runs on another clock than
 -- the commands do, so it comes late, by an hour.
 local SLACK_MS = 3600000
 
-local prefix, now = ARGV[1], tonumber(ARGV[2])
+local now, prefix = struct.unpack('>i8', ARGV[1]), ARGV[2]
 local EXPIRY = prefix .. 'expiry'  -- all rows, by the time of their end
 local ORDER = prefix .. 'order'    -- all rows, in the order of opening
 
 local unreadable = {}  -- sids of corrupt rows, and of rows of a newer version
 
 local function session_key(sid) return prefix .. 'session:' .. sid end
+local function sid_of(key) return string.sub(key, #session_key('') + 1) end
 local function user_key(username) return prefix .. 'user:' .. username end
 local function member(sid, username) return sid .. ':' .. username end
 local function parts(name) return string.match(name, '^([^:]*):(.*)$') end
 local function integer(number) return string.format('%.0f', number) end
 
-local function encode(row)
-  return string.format(
-    '1 %.0f %.0f %.0f %.0f %.0f %.0f %.0f %.0f %.0f %.0f ',
-    row.created_at, row.last_accessed, row.expires_at, row.lifetime_ends_at, row.generation,
-    row.rotated_at, row.previous_until, row.honoured_from, row.retired_below, row.shared
-  ) .. row.texts
-end
-
+-- The numbers of a row by name, nil if it is corrupt or of a newer version.
 local function decode(text)
-  local created_at, last_accessed, expires_at, lifetime_ends_at, generation, rotated_at,
-    previous_until, honoured_from, retired_below, shared, texts = string.match(text, FORMAT)
-  if not texts then return nil end
+  local format, created_at, last_accessed, expires_at, lifetime_ends_at, generation, rotated_at,
+    previous_until, honoured_from, retired_below, shared = numbers(text)
+  if format ~= FORMAT then return nil end
   return {
-    created_at = tonumber(created_at),
-    last_accessed = tonumber(last_accessed),
-    expires_at = tonumber(expires_at),
-    lifetime_ends_at = tonumber(lifetime_ends_at),
-    generation = tonumber(generation),
-    rotated_at = tonumber(rotated_at),
-    previous_until = tonumber(previous_until),
-    honoured_from = tonumber(honoured_from),
-    retired_below = tonumber(retired_below),
-    shared = tonumber(shared),
-    texts = texts,
+    created_at = created_at,
+    last_accessed = last_accessed,
+    expires_at = expires_at,
+    lifetime_ends_at = lifetime_ends_at,
+    generation = generation,
+    rotated_at = rotated_at,
+    previous_until = previous_until,
+    honoured_from = honoured_from,
+    retired_below = retired_below,
+    shared = shared,
     text = text,
   }
 end
 
--- Add the texts to a row, where they matter: whether they can be read.
-local function complete(row)
-  local parsed, texts = pcall(cjson.decode, row.texts)
-  if not parsed or #texts ~= 4 then return false end
+local function encode(row)
+  return struct.pack(
+    PACKED, FORMAT,
+    row.created_at, row.last_accessed, row.expires_at, row.lifetime_ends_at, row.generation,
+    row.rotated_at, row.previous_until, row.honoured_from, row.retired_below, row.shared
+  ) .. string.sub(row.text, SIZE + 1)
+end
+
+-- Add the texts to a row: whether all of it is sound, and it is the one of this sid, if given.
+local function complete(row, sid)
+  local parsed, texts = pcall(cjson.decode, string.sub(row.text, SIZE + 1))
+  if not parsed or type(texts) ~= 'table' or #texts ~= 4 then return false end
   for _, text in ipairs(texts) do
     if type(text) ~= 'string' then return false end
   end
-  row.sid = row.sid or texts[1]
-  row.username, row.grants = texts[2], texts[3]
-  return row.sid == texts[1]
+  for _, number in pairs(row) do
+    if type(number) == 'number' and not (number >= 0 and number <= FOREVER) then return false end
+  end
+  row.sid, row.username, row.grants = texts[1], texts[2], texts[3]
+  return row.sid == (sid or row.sid) and row.shared <= 1
+    and row.retired_below <= row.honoured_from and row.honoured_from <= row.generation
 end
 
 local function remove(sid, username)
@@ -86,31 +82,26 @@ local function fetch(sid)
   return nil
 end
 
--- The row if it is live, without its texts; an expired one is removed on sight.
-local function live(sid)
-  local text = fetch(sid)
-  if not text then return nil end
+-- The row of a text if it is sound and live; an expired one is removed on sight.
+local function understood(sid, text)
   local row = decode(text)
-  if not row then
+  if not row or not complete(row, sid) then
     table.insert(unreadable, sid)
     return nil
   end
-  row.sid = sid
   if now < row.expires_at then return row end
-  if complete(row) then remove(sid, row.username) end
+  remove(sid, row.username)
   return nil
 end
 
--- The same with its texts.
-local function live_complete(sid)
-  local row = live(sid)
-  if not row or complete(row) then return row end
-  table.insert(unreadable, sid)
-  return nil
+-- The same, of what is stored.
+local function live(sid)
+  local text = fetch(sid)
+  return text and understood(sid, text) or nil
 end
 
 -- Whether the indexes say that a row is live; they are exact, and cheaper than the row.
-local function is_live(sid, username)
+local function is_listed(sid, username)
   local expires_at = redis.call('ZSCORE', EXPIRY, member(sid, username))
   return expires_at and now < tonumber(expires_at)
 end

@@ -1,3 +1,4 @@
--- ARGV: prefix, now, limit.
+-- ARGV: now, limit; prefix.
 
-return expire(ARGV[3])
+local _, limit = struct.unpack('>i8i8', ARGV[1])
+return expire(limit)

@@ -1,25 +1,14 @@
--- ARGV: prefix, now, sid, generation, rotation, and the five times of the policy.
+-- The second part of Touch: a row that is to be changed, or ended, or reported.
 
-local sid, generation, rotation = ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
-
-local row = live(sid)
+local sid = sid_of(KEYS[1])
+local row = understood(sid, text)
 if not row then return answer(nil) end
-local policy = {
-  timeout = tonumber(ARGV[6]),
-  rotate_after = tonumber(ARGV[7]),
-  grace = tonumber(ARGV[8]),
-  touch_every = tonumber(ARGV[9]),
-  quantum = tonumber(ARGV[10]),
-}
-local verdict = present(row, generation, policy, rotation)
-if verdict == 'same' then return row.text end
-if verdict == 'changed' then return replace(row) end
-if verdict == 'refused' then return nil end
-if not complete(row) then return {'unreadable', {sid}, false} end
-if verdict == 'replayed' then
+if verdict == 'end' then
   remove(sid, row.username)
   return {'replayed', sid, row.username}
 end
+CHANGES[verdict](row, {timeout = timeout, grace = grace, quantum = quantum})
 replace(row)
+if verdict == 'touch' or verdict == 'see' then return row.text end
 schedule(row)
 return {'rotated', sid, row.text}
