@@ -247,6 +247,23 @@ def test_many_callers_of_a_frozen_server_all_fail_within_a_second(fragile: Redis
     asyncio.run(scenario())
 
 
+def test_a_given_client_that_would_wait_for_ever_does_not(fragile: RedisServer) -> None:
+    async def scenario() -> None:
+        async with redis.asyncio.Redis.from_url(fragile.url, socket_timeout=None) as client:
+            store = RedisStore(async_client=client, **UNHURRIED)
+            await store.aexecute(Count(START))
+            fragile.freeze()
+            for _ in range(3):  # the first on an open connection, the others on new ones
+                started = time.monotonic()
+                with pytest.raises(StoreError):
+                    await store.aexecute(check())
+                assert time.monotonic() - started < PROMISED
+            fragile.thaw()
+            assert await store.aexecute(Count(START)) == 0
+
+    asyncio.run(scenario())
+
+
 def test_a_server_that_starts_later_is_found(tmp_path: Path, using: Callable[..., Call]) -> None:
     server = RedisServer(tmp_path)
     call = using(server.url, **UNHURRIED)

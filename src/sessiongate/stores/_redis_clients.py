@@ -42,6 +42,9 @@ class Clients(Protocol):
 
     def for_thread(self) -> Client: ...
     async def for_loop(self) -> AsyncClient: ...
+    async def connection(self, pool: Any) -> Any:
+        """A connection to use, in the time it takes to wait for one, to open it, and to greet."""
+
     def close(self) -> None: ...
     async def aclose(self) -> None: ...
 
@@ -51,9 +54,12 @@ class GivenClients:
 
     place = "the given client's server"
 
-    def __init__(self, client: Client | None, async_client: AsyncClient | None) -> None:
+    def __init__(
+        self, client: Client | None, async_client: AsyncClient | None, patience: float
+    ) -> None:
         self._client = client
         self._async_client = async_client
+        self._patience = patience
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def for_thread(self) -> Client:
@@ -76,6 +82,10 @@ class GivenClients:
             )
             raise ConfigurationError(msg)
         return self._async_client
+
+    async def connection(self, pool: Any) -> Any:
+        async with asyncio.timeout(self._patience):  # its own may be far longer
+            return await pool.get_connection()
 
     def close(self) -> None:
         """Nothing of ours to close."""
@@ -103,18 +113,6 @@ class _Lease:
         self.life = life
         self.used_at = 0.0
 
-    async def look_up(self) -> None:
-        """After a pause, let the loop notice which connections the server has closed.
-
-        It would not have if it was stopped or blocked meanwhile. Two rounds: in the first one,
-        this task may go on before the news arrives.
-        """
-        now = asyncio.get_running_loop().time()
-        if now - self.used_at > _PAUSE:
-            await asyncio.sleep(0)
-            await asyncio.sleep(0)
-        self.used_at = now
-
 
 class OwnClients:
     """Clients made from a URL when they are first needed.
@@ -140,16 +138,27 @@ class OwnClients:
         return client
 
     async def for_loop(self) -> AsyncClient:
-        key = os.getpid(), asyncio.get_running_loop()
+        loop = asyncio.get_running_loop()
+        key = os.getpid(), loop
         lease = self._leases.get(key)
         if lease is None:
-            for pid, loop in tuple(self._leases):
-                if loop.is_closed():
-                    self._leases.pop((pid, loop), None)
+            for pid, other in tuple(self._leases):
+                if other.is_closed():
+                    self._leases.pop((pid, other), None)
             life = self._life(key)
             lease = self._leases[key] = _Lease(await anext(life), life)
-        await lease.look_up()
+        now = loop.time()
+        if now - lease.used_at > _PAUSE:
+            # Let the loop notice which connections the server has closed. It would not have if
+            # it was stopped or blocked meanwhile. Two rounds: in the first one, this task may go
+            # on before the news arrives.
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+        lease.used_at = now
         return lease.client
+
+    async def connection(self, pool: Any) -> Any:
+        return await pool.get_connection()  # where each step has its own bound
 
     async def _life(
         self, key: tuple[int, asyncio.AbstractEventLoop]
@@ -213,12 +222,20 @@ def _connect_async(settings: Settings) -> AsyncClient:
     from redis.asyncio import BlockingConnectionPool, Redis  # noqa: PLC0415 - as above
     from redis.asyncio.retry import Retry  # noqa: PLC0415
     from redis.backoff import NoBackoff  # noqa: PLC0415
+    from redis.exceptions import TimeoutError as SlowGreeting  # noqa: PLC0415
+
+    async def greet(connection: Any) -> None:
+        try:
+            async with asyncio.timeout(settings.timeout):
+                await connection.on_connect()
+        except TimeoutError as error:  # as redis-py's own, after which it closes the connection
+            raise SlowGreeting from error
 
     pool = BlockingConnectionPool.from_url(
         settings.url,
         retry=Retry(NoBackoff(), 0),
-        # The store bounds each answer. redis-py would start a task for each request.
-        **(_options(settings) | {"socket_timeout": None}),
+        # Answers are bounded here. redis-py would start a task for each request.
+        **(_options(settings) | {"socket_timeout": None, "redis_connect_func": greet}),
     )
     return Redis.from_pool(pool)
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["RedisStore"]
 
 _MISSING: Final = "RedisStore needs the redis package: pip install 'sessiongate[redis]'"
+_CLOSED: Final = "this RedisStore was closed; make a new one"
 
 
 class RedisStore:
@@ -87,15 +88,15 @@ class RedisStore:
             microseconds(timeout, "timeout", positive=True) / SECOND,
             check_count(max_connections, "max_connections") or 1,
         )
-        # To get a connection, to open it, an answer, and one more if a script was unknown.
-        self._budget = settings.connect_timeout + 3 * settings.timeout
         self._timeout = settings.timeout
+        # To get a connection, to open it, to greet, and an answer.
+        self._budget = settings.connect_timeout + 3 * settings.timeout
         self._dialect = Dialect(prefix)
         self._closed = False
         self._clients: Clients = (
             OwnClients(settings)
             if client is None and async_client is None
-            else GivenClients(client, async_client)
+            else GivenClients(client, async_client, self._budget - self._timeout)
         )
 
     def __repr__(self) -> str:
@@ -103,7 +104,8 @@ class RedisStore:
 
     def execute(self, command: Command) -> Outcome:
         """Carry out a command; see ``Store``."""
-        self._check_open()
+        if self._closed:
+            raise StoreError(_CLOSED)
         request = self._dialect.by_digest(command)
         try:
             pool = self._clients.for_thread().connection_pool
@@ -124,15 +126,14 @@ class RedisStore:
 
     async def aexecute(self, command: Command) -> Outcome:
         """Carry out a command without blocking the event loop; see ``Store``."""
-        self._check_open()
+        if self._closed:
+            raise StoreError(_CLOSED)
         request = self._dialect.by_digest(command)
         try:
-            async with asyncio.timeout(self._budget) as bound:
-                pool = (await self._clients.for_loop()).connection_pool
-                connection = await pool.get_connection()
-                try:
-                    deadline = asyncio.get_running_loop().time() + self._timeout
-                    bound.reschedule(min(deadline, bound.when() or deadline))
+            pool = (await self._clients.for_loop()).connection_pool
+            connection = await self._clients.connection(pool)
+            try:
+                async with asyncio.timeout(self._timeout):
                     await connection.send_packed_command((request,))
                     try:
                         reply = await connection.read_response(disable_decoding=True)
@@ -140,8 +141,8 @@ class RedisStore:
                         request = self._dialect.by_text(command)
                         await connection.send_packed_command((request,))
                         reply = await connection.read_response(disable_decoding=True)
-                finally:
-                    await pool.release(connection)
+            finally:
+                await pool.release(connection)
         except self._failures as error:
             raise self._failure(error) from error
         return self._dialect.outcome(command, reply)
@@ -155,11 +156,6 @@ class RedisStore:
         """The same, to await for the connections of this event loop."""
         self._closed = True
         await self._clients.aclose()
-
-    def _check_open(self) -> None:
-        if self._closed:
-            msg = "this RedisStore was closed; make a new one"
-            raise StoreError(msg)
 
     def _failure(self, error: Exception) -> StoreError:
         # Without the driver's text, which may quote what was sent; it is the error's cause.
