@@ -75,7 +75,8 @@ class SessionAuthMiddleware:
             if message["type"] in _STARTS:
                 leaving = self._gate.leave(handle, message.get("status", 101))
                 headers = self._fields.apply(message.get("headers") or (), leaving)
-                message = {**message, "headers": headers}
+                message = {**message}
+                message["headers"] = headers
                 if leaving is not None and "status" in message:
                     message["status"] = leaving.status
             return send(message)

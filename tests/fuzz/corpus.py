@@ -129,6 +129,7 @@ OPAQUE: list[str] = [
 
 # Fields that a view sends of its own; a bare name stands for an empty value.
 FIELDS: list[list[tuple[bytes, bytes]]] = [
+    [(b"Set-Cookie", b"__Host-session=theirs"), (b"Set-Cookie", b"__Host-session=theirs")],
     [],
     [(b"Vary", b"*")],
     [(b"vary", b"Accept"), (b"VARY", b"cookie")],

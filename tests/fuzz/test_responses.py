@@ -121,6 +121,10 @@ def test_fields_are_merged_alike_and_none_is_lost(
         assert len(mine) == 1, "one of a name (RFC 6265bis, section 4.1.1)"
         theirs = [(n, v) for n, v in theirs if n != "set-cookie" or name_of(v) != COOKIE]
 
+    # Of a view that writes our cookie by itself, more than once, the last one goes out.
+    own = [i for i, (n, v) in enumerate(theirs) if n == "set-cookie" and name_of(v) == COOKIE]
+    theirs = [field for i, field in enumerate(theirs) if i not in own[:-1]]
+
     # Everything else is there, as often, as it was, and in its order.
     kept = [(n, v) for n, v in theirs if n not in rewritten]
     got = [(n, v) for n, v in response.headers if n not in rewritten]

@@ -67,23 +67,23 @@ def _cookie(name: bytes, fields: Sequence[bytes]) -> bytes | None:
     # HTTP/2 splits the field; WSGI servers have put it together again.
     field = fields[0] if len(fields) == 1 else b"; ".join(fields)
     start = name + b"="
-    before, *pieces = field.split(start, _MANY)
-    if len(pieces) == _MANY:
+    pieces = field.split(start, _MANY)
+    count = len(pieces)
+    if count > _MANY:
         return b""
     found = None
-    for at, piece in enumerate(pieces):
+    for at in range(1, count):
         # A pair begins after nothing but blanks, back to a semicolon or the start.
-        before = before.rstrip(_BLANK)
-        if before.endswith(b";") if before else at == 0:
-            value, ended, _ = piece.partition(b";")
-            if not ended:  # a value runs on to the next semicolon, whatever is in it
+        before = pieces[at - 1].rstrip(_BLANK)
+        if before.endswith(b";") or (at == 1 and not before):
+            value, ended, _ = pieces[at].partition(b";")
+            if not ended and at + 1 < count:  # it runs on to the next semicolon, whatever is in it
                 value = start.join(pieces[at:]).partition(b";")[0]
             value = value.strip(_BLANK)
             if value and value != found:
                 if found is not None:
                     return b""
                 found = value
-        before = piece
     return found
 
 
@@ -95,7 +95,7 @@ def _bearer(value: bytes) -> str | None:
     if scheme.lower() != b"bearer":
         return "" if _is_joined(value) else None
     token = token.lstrip(b" ")
-    if not token or any(separator in token for separator in b" \t,"):
+    if not token or token.find(b" ") >= 0 or token.find(b"\t") >= 0 or token.find(b",") >= 0:
         return ""
     return token.decode("latin-1")
 

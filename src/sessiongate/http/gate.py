@@ -166,9 +166,10 @@ class Gate:
         A handle that is ``arriving`` has yet to ``enter``, with what the store answers.
         """
         client = incoming.client if self._record_device else None
-        if not incoming.cookies and not incoming.authorizations:
+        cookies, authorizations = incoming.cookies, incoming.authorizations
+        if not cookies and not authorizations:
             return Handle(self, client)
-        brought = read_credentials(self._cookie_name, incoming.cookies, incoming.authorizations)
+        brought = read_credentials(self._cookie_name, cookies, authorizations)
         if brought is NOTHING:
             return Handle(self, client)
         if brought is AMBIGUOUS:

@@ -25,6 +25,7 @@ from sessiongate.commands import (
     Sweep,
     Touch,
 )
+from sessiongate.records import Row
 from sessiongate.rotation import close, present
 
 if TYPE_CHECKING:
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 
     from sessiongate.admission import Shelf
     from sessiongate.commands import Outcome
-    from sessiongate.records import Row
 
 __all__ = ["STEPS", "StoredRows"]
 
@@ -99,12 +99,13 @@ def _touch(rows: StoredRows, command: Touch) -> Row | Rotated | Replayed | None:
     if row is None:
         return None
     answer = present(row, generation, now, policy, rotation)
-    if answer is None or answer is row:
-        return answer
-    if type(answer) is Replayed:
+    if type(answer) is Row:
+        if answer is not row:
+            rows.replace(row, answer)
+    elif type(answer) is Rotated:
+        rows.replace(row, answer.row)
+    elif type(answer) is Replayed:
         rows.remove(row)
-    else:
-        rows.replace(row, answer.row if type(answer) is Rotated else answer)
     return answer
 
 
