@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
 __all__ = ["SessionAuthMiddleware"]
 
-_STARTS = frozenset({"http.response.start", "websocket.accept", f"{DENIAL}.start"})
 _CREDENTIALS = frozenset({b"cookie", b"authorization"})
+_STARTS = frozenset({"http.response.start", "websocket.accept", f"{DENIAL}.start"})
 
 
 class SessionAuthMiddleware:
@@ -108,15 +108,13 @@ class _Incoming:
 
     def __init__(self, scope: Scope) -> None:
         self.method: str = scope["method"] if scope["type"] == "http" else WEBSOCKET
-        headers = self._headers = scope["headers"]
-        peer = scope.get("client")
-        self.client: Client = headers, peer[0] if peer else None
+        self._headers = headers = scope["headers"]
+        self.client: Client = headers, scope.get("client")
         self.cookies: list[bytes] = []
         self.authorizations: list[bytes] = []
-        cookies, authorizations = self.cookies, self.authorizations
         for name, value in headers:
             if name in _CREDENTIALS:
-                (cookies if name == b"cookie" else authorizations).append(value)
+                (self.cookies if name == b"cookie" else self.authorizations).append(value)
 
     def header(self, name: str) -> list[bytes]:
         key = name.encode()

@@ -145,7 +145,7 @@ class _Incoming:
         # Taken out, because a handle that held its own environ would wait for the collector.
         agent = self._environ.get("HTTP_USER_AGENT")
         fields = () if agent is None else ((b"user-agent", agent.encode("latin-1", "replace")),)
-        return fields, self._environ.get("REMOTE_ADDR")
+        return fields, (self._environ.get("REMOTE_ADDR"),)
 
     def header(self, name: str) -> tuple[bytes, ...]:
         value = self._environ.get(_TITLES[name])

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from ipaddress import IPv6Address, ip_address
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 __all__ = ["Client", "describe"]
 
-Client: TypeAlias = tuple[Sequence[tuple[bytes, bytes]], str | None]
-"""Header fields, among them the user agent, and the address that the server saw.
+Client: TypeAlias = tuple[Sequence[tuple[bytes, bytes]], Sequence[Any] | None]
+"""Header fields, among them the user agent, and the peer that the server saw: its address first.
 
 A plain tuple, because each request makes one and few are looked at.
 """
@@ -24,10 +24,10 @@ def describe(client: Client) -> dict[str, str] | None:
     ``X-Forwarded-For`` is not read: anybody can write it. Behind a proxy the
     server, or a middleware outside of ours, puts the address in its place.
     """
-    fields, address = client
+    fields, peer = client
     # Joined as WSGI servers do, so that both stacks tell the same.
     agent = _printable(b",".join(value for name, value in fields if name == b"user-agent"))
-    known = {"user_agent": agent, "ip": _ip(address)}
+    known = {"user_agent": agent, "ip": _ip(peer[0] if peer else None)}
     return {name: value for name, value in known.items() if value} or None
 
 
@@ -37,7 +37,7 @@ def _printable(value: bytes) -> str:
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())[:_LONGEST]
 
 
-def _ip(address: str | None) -> str:
+def _ip(address: object) -> str:
     """An IP in its one spelling, ``""`` for anything else, such as a Unix socket."""
     if not isinstance(address, str):
         return ""
