@@ -1,8 +1,8 @@
-"""How times are taken: many short rounds of all cases in turn, minimum and median of each.
+"""How times are taken: many short rounds of a group's cases in turn, minimum and median of each.
 
 A round is shorter than the slice that a busy machine gives to a process, so
-that the best of many was interrupted by nobody; and all cases take turns, so
-that a slow minute hits them alike. Microseconds of two runs are not
+that the best of many was interrupted by nobody; and all that is compared takes
+turns, so that a slow minute hits it alike. Microseconds of two runs are not
 comparable: only ratios within one are.
 """
 
@@ -19,7 +19,7 @@ from typing import Any, Final, Literal, cast
 __all__ = ["Case", "interleaved"]
 
 ROUNDS: Final = 300
-ROUND: Final = 0.0005
+ROUND: Final = 0.002
 """Seconds."""
 
 Once = Callable[[], Any]
@@ -73,7 +73,7 @@ async def _awaited(once: Once, repeats: int) -> float:
 
 
 async def interleaved(cases: list[Case], rounds: int = ROUNDS) -> None:
-    """Run all cases in turn."""
+    """Run the cases of a group in turn."""
     for case in cases:
         await case.calibrate()
     gc.collect()

@@ -64,7 +64,7 @@ class Row(NamedTuple):
 
 def moment(microseconds: int) -> datetime:
     """The instant as an aware UTC ``datetime``."""
-    return _EPOCH + timedelta(microseconds=microseconds)
+    return _EPOCH + timedelta(0, 0, microseconds)
 
 
 def grants_of(row: Row) -> tuple[tuple[str, ...], dict[str, Any]]:

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from contextlib import ExitStack
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -184,8 +184,7 @@ def test_a_database_of_another_application_is_left_alone(path: Path) -> None:
 
 def test_nothing_is_searched_by_reading_all(store: SQLiteStore, other: sqlite3.Connection) -> None:
     statements: list[str] = []
-    with store._connections.lend() as connection:
-        connection.set_trace_callback(statements.append)
+    store._connections.lend(lambda connection: connection.set_trace_callback(statements.append))
     commands: list[Command] = [
         login(session(1), existing="reuse", user_limit=3, limit=4),
         login(session(2), replaces=named(1), limit=1, evict=True),
@@ -475,9 +474,11 @@ def test_threads_leave_no_connections_behind(store: SQLiteStore) -> None:
 
 
 def test_idle_connections_are_few(store: SQLiteStore) -> None:
-    with ExitStack() as stack:
-        lent = {stack.enter_context(store._connections.lend()) for _ in range(32)}
-        assert len(lent) == 32
+    together = threading.Barrier(32)
+    with ThreadPoolExecutor(32) as threads:
+        for _ in range(32):
+            threads.submit(store._connections.lend, lambda _: together.wait(60))
+    assert not together.broken
     assert len(store._connections._idle) == 8
 
 

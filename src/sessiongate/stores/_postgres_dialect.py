@@ -137,7 +137,8 @@ def _bigint(limit: int | None) -> int | None:
 
 
 def _row(record: Sequence[Any]) -> Row | None:
-    return restored(record[0], record[1:])
+    version, *fields = record
+    return restored(version, fields)
 
 
 def _touched(command: Touch, records: list[Record]) -> Row | Rotated | Replayed | Ended | None:

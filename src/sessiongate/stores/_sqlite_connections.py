@@ -7,7 +7,7 @@ import sqlite3
 import weakref
 from contextlib import contextmanager
 from threading import Condition, Lock
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from sessiongate.errors import StoreError
 from sessiongate.stores._sqlite_schema import connect, is_busy
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 __all__ = ["BusyError", "Connections"]
+
+T = TypeVar("T")
 
 _KEPT: Final = 8
 """Connections that may wait for the next call; more are opened when needed, and closed after."""
@@ -55,13 +57,12 @@ class Connections:
         self._lent = 0
         self._forking = False
 
-    @contextmanager
-    def lend(self) -> Iterator[sqlite3.Connection]:
-        """A connection, outside any transaction; it is taken back at the end."""
+    def lend(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Do something with a connection outside any transaction: what came of it."""
         connection = self._take()
         sound = True
         try:
-            yield connection
+            return work(connection)
         except sqlite3.Error as error:
             sound = is_busy(error)
             raise
@@ -100,7 +101,8 @@ class Connections:
 
     def _take(self) -> sqlite3.Connection:
         with self.lock:
-            self.lock.wait_for(lambda: not self._forking)
+            if self._forking:
+                self.lock.wait_for(lambda: not self._forking)
             if self._closed:
                 msg = "this SQLiteStore is closed"
                 raise StoreError(msg)
@@ -110,21 +112,23 @@ class Connections:
         try:
             return connect(self._path, self._timeout)
         except BaseException:
-            self._returned()
+            with self.lock:
+                self._returned()
             raise
 
     def _give_back(self, connection: sqlite3.Connection, *, sound: bool) -> None:
         with self.lock:
-            keep = sound and not self._closed and len(self._idle) < _KEPT
-            if keep:
+            if sound and not self._closed and len(self._idle) < _KEPT:
                 self._idle.append(connection)
-        if not keep:
-            connection.close()
-        self._returned()
+                self._returned()
+                return
+        connection.close()
+        with self.lock:
+            self._returned()
 
     def _returned(self) -> None:
-        with self.lock:
-            self._lent -= 1
+        self._lent -= 1
+        if self._forking:
             self.lock.notify_all()
 
     def _close_idle(self) -> None:

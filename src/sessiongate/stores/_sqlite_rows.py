@@ -15,6 +15,8 @@ __all__ = ["MustWrite", "SQLiteRows"]
 
 _FIELDS: Final = ", ".join(Row._fields)
 _SELECT: Final = f"SELECT format, {_FIELDS} FROM session"  # noqa: S608 - names of our own
+_OF_SID: Final = f"{_SELECT} WHERE sid = ?"
+_OF_USER: Final = f"{_SELECT} WHERE username = ? ORDER BY opened"
 _INSERT: Final = (
     f"INSERT INTO session (format, {_FIELDS}) "  # noqa: S608 - names of our own
     f"VALUES ({FORMAT}{', ?' * len(Row._fields)})"
@@ -49,7 +51,7 @@ class SQLiteRows:
         self._writable = writable
 
     def live(self, sid: str, now: int) -> Row | None:
-        record = self._connection.execute(f"{_SELECT} WHERE sid = ?", (sid,)).fetchone()
+        record = self._connection.execute(_OF_SID, (sid,)).fetchone()
         row = None if record is None else _row(record)
         if row is not None and row.expires_at <= now:
             self.remove(row)
@@ -102,10 +104,7 @@ class SQLiteRows:
         return len(found)
 
     def _of_user(self, username: str) -> list[Row]:
-        records = self._connection.execute(
-            f"{_SELECT} WHERE username = ? ORDER BY opened", (username,)
-        )
-        return list(_rows(records))
+        return list(_rows(self._connection.execute(_OF_USER, (username,))))
 
     def _number(self, sql: str, *arguments: object) -> int:
         (number,) = self._connection.execute(sql, arguments).fetchone()

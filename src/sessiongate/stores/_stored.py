@@ -9,13 +9,10 @@ from __future__ import annotations
 
 import json
 import logging
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from sessiongate.arguments import check_claims, check_scopes
 from sessiongate.records import FOREVER, Row, device_of
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 __all__ = ["FORMAT", "restored", "warn_unreadable"]
 
@@ -24,13 +21,15 @@ _LOGGER: Final = logging.getLogger("sessiongate.stores")
 FORMAT: Final = 1
 """Of a stored row. One with another number was written by a newer sessiongate."""
 
+_COUNT: Final = len(Row._fields)
 _NUMBERS: Final = frozenset({int, bool})
 
 
-def restored(version: object, fields: Sequence[Any]) -> Row | None:
+def restored(version: object, fields: list[Any]) -> Row | None:
     """The ``Row`` of these fields, or ``None`` and a line in the log."""
-    if version == FORMAT and len(fields) == len(Row._fields) and fields[11] in (0, 1):
-        row = tuple.__new__(Row, (*fields[:11], fields[11] == 1, *fields[12:]))
+    if version == FORMAT and len(fields) == _COUNT and fields[11] in (0, 1):
+        fields[11] = fields[11] == 1
+        row = tuple.__new__(Row, fields)
         if _is_sound(row):
             return row
     warn_unreadable(fields[0] if fields else None)
@@ -44,7 +43,8 @@ def warn_unreadable(sid: object) -> None:
 
 def _is_sound(row: Row) -> bool:
     """Types, ranges, order, text that is text, JSON that is JSON."""
-    texts, numbers = (row.sid, row.username, row.grants, row.device), row[2:12]
+    sid, username, *numbers, grants, device = row
+    texts = sid, username, grants, device
     if not _NUMBERS.issuperset(map(type, numbers)):
         return False
     if not (min(numbers) >= 0 and max(numbers) <= FOREVER):
@@ -54,13 +54,14 @@ def _is_sound(row: Row) -> bool:
     try:
         # Fails if one is no text; bytes that are no UTF-8 may have come as surrogates.
         "".join(texts).encode()
-        if row.grants:
-            grants = json.loads(row.grants)
-            if type(grants["scopes"]) is not list or type(grants["claims"]) is not dict:
+        if grants:
+            given = json.loads(grants)
+            if type(given["scopes"]) is not list or type(given["claims"]) is not dict:
                 return False
-            check_scopes(grants["scopes"])
-            check_claims(grants["claims"])
-        device_of(row)
+            check_scopes(given["scopes"])
+            check_claims(given["claims"])
+        if device:
+            device_of(row)
     except (LookupError, TypeError, ValueError, RecursionError):
         return False
     return True

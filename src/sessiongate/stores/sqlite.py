@@ -6,7 +6,7 @@ import asyncio
 import os
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Final
@@ -20,7 +20,6 @@ from sessiongate.stores._sqlite_rows import MustWrite, SQLiteRows
 from sessiongate.stores._steps import STEPS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from concurrent.futures import Future
 
     from sessiongate.arguments import Seconds
@@ -83,8 +82,12 @@ class SQLiteStore:
             StoreError: The file is locked, damaged, full, or this store closed.
             ConfigurationError: The file is not ours, or newer than this package.
         """
-        with _failures(command), self._connections.lend() as connection:
-            return self._carry_out(command, connection)
+        try:
+            return self._connections.lend(partial(self._carry_out, command))
+        except (sqlite3.Error, OSError) as error:
+            # Whatever SQLite or the file system says.
+            msg = f"SQLite could not carry out {type(command).__name__}: {error}"
+            raise StoreError(msg) from error
 
     async def aexecute(self, command: Command) -> Outcome:
         """Carry out a command in a thread of the store; see ``execute``.
@@ -140,16 +143,6 @@ class SQLiteStore:
             msg = "SQLite is busy: too many calls wait for a thread"
             raise StoreError(msg)
         return self.execute(command)
-
-
-@contextmanager
-def _failures(command: Command) -> Iterator[None]:
-    """Whatever SQLite or the file system says becomes a ``StoreError``."""
-    try:
-        yield
-    except (sqlite3.Error, OSError) as error:
-        msg = f"SQLite could not carry out {type(command).__name__}: {error}"
-        raise StoreError(msg) from error
 
 
 def _checked(path: str | os.PathLike[str], *, create: bool) -> Path:
