@@ -1,4 +1,4 @@
-"""The apps that ``servers.py`` puts behind whole servers: bare, and the same behind us."""
+"""The app that ``servers.py`` puts behind whole servers: bare, and the same one behind us."""
 
 from __future__ import annotations
 
@@ -13,9 +13,7 @@ from requesting import SECRET
 from sessiongate import SessionManager
 from sessiongate.asgi import SessionAuthMiddleware as ASGIMiddleware
 from sessiongate.commands import List, Open
-from sessiongate.flask import login_required as flask_login_required
 from sessiongate.records import Row
-from sessiongate.starlette import login_required as starlette_login_required
 from sessiongate.stores import MemoryStore
 from sessiongate.wsgi import SessionAuthMiddleware as WSGIMiddleware
 
@@ -37,21 +35,13 @@ def _open_for_everybody() -> str:
 TOKEN: Final = _open_for_everybody()
 
 
-async def _bare(_request: Any) -> PlainTextResponse:
+async def _view(_request: Any) -> PlainTextResponse:
     return PlainTextResponse("ok")
 
 
-@starlette_login_required
-async def _ours(_request: Any) -> PlainTextResponse:
-    return PlainTextResponse("ok")
-
-
-asgi_bare = Starlette(routes=[Route("/", _bare)])
-asgi_ours = ASGIMiddleware(Starlette(routes=[Route("/", _ours)]), _manager)
+asgi_bare = Starlette(routes=[Route("/", _view)])
+asgi_ours = ASGIMiddleware(asgi_bare, _manager)
 
 wsgi_bare = Flask("bare")
 wsgi_bare.get("/")(lambda: "ok")
-
-wsgi_ours = Flask("ours")
-wsgi_ours.get("/")(flask_login_required(lambda: "ok"))
-wsgi_ours.wsgi_app = WSGIMiddleware(wsgi_ours.wsgi_app, _manager)  # type: ignore[method-assign]
+wsgi_ours = WSGIMiddleware(wsgi_bare.wsgi_app, _manager)
