@@ -1,8 +1,9 @@
 """One manager under many threads: ``make bench-threads``. Never fails on a number.
 
 Each thread logs in, checks, refreshes and logs out in turn; at the end all
-that was opened must be accounted for. Where Python has a GIL, more threads do
-not do more; where it has none, this shows what the lock of the store leaves.
+that was opened must be accounted for. This is about losing nothing: more
+threads than cores do less together, with a GIL and without one, because each
+call needs the lock of the one store.
 """
 
 from __future__ import annotations
