@@ -22,7 +22,7 @@ from sessiongate.rotation import (
     UNISSUED,
     classify,
 )
-from sessiongate.tokens import LONGEST_TOKEN, Ticket
+from sessiongate.tokens import GENERATION, LONGEST_TOKEN, Ticket
 from sessiongate.tokens.jwt import JWTCodec, unproven
 from sessiongate.tokens.jwt_keys import ALGORITHMS
 from sessiongate.tokens.opaque import OpaqueCodec
@@ -212,7 +212,7 @@ def _text(value: object) -> str:
         return "?"  # equal to no claim that is none
 
 
-_GENERATION: Final = re.compile(r"0|[1-9][0-9]{0,14}", re.ASCII)
+_GENERATION: Final = re.compile(GENERATION, re.ASCII)
 _NO_KEY: Final = "there was no key to check it with"
 
 _UNSIGNED: Final = ("header", "encoding", "signature")

@@ -241,7 +241,7 @@ class Handle:
         if opened is None:
             return None
         granted, carrier = opened
-        self.become(granted.row, carrier)
+        self._become(granted.row, carrier)
         if carrier == "cookie":
             self.holds_cookie = True
             self.outgoing = Outgoing(granted.row, cookie="issue")
@@ -256,7 +256,7 @@ class Handle:
         row, transport = self.user.row, self.transport
         if row is not None:
             yield from self._gate.flows.close(self._gate.now(), row.sid, transport=transport)
-        self.become(None, None)
+        self._become(None, None)
         by_bearer_alone = transport == "bearer" and not self.holds_cookie
         self.outgoing = None if by_bearer_alone else Outgoing(None, cookie="expire")
 
@@ -268,10 +268,10 @@ class Handle:
 
     def _refreshed(self, row: Row | None) -> str | None:
         if row is None:
-            self.become(None, None)
+            self._become(None, None)
             self.outgoing = None
             return None
-        self.become(row, self.transport)
+        self._become(row, self.transport)
         self.renew(row)
         return self._gate.flows.codec.mint(row)
 
@@ -286,8 +286,7 @@ class Handle:
     def _described(self) -> dict[str, str] | None:
         return None if self._client is None else describe(self._client)
 
-    def become(self, row: Row | None, transport: Transport | None) -> None:
-        """Follow the session, from here on; the middleware's business."""
+    def _become(self, row: Row | None, transport: Transport | None) -> None:
         self.user.row = row
         self.transport = transport
 

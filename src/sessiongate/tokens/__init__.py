@@ -13,7 +13,10 @@ from sessiongate.records import FOREVER
 if TYPE_CHECKING:
     from sessiongate.records import Row
 
-__all__ = ["LONGEST_TOKEN", "Codec", "Ticket"]
+__all__ = ["GENERATION", "LONGEST_TOKEN", "Codec", "Ticket"]
+
+GENERATION: Final = "(?:0|[1-9][0-9]{0,14})"
+"""How a generation is spelled, as a pattern: one text for each number."""
 
 LONGEST_TOKEN: Final = 8192
 """Characters. The size at which common servers cut a header line."""

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeGuard
 from sessiongate.arguments import check_text
 from sessiongate.errors import ConfigurationError
 from sessiongate.records import SECOND, grants_of
-from sessiongate.tokens import Ticket
+from sessiongate.tokens import GENERATION, Ticket
 from sessiongate.tokens.jwt_keys import JWTKey, load_keys
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ __all__ = ["JWTCodec", "unproven"]
 _LATEST: Final = 2**40
 """Seconds; far beyond any date, far below what floats and rows cannot hold."""
 _DEPTH: Final = 16
-_JTI: Final = re.compile(r"([A-Za-z0-9_-]{16,128})\.(0|[1-9][0-9]{0,14})", re.ASCII)
+_JTI: Final = re.compile(rf"([A-Za-z0-9_-]{{16,128}})\.({GENERATION})", re.ASCII)
 
 
 class JWTCodec:
