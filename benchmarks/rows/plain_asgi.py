@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import time
+from itertools import cycle
 from typing import TYPE_CHECKING, Any, Final
 
 import jwt
@@ -48,6 +49,12 @@ async def somebody(scope: Any, receive: Any, send: Any) -> None:
     await bare(scope, receive, send)
 
 
+async def named(scope: Any, receive: Any, send: Any) -> None:
+    """Answer, and look at who it is, where that is a plain text."""
+    assert scope["user"] == "alice"  # noqa: S101
+    await bare(scope, receive, send)
+
+
 async def in_session(scope: Any, receive: Any, send: Any) -> None:
     """Answer, and look into the session; at the login page, write to it."""
     if scope["path"] == "/login":
@@ -70,7 +77,7 @@ def by_hand() -> tuple[ASGIApp, Header]:
                     if row is not None and time.time() < row[1]:
                         scope["user"] = row[0]
                 break
-        await bare(scope, receive, send)
+        await named(scope, receive, send)
 
     return app, (b"cookie", f"session=a-session-id.{mac}".encode())
 
@@ -88,21 +95,22 @@ class PyJWTBackend(AuthenticationBackend):
 
 
 def cold(manager: JWTSessionManager) -> ASGIApp:
-    """Our middleware, made to forget before each request that it has seen the token."""
+    """Our middleware, and each request from another user: more than it remembers."""
     app = SessionAuthMiddleware(somebody, manager)
-    known = manager.flows.read.__self__._known  # type: ignore[attr-defined] # noqa: SLF001
+    tokens = cycle([bearer(manager.create_session(f"user {name}")) for name in range(6000)])
 
-    async def forgetful(scope: Any, receive: Any, send: Any) -> None:
-        known.clear()
+    async def crowded(scope: Any, receive: Any, send: Any) -> None:
+        scope["headers"].append(next(tokens))
         await app(scope, receive, send)
 
-    return forgetful
+    return crowded
 
 
 async def cases() -> list[Case]:
     """The rows without a store outside this process."""
     floor, floor_cookie = by_hand()
-    opaque, signed = SessionManager(secret_key=SECRET), JWTSessionManager(secret_key=SECRET)
+    opaque = SessionManager(secret_key=SECRET)
+    signed = JWTSessionManager(secret_key=SECRET, max_concurrent_sessions=None)
     token = signed.create_session("alice") or ""
     by_starlette = SessionMiddleware(in_session, SECRET, https_only=True)
     backend = PyJWTBackend()
@@ -124,7 +132,7 @@ async def cases() -> list[Case]:
             bearer(token),
             kind="ours",
         ),
-        asgi_case("sessiongate: JWT, first seen", cold(signed), bearer(token), kind="ours"),
+        asgi_case("sessiongate: JWT, first seen", cold(signed), kind="ours"),
         asgi_case("Starlette SessionMiddleware", by_starlette, await asgi_cookie(by_starlette)),
         asgi_case(
             "AuthenticationMiddleware + PyJWT",

@@ -7,17 +7,15 @@ from typing import TYPE_CHECKING, Any, TypeAlias, Unpack
 from sessiongate.errors import StoreError
 from sessiongate.http.csrf import WEBSOCKET
 from sessiongate.http.gate import Gate
-from sessiongate.http.handle import Handle
-from sessiongate.http.refusals import UNAVAILABLE, Refusal
+from sessiongate.http.refusals import UNAVAILABLE
 from sessiongate.http.response import ResponseFields
-from sessiongate.http.user import Authorization
 from sessiongate.http.websockets import DENIAL, POLICY_VIOLATION, can_deny
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, MutableMapping
+    from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 
-    from sessiongate.http.client import Client
     from sessiongate.http.gate import Options
+    from sessiongate.http.refusals import Refusal
     from sessiongate.managers import SessionManager
 
     Scope: TypeAlias = MutableMapping[str, Any]
@@ -52,31 +50,42 @@ class SessionAuthMiddleware:
             await self.app(scope, receive, send)
             return
 
-        gate = self._gate
-        handle = gate.read(_Incoming(scope))
-        if type(handle) is Handle and handle.arriving is not None:
-            arriving = handle.arriving
+        gate, headers = self._gate, scope["headers"]
+        cookies: list[bytes] = []
+        authorizations: list[bytes] = []
+        for name, value in headers:
+            if name in _CREDENTIALS:
+                (cookies if name == b"cookie" else authorizations).append(value)
+        handle = gate.read(
+            scope["method"] if kind == "http" else WEBSOCKET,
+            cookies,
+            authorizations,
+            (headers, scope.get("client")),
+            _header,
+            headers,
+        )
+        arriving = handle.arriving
+        if arriving is not None:
             try:
-                handle, event = gate.enter(handle, arriving, await gate.aask(arriving[0]))
-                if event is not None:
-                    await gate.atell(event)
+                event = gate.enter(handle, arriving, await gate.store.aexecute(arriving[0]))
             except StoreError:
-                handle = UNAVAILABLE
-        if type(handle) is Refusal:
+                event = gate.fail(handle, arriving)
+            if event is not None:
+                await gate.atell(event)
+        if handle.refusal is not None:
             if kind == "websocket":
                 await receive()  # the connect, in place of the app
-            await self._refuse(handle, scope, send)
+            await self._refuse(handle.refusal, scope, send)
             return
         scope["sessiongate"] = handle
         scope["user"] = handle.user
-        scope["auth"] = Authorization(handle.user)
+        scope["auth"] = handle
 
         def send_with_session(message: Message) -> Awaitable[None]:
             if message["type"] in _STARTS:
-                leaving = self._gate.leave(handle, message.get("status", 101))
+                leaving = gate.leave(handle, message.get("status", 101))
                 headers = self._fields.apply(message.get("headers") or (), leaving)
-                message = {**message}
-                message["headers"] = headers
+                message = {**message, "headers": headers}
                 if leaving is not None and "status" in message:
                     message["status"] = leaving.status
             return send(message)
@@ -101,21 +110,6 @@ class SessionAuthMiddleware:
         await send({"type": f"{kind}.body", "body": body})
 
 
-class _Incoming:
-    """A scope as the rules read it."""
-
-    __slots__ = ("_headers", "authorizations", "client", "cookies", "method")
-
-    def __init__(self, scope: Scope) -> None:
-        self.method: str = scope["method"] if scope["type"] == "http" else WEBSOCKET
-        self._headers = headers = scope["headers"]
-        self.client: Client = headers, scope.get("client")
-        self.cookies: list[bytes] = []
-        self.authorizations: list[bytes] = []
-        for name, value in headers:
-            if name in _CREDENTIALS:
-                (self.cookies if name == b"cookie" else self.authorizations).append(value)
-
-    def header(self, name: str) -> list[bytes]:
-        key = name.encode()
-        return [value for field, value in self._headers if field == key]
+def _header(headers: Iterable[tuple[bytes, bytes]], name: str) -> list[bytes]:
+    key = name.encode()
+    return [value for field, value in headers if field == key]

@@ -47,6 +47,7 @@ from sessiongate.tokens.reader import Reader
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from sessiongate.commands import Command
     from sessiongate.drivers import Flow
     from sessiongate.tokens import Codec, Ticket
 
@@ -82,8 +83,9 @@ class Flows:
 
     def __init__(self, codec: Codec, settings: Settings) -> None:
         self.codec = codec
-        self.read = Reader(codec).read
+        self.verified = Reader(codec).read
         self.settings = settings
+        self._policy = settings.policy
         self.superseded = Superseded(settings.policy.grace)
 
     def open(  # noqa: PLR0913 - the keywords of create_session
@@ -131,13 +133,21 @@ class Flows:
         yield Event("login", at, username, row.sid, transport, "requested")
         return Granted(row, token)
 
+    def read(self, token: object, now: int) -> Ticket | None:
+        """What a token says, or ``None`` for anything that was not minted here by now.
+
+        One that has expired is read as well: only the store can see to it that
+        a clock set back does not revive the session.
+        """
+        ticket = self.verified(token)
+        return None if ticket is None or now < ticket.valid_from else ticket
+
     def present(
         self, now: int, ticket: Ticket | None, rotation: int, transport: str | None = None
     ) -> Flow[Row | None]:
         """The row that a token opens, rotated if asked and due, or ``None``."""
-        if ticket is None:
+        if ticket is None or (command := self.ask(now, ticket, rotation)) is None:
             return None
-        command = self.ask(now, ticket, rotation)
         outcome = yield command
         row, event = self.judge(command, ticket, outcome, transport)
         if event is not None:
@@ -146,34 +156,46 @@ class Flows:
 
     # The two halves of it, for the middleware: it asks on every request, and needs no flow.
 
-    def ask(self, now: int, ticket: Ticket, rotation: int) -> Touch | Read:
-        """What the store is asked about a token."""
+    def ask(self, now: int, ticket: Ticket, rotation: int) -> Touch | Read | None:
+        """What the store is asked about a token; ``None``: nothing, it comes from the future."""
+        if now < ticket.valid_from:
+            return None
         if ticket.expires_at <= now:
             # Looked at, so that a row as old goes for good; one that lives on is left alone.
             return Read(ticket.sid, now)
         # As ``Touch(…)`` makes it, in half the time.
-        return tuple.__new__(
-            Touch, (ticket.sid, ticket.generation, now, self.settings.policy, rotation)
-        )
+        return tuple.__new__(Touch, (ticket.sid, ticket.generation, now, self._policy, rotation))
 
     def judge(
         self, command: Touch | Read, ticket: Ticket, outcome: Any, transport: str | None
     ) -> tuple[Row | None, Event | None]:
         """What the outcome means: the row that the token opens, if any, and what is to be told."""
-        if outcome is None or type(command) is Read:
+        if type(command) is Read:
             return None, None
-        event = None
-        if type(outcome) is Rotated:
-            outcome = row = outcome.row
-            self.superseded.add(row.sid, row.generation, command.now)
-            reason = "refreshed" if command.rotation == NOW else "due"
-            at = moment(command.now)
-            event = Event("rotated", at, row.username, row.sid, transport, reason)
-        elif type(outcome) is Replayed:
-            return None, self._replayed(outcome, command.now, transport)
-        if ticket.username is not None and ticket.username != outcome.username:
+        row, event = outcome, None
+        if type(outcome) is not Row:
+            row, event = self._turned(command, outcome, transport)
+        if row is not None and ticket.username is not None and ticket.username != row.username:
             return None, event
-        return outcome, event
+        return row, event
+
+    def _turned(
+        self, command: Touch, outcome: Any, transport: str | None
+    ) -> tuple[Row | None, Event | None]:
+        """What an outcome means by which the session has changed, or is none."""
+        if type(outcome) is Replayed:
+            return None, self._replayed(outcome, command.now, transport)
+        if type(outcome) is not Rotated:
+            return None, None
+        row = outcome.row
+        self.superseded.add(row.sid, row.generation, command.now)
+        reason = "refreshed" if command.rotation == NOW else "due"
+        at = moment(command.now)
+        return row, Event("rotated", at, row.username, row.sid, transport, reason)
+
+    def failed(self, command: Command) -> Event:
+        """What is to be told where the store did not answer."""
+        return Event("store_failed", moment(command.now), reason=type(command).__name__.lower())
 
     def close(
         self,

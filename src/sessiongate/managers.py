@@ -22,7 +22,6 @@ from sessiongate.arguments import (
 from sessiongate.commands import NEVER, NOW, ExistingPolicy, Policy
 from sessiongate.drivers import arun, run
 from sessiongate.errors import ConfigurationError, StoreError
-from sessiongate.events import Event
 from sessiongate.flows import EXISTING, Flows, Granted, Settings
 from sessiongate.keys import MAKE_ONE, random_secret
 from sessiongate.outages import Outages
@@ -37,7 +36,7 @@ if TYPE_CHECKING:
 
     from sessiongate.commands import Command, Outcome
     from sessiongate.drivers import Flow
-    from sessiongate.events import Listener
+    from sessiongate.events import Event, Listener
     from sessiongate.stores.base import Store
     from sessiongate.tokens import Codec, Ticket
 
@@ -135,8 +134,8 @@ class SessionManager:
         self._session_timeout = session_timeout
         limit = check_count(max_concurrent_sessions, "max_concurrent_sessions")
         self.logger = logging.getLogger("sessiongate") if logger is None else logger
-        self._store: Store = MemoryStore() if store is None else store
-        self._outages = Outages()
+        self.store: Store = MemoryStore() if store is None else store
+        self.outages = Outages()
         self._clock = clock
         self._on_event = on_event
         self._listens_async = inspect.iscoroutinefunction(on_event) or inspect.iscoroutinefunction(
@@ -149,7 +148,7 @@ class SessionManager:
             timeout=timeout + codec.leeway,
             rotate_after=_rotate_after(rotate_after, timeout),
             grace=microseconds(rotation_grace, "rotation_grace"),
-            touch_every=self._store.touch_every
+            touch_every=self.store.touch_every
             if touch_every is None
             else microseconds(touch_every, "touch_every"),
             quantum=codec.quantum,
@@ -172,7 +171,7 @@ class SessionManager:
         )
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} on {type(self._store).__name__}>"
+        return f"<{type(self).__name__} on {type(self.store).__name__}>"
 
     @property
     def session_timeout(self) -> Seconds:
@@ -387,9 +386,9 @@ class SessionManager:
     def _key(self, secret_key: Any) -> Any:
         if secret_key is not None:
             return secret_key
-        if self._store.shared:
+        if self.store.shared:
             msg = (
-                f"secret_key is required with {type(self._store).__name__}: every process must "
+                f"secret_key is required with {type(self.store).__name__}: every process must "
                 f"sign with the same key. Make one with: {MAKE_ONE}"
             )
             raise ConfigurationError(msg)
@@ -415,8 +414,7 @@ class SessionManager:
         return None if ticket is None else ticket.sid
 
     def _present(self, token: object, rotation: int = NEVER) -> Flow[Row | None]:
-        now = self.now()
-        return self.flows.present(now, self.flows.read(token, now), rotation)
+        return self.flows.present(self.now(), self.flows.verified(token), rotation)
 
     def _close(self, ticket: Ticket | None) -> Flow[str | None]:
         if ticket is None:
@@ -457,47 +455,47 @@ class SessionManager:
 
     def run(self, flow: Flow[T]) -> T:
         """Run a flow on the store, telling its events."""
-        if self._listens_async:  # at the start: nothing is done that the caller never hears of
-            raise TypeError(_ASYNC_LISTENER)
+        self.check_listener()  # at the start: nothing is done that the caller never hears of
         return run(flow, self._ask, self.tell)
 
     async def arun(self, flow: Flow[T]) -> T:
         """Run a flow on the store, telling its events, without blocking the loop."""
-        return await arun(flow, self.aask, self.atell)
+        return await arun(flow, self._aask, self.atell)
 
     def _look(self, flow: Flow[T]) -> T:
         """``run``, for what has no events: an async listener misses nothing."""
         return run(flow, self._ask, self.tell)
 
-    def ask(self, command: Command) -> Outcome:
-        """Have the store carry out one command, for who tells its events."""
+    def check_listener(self) -> None:
+        """Refuse to do without awaiting what an async listener is to hear of."""
         if self._listens_async:
             raise TypeError(_ASYNC_LISTENER)
-        return self._ask(command)
 
     def _ask(self, command: Command) -> Outcome:
+        """Have the store carry out a command, and tell of its failure."""
         try:
-            outcome = self._store.execute(command)
+            outcome = self.store.execute(command)
         except StoreError:
-            self.tell(_failed(command))
+            self.tell(self.flows.failed(command))
             raise
-        if self._outages.pending:
-            self._log_answer()
+        if self.outages.pending:
+            self.log_answer()
         return outcome
 
-    async def aask(self, command: Command) -> Outcome:
-        """``ask``, to await."""
+    async def _aask(self, command: Command) -> Outcome:
+        """``_ask``, to await."""
         try:
-            outcome = await self._store.aexecute(command)
+            outcome = await self.store.aexecute(command)
         except StoreError:
-            await self.atell(_failed(command))
+            await self.atell(self.flows.failed(command))
             raise
-        if self._outages.pending:
-            self._log_answer()
+        if self.outages.pending:
+            self.log_answer()
         return outcome
 
-    def _log_answer(self) -> None:
-        failures = self._outages.answered(self.now())
+    def log_answer(self) -> None:
+        """Tell the log that the store has answered, where of an outage something is to be told."""
+        failures = self.outages.answered(self.now())
         if failures is not None:
             self.logger.warning(_ANSWERS_AGAIN, failures)
 
@@ -531,7 +529,7 @@ class SessionManager:
     def _log(self, event: Event) -> bool:
         """Whether there was a line; an event without one is not to bring others either."""
         if event.kind == "store_failed":
-            failures = self._outages.failed(self.now())
+            failures = self.outages.failed(self.now())
             if failures:
                 self.logger.error(_STORE_FAILED, event.reason, failures)
             return failures > 0
@@ -681,10 +679,6 @@ def _rotate_after(value: Seconds | Literal["half"] | None, timeout: int) -> int:
         msg = "rotate_after must be less than session_timeout, or None to never rotate"
         raise ValueError(msg)
     return age
-
-
-def _failed(command: Command) -> Event:
-    return Event("store_failed", moment(command.now), reason=type(command).__name__.lower())
 
 
 def _token(granted: Granted | None) -> str | None:

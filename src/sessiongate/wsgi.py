@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Unpack
 from sessiongate.errors import StoreError
 from sessiongate.http.csrf import WEBSOCKET, is_handshake
 from sessiongate.http.gate import Gate
-from sessiongate.http.handle import Handle
-from sessiongate.http.refusals import UNAVAILABLE, Refusal
+from sessiongate.http.refusals import UNAVAILABLE
 from sessiongate.http.response import ResponseFields
 
 if TYPE_CHECKING:
@@ -18,6 +17,8 @@ if TYPE_CHECKING:
 
     from sessiongate.http.client import Client
     from sessiongate.http.gate import Options
+    from sessiongate.http.handle import Handle
+    from sessiongate.http.refusals import Refusal
     from sessiongate.http.user import User
     from sessiongate.managers import SessionManager
 
@@ -47,21 +48,32 @@ class SessionAuthMiddleware:
     ) -> None:
         self.app = app
         self._gate = Gate(manager, **options)
+        manager.check_listener()
         self._fields = ResponseFields(self._gate, str)
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         gate = self._gate
-        handle = gate.read(_Incoming(environ))
-        if type(handle) is Handle and handle.arriving is not None:
-            arriving = handle.arriving
+        method = environ["REQUEST_METHOD"]
+        if "HTTP_UPGRADE" in environ and is_handshake(method, environ["HTTP_UPGRADE"]):
+            method = WEBSOCKET
+        handle = gate.read(
+            method,
+            _header(environ, "cookie"),
+            _header(environ, "authorization"),
+            _client(environ),
+            _header,
+            environ,
+        )
+        arriving = handle.arriving
+        if arriving is not None:
             try:
-                handle, event = gate.enter(handle, arriving, gate.ask(arriving[0]))
-                if event is not None:
-                    gate.tell(event)
+                event = gate.enter(handle, arriving, gate.store.execute(arriving[0]))
             except StoreError:
-                handle = UNAVAILABLE
-        if type(handle) is Refusal:
-            return self._refuse(handle, environ, start_response)
+                event = gate.fail(handle, arriving)
+            if event is not None:
+                gate.tell(event)
+        if handle.refusal is not None:
+            return self._refuse(handle.refusal, environ, start_response)
         environ["sessiongate"] = handle
         _name(environ, handle.user)
 
@@ -127,30 +139,17 @@ class _LateBody:
             close()
 
 
-class _Incoming:
-    """An environ as the rules read it."""
+def _header(environ: WSGIEnvironment, name: str) -> tuple[bytes, ...]:
+    value = environ.get(_TITLES[name])
+    # Test clients put in what no server would: those bytes make no credential.
+    return () if value is None else (value.encode("latin-1", "replace"),)
 
-    __slots__ = ("_environ", "authorizations", "cookies", "method")
 
-    def __init__(self, environ: WSGIEnvironment) -> None:
-        self.method: str = environ["REQUEST_METHOD"]
-        if "HTTP_UPGRADE" in environ and is_handshake(self.method, environ["HTTP_UPGRADE"]):
-            self.method = WEBSOCKET
-        self._environ = environ
-        self.cookies = self.header("cookie")
-        self.authorizations = self.header("authorization")
-
-    @property
-    def client(self) -> Client:
-        # Taken out, because a handle that held its own environ would wait for the collector.
-        agent = self._environ.get("HTTP_USER_AGENT")
-        fields = () if agent is None else ((b"user-agent", agent.encode("latin-1", "replace")),)
-        return fields, (self._environ.get("REMOTE_ADDR"),)
-
-    def header(self, name: str) -> tuple[bytes, ...]:
-        value = self._environ.get(_TITLES[name])
-        # Test clients put in what no server would: those bytes make no credential.
-        return () if value is None else (value.encode("latin-1", "replace"),)
+def _client(environ: WSGIEnvironment) -> Client:
+    # Taken out, because a handle that held its own environ would wait for the collector.
+    agent = environ.get("HTTP_USER_AGENT")
+    fields = () if agent is None else ((b"user-agent", agent.encode("latin-1", "replace")),)
+    return fields, (environ.get("REMOTE_ADDR"),)
 
 
 def _name(environ: WSGIEnvironment, user: User) -> None:

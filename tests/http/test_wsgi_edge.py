@@ -9,11 +9,14 @@ from wsgiref.validate import validator
 import pytest
 from tests.http.harness import COOKIE, Header, Site, cookie, environ_of, make_site, validated
 
+from sessiongate import SessionManager
 from sessiongate.errors import ResponseStartedError, StoreError
 from sessiongate.wsgi import SessionAuthMiddleware
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+
+    from sessiongate.events import Event
 
 PLAIN = [("Content-Type", "text/plain")]
 HANDLE = "test.sessiongate"
@@ -314,3 +317,11 @@ def test_the_input_and_the_errors_are_left_alone(site: Site) -> None:
 
 def _fail() -> None:
     raise LookupError
+
+
+def test_a_manager_with_an_async_listener_is_refused_before_any_request() -> None:
+    async def listen(event: Event) -> None:
+        """Nobody would await it here."""
+
+    with pytest.raises(TypeError, match="on_event is an async function"):
+        SessionAuthMiddleware(validated(lambda *_: []), SessionManager(on_event=listen))

@@ -12,7 +12,7 @@ from sessiongate import ConfigurationError, SessionCookie, SessionManager
 from sessiongate.testing import ManualClock, login_as
 
 if TYPE_CHECKING:
-    from sessiongate.http.handle import Transport
+    from sessiongate.http.tickets import Transport
 
 NOBODY = Seen(None)
 REFUSED = Seen("refused with 401")

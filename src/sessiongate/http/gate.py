@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypedDict
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypedDict, TypeVar
 
 from sessiongate.arguments import check_text
 from sessiongate.commands import NEVER, WHEN_DUE
 from sessiongate.errors import ConfigurationError
 from sessiongate.http import refusals
 from sessiongate.http.cookies import SessionCookie
-from sessiongate.http.credentials import AMBIGUOUS, NOTHING, read_credentials
 from sessiongate.http.csrf import SAFE_METHODS, check_origins, is_cross_site
 from sessiongate.http.handle import Handle
+from sessiongate.http.tickets import CONTRADICTION, TicketReader
 from sessiongate.managers import SessionManager
 from sessiongate.records import SECOND, Row, moment
 from sessiongate.tokens import LONGEST_TOKEN
@@ -25,43 +25,17 @@ if TYPE_CHECKING:
     from sessiongate.events import Event
     from sessiongate.flows import Flows
     from sessiongate.http.client import Client
-    from sessiongate.http.handle import Arriving, Transport
-    from sessiongate.http.refusals import Refusal
+    from sessiongate.http.handle import Arriving
+    from sessiongate.http.tickets import Transport
 
-__all__ = ["Gate", "Incoming", "Leaving", "Options"]
+__all__ = ["Gate", "Leaving", "Options"]
+
+T = TypeVar("T")
 
 _HEADER: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}")
 _REALM: Final = re.compile(r"[ !#-\[\]-~]*")
 _REFUSED: Final = frozenset({401, 403})
 _SERVER_ERROR: Final = 500
-
-
-class Incoming(Protocol):
-    """What the rules need of a request; header values as the bytes that came."""
-
-    @property
-    def method(self) -> str:
-        """The method, or ``"WEBSOCKET"``."""
-        ...
-
-    @property
-    def cookies(self) -> Sequence[bytes]:
-        """Each ``Cookie`` field."""
-        ...
-
-    @property
-    def authorizations(self) -> Sequence[bytes]:
-        """Each ``Authorization`` field."""
-        ...
-
-    @property
-    def client(self) -> Client:
-        """What the client told of itself, and where it is."""
-        ...
-
-    def header(self, name: str) -> Sequence[bytes]:
-        """The values of all fields of that lower-case name."""
-        ...
 
 
 class Options(TypedDict, total=False):
@@ -132,14 +106,14 @@ class Gate:
         self.realm = realm
         self.cookie = SessionCookie() if cookie is None else cookie
         self.refreshed_token_header = refreshed_token_header
-        self._cookie_name = self.cookie.name.encode()
-        self._longest_cookie = self.cookie.longest_kept
         self._trusted = check_origins(trusted_origins)
         self._reject_invalid_bearer = reject_invalid_bearer
         self._record_device = record_device
         self.flows: Flows = manager.flows
+        self._tickets = TicketReader(self.cookie, self.flows.verified)
         self.now: Callable[[], int] = manager.now
-        self.ask, self.aask = manager.ask, manager.aask
+        self.store = manager.store
+        self._outages, self._log_answer = manager.outages, manager.log_answer
         self.tell, self.atell = manager.tell, manager.atell
         self.run, self.arun = manager.run, manager.arun
         self.information: Callable[[Row | None], dict[str, Any] | None] = manager.information
@@ -160,71 +134,81 @@ class Gate:
     def longest_token(self, transport: Transport) -> int:
         return self.cookie.longest_value if transport == "cookie" else LONGEST_TOKEN
 
-    def read(self, incoming: Incoming) -> Handle | Refusal:
-        """What a request brings: nothing, a contradiction, or a token to ask the store about.
+    def read(
+        self,
+        method: str,
+        cookies: Sequence[bytes],
+        authorizations: Sequence[bytes],
+        client: Client,
+        header: Callable[[T, str], Sequence[bytes]],
+        headers: T,
+    ) -> Handle:
+        """What a request brings: nothing, a refusal, or a token to ask the store about.
 
-        A handle that is ``arriving`` has yet to ``enter``, with what the store answers.
+        A handle that is ``arriving`` has yet to ``enter``, with what the store
+        answers, or to ``fail``.
+
+        Args:
+            method: The method, or ``"WEBSOCKET"``.
+            cookies: Each ``Cookie`` field, as the bytes that came.
+            authorizations: Each ``Authorization`` field.
+            client: What the client told of itself, and where it is.
+            header: Finds in ``headers`` all fields of a lower-case name.
+            headers: The header fields, as the stack has them.
         """
-        client = incoming.client if self._record_device else None
-        cookies, authorizations = incoming.cookies, incoming.authorizations
+        handle = Handle(self, client if self._record_device else None)
         if not cookies and not authorizations:
-            return Handle(self, client)
-        brought = read_credentials(self._cookie_name, cookies, authorizations)
-        if brought is NOTHING:
-            return Handle(self, client)
-        if brought is AMBIGUOUS:
-            return refusals.invalid_request(self.realm)
-        by_cookie, by_bearer = brought
-        now = self.now()
-        cookie = None
-        if by_cookie is not None and len(by_cookie) <= self._longest_cookie:
-            cookie = self.flows.read(by_cookie, now)
-        if by_bearer is None:
-            unsafe = incoming.method not in SAFE_METHODS
-            if unsafe and cookie is not None and self._is_cross_site(incoming):
-                return refusals.CROSS_SITE
-            handle = Handle(self, client, "cookie")
-            if cookie is None:
-                return self._keep_out(handle)
-            behind, ticket = cookie.generation, cookie
+            return handle
+        presented = self._tickets.read(cookies, authorizations)
+        if presented is None:
+            return handle
+        handle.transport, ticket, behind, handle.holds_cookie = presented
+        if presented is CONTRADICTION:
+            handle.refusal = refusals.invalid_request(self.realm)
+        elif ticket is None:
+            self._keep_out(handle)
+        elif (
+            method not in SAFE_METHODS
+            and handle.transport == "cookie"
+            and self._is_cross_site(header, headers)
+        ):
+            handle.refusal = refusals.CROSS_SITE
         else:
-            bearer = self.flows.read(by_bearer, now)
-            if bearer is not None and cookie is not None:
-                if cookie.sid != bearer.sid:
-                    return refusals.invalid_request(self.realm)
-                # One of them may have been renewed without the other: that one counts.
-                if cookie.generation > bearer.generation:
-                    bearer, cookie = cookie, bearer
-            handle = Handle(self, client, "bearer")
-            handle.holds_cookie = cookie is not None
-            if bearer is None:
-                return self._keep_out(handle)
-            behind, ticket = (bearer if cookie is None else cookie).generation, bearer
-        rotation = NEVER if incoming.method == "OPTIONS" else WHEN_DUE
-        handle.arriving = self.flows.ask(now, ticket, rotation), ticket, behind
+            rotation = NEVER if method == "OPTIONS" else WHEN_DUE
+            command = self.flows.ask(self.now(), ticket, rotation)
+            if command is None:
+                self._keep_out(handle)
+            else:
+                handle.arriving = command, ticket, behind
         return handle
 
-    def enter(
-        self, handle: Handle, arriving: Arriving, outcome: Outcome
-    ) -> tuple[Handle | Refusal, Event | None]:
-        """What the token is worth by the store's answer, and what is to be told of it."""
-        command, ticket, behind = arriving
+    def enter(self, handle: Handle, arriving: Arriving, outcome: Outcome) -> Event | None:
+        """Settle by the store's answer what the token is worth: what is to be told of it."""
         handle.arriving = None
+        command, ticket, behind = arriving
+        if self._outages.pending:
+            self._log_answer()
         row, event = self.flows.judge(command, ticket, outcome, handle.transport)
         if row is None:
-            return self._keep_out(handle), event
+            self._keep_out(handle)
+            return event
         handle.user.row = row
         if row.generation != behind and not row.shared:
             handle.renew(row, rotated_at=command.now)
-        return handle, event
+        return event
 
-    def _keep_out(self, handle: Handle) -> Handle | Refusal:
+    def fail(self, handle: Handle, arriving: Arriving) -> Event:
+        """Refuse, for the store did not answer: what is to be told of it."""
+        handle.arriving = None
+        handle.refusal = refusals.UNAVAILABLE
+        return self.flows.failed(arriving[0])
+
+    def _keep_out(self, handle: Handle) -> None:
         """Go on without a user: the token that came is not valid."""
         if handle.transport == "bearer" and self._reject_invalid_bearer:
-            return refusals.login_required(self.realm, invalid_token=True)
+            handle.refusal = refusals.login_required(self.realm, invalid_token=True)
         handle.transport = None
         handle.invalid_token = True
-        return handle
 
     def leave(self, handle: Handle, status: int) -> Leaving | None:
         """What the response of this status is to carry; ``None``: nothing of the session."""
@@ -261,10 +245,10 @@ class Gate:
         late = max(self.flows.settings.policy.grace, SECOND)
         return status in _REFUSED or now - rotated_at > late
 
-    def _is_cross_site(self, incoming: Incoming) -> bool:
+    def _is_cross_site(self, header: Callable[[T, str], Sequence[bytes]], headers: T) -> bool:
         return is_cross_site(
-            incoming.header("sec-fetch-site"),
-            incoming.header("origin"),
-            incoming.header("host"),
+            header(headers, "sec-fetch-site"),
+            header(headers, "origin"),
+            header(headers, "host"),
             self._trusted,
         )

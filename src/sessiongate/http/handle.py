@@ -6,13 +6,14 @@ written when the view is done: the response only carries the token out.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias, TypeVar, final
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, TypeVar, final
 
 from sessiongate.arguments import check_choice
 from sessiongate.commands import NOW
 from sessiongate.errors import ResponseStartedError, StoreError
 from sessiongate.flows import EXISTING
 from sessiongate.http.client import describe
+from sessiongate.http.tickets import TRANSPORTS, Transport
 from sessiongate.http.user import User
 from sessiongate.tokens import Ticket
 
@@ -25,15 +26,12 @@ if TYPE_CHECKING:
     from sessiongate.flows import Granted
     from sessiongate.http.client import Client
     from sessiongate.http.gate import Gate
+    from sessiongate.http.refusals import Refusal
     from sessiongate.records import Row
 
-__all__ = ["TRANSPORTS", "Handle", "Outgoing", "Transport"]
+__all__ = ["Arriving", "Handle", "Outgoing"]
 
 T = TypeVar("T")
-
-Transport = Literal["cookie", "bearer"]
-TRANSPORTS: Final = ("cookie", "bearer")
-
 
 Arriving: TypeAlias = tuple["Touch | Read", Ticket, int]
 """What the store is asked, about which token, and the generation that the client is to get past."""
@@ -54,8 +52,9 @@ class Outgoing(NamedTuple):
 class Handle:
     """The session of one request: ``scope["sessiongate"]``, ``environ["sessiongate"]``.
 
-    Belongs to its request; not for use by several threads at once. The ``a…``
-    twins are for async views and never block the event loop.
+    Starlette's ``request.auth`` as well. Belongs to its request; not for use by
+    several threads at once. The ``a…`` twins are for async views and never
+    block the event loop.
     """
 
     __slots__ = (
@@ -65,6 +64,7 @@ class Handle:
         "holds_cookie",
         "invalid_token",
         "outgoing",
+        "refusal",
         "response_started",
         "store_failed",
         "transport",
@@ -75,19 +75,20 @@ class Handle:
         self,
         gate: Gate,
         client: Client | None = None,
-        transport: Transport | None = None,
-        row: Row | None = None,
     ) -> None:
         self._client = client
         self._gate = gate
         self.arriving: Arriving | None = None
-        self.transport: Transport | None = transport
+        """The token that came, until the store has answered."""
+        self.refusal: Refusal | None = None
+        """What is answered instead of the app."""
+        self.transport: Transport | None = None
         """How the token came, ``"cookie"`` or ``"bearer"``; ``None`` for the anonymous."""
-        self.user = User(row, gate.information)
+        self.user = User(gate.information)
         """Who it is; one object for the whole request."""
         self.invalid_token = False
         """Whether a token came that is not valid."""
-        self.holds_cookie = transport == "cookie"
+        self.holds_cookie = False
         """Whether the client has a session cookie that a response should know of."""
         self.outgoing: Outgoing | None = None
         self.response_started = False
@@ -100,6 +101,14 @@ class Handle:
     def gate(self) -> Gate:
         """The rules of the middleware that made this handle."""
         return self._gate
+
+    @property
+    def scopes(self) -> list[str]:
+        """What the request may do, as Starlette's ``AuthCredentials`` say it.
+
+        ``"authenticated"`` and the session's own; empty for the anonymous.
+        """
+        return ["authenticated", *self.user.scopes] if self.user.is_authenticated else []
 
     @property
     def session(self) -> str | None:

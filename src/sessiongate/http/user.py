@@ -9,7 +9,7 @@ from sessiongate.records import Row, grants_of
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Authorization", "User"]
+__all__ = ["User"]
 
 
 class User:
@@ -21,11 +21,9 @@ class User:
 
     __slots__ = ("_inform", "row")
 
-    def __init__(
-        self, row: Row | None, inform: Callable[[Row | None], dict[str, Any] | None]
-    ) -> None:
+    def __init__(self, inform: Callable[[Row | None], dict[str, Any] | None]) -> None:
         self._inform = inform
-        self.row = row
+        self.row: Row | None = None
         """The session; the middleware's business."""
 
     @property
@@ -60,20 +58,3 @@ class User:
 
     def __repr__(self) -> str:
         return f"<User: {self.username!r}>" if self.is_authenticated else "<User: anonymous>"
-
-
-class Authorization:
-    """What the request may do: Starlette's ``AuthCredentials`` in shape."""
-
-    __slots__ = ("_user",)
-
-    def __init__(self, user: User) -> None:
-        self._user = user
-
-    @property
-    def scopes(self) -> list[str]:
-        """``"authenticated"`` and the session's own; empty for the anonymous."""
-        return ["authenticated", *self._user.scopes] if self._user.is_authenticated else []
-
-    def __repr__(self) -> str:
-        return f"<Authorization: {' '.join(self.scopes)}>"

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from sessiongate.arguments import check_choice
 from sessiongate.errors import ConfigurationError
-from sessiongate.http.handle import TRANSPORTS, Handle
+from sessiongate.http.handle import Handle
+from sessiongate.http.tickets import TRANSPORTS
 from sessiongate.testing._clients import seats_of
 from sessiongate.testing._search import gate_of
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from sessiongate.flows import Granted
     from sessiongate.http.cookies import SessionCookie
     from sessiongate.http.gate import Gate
-    from sessiongate.http.handle import Transport
+    from sessiongate.http.tickets import Transport
     from sessiongate.managers import SessionManager
     from sessiongate.testing._clients import Seat
 
@@ -156,7 +157,8 @@ def _entering(
         msg = f"{username!r} is not let in: the manager is at its limit; raise it for this test"
         raise ConfigurationError(msg)
     login = Login(gate, seat, granted, transport)
-    handle = Handle(gate, None, transport, granted.row)
+    handle = Handle(gate)
+    handle.transport, handle.holds_cookie = transport, transport == "cookie"
     handle.renew(granted.row)
     leaving = gate.leave(handle, 200)
     try:

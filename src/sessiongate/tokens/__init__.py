@@ -30,8 +30,8 @@ class Ticket:
     generation: int
     expires_at: int = FOREVER
     """When the token itself is dead, in microseconds; its row may be so earlier."""
-    issued_at: int = 0
-    """In microseconds; a token from the future is none."""
+    valid_from: int = 0
+    """In microseconds; a token from the future is none (RFC 8725, section 2.1)."""
     username: str | None = None
     """Whom the token names; ``None``: nobody, its row does."""
 

@@ -146,7 +146,7 @@ class JWTCodec:
         return replace(
             ticket,
             expires_at=math.floor(expires_at * SECOND) + self.leeway,
-            issued_at=math.ceil(issued_at * SECOND),
+            valid_from=math.ceil(issued_at * SECOND) - self.leeway,
             username=username,
         )
 

@@ -1,0 +1,45 @@
+"""What a process has lately seen, bounded."""
+
+from __future__ import annotations
+
+from typing import Final, Generic, TypeVar
+
+__all__ = ["BATCH", "Recent"]
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+BATCH: Final = 2048
+"""As many are kept, and as many older ones: what a busy process sees, in a few megabytes."""
+
+
+class Recent(Generic[K, V]):
+    """A mapping that forgets what was not asked for of late. Safe for any number of threads."""
+
+    __slots__ = ("_newer", "_older")
+
+    def __init__(self) -> None:
+        self._newer: dict[K, V] = {}
+        self._older: dict[K, V] = {}
+
+    def __repr__(self) -> str:
+        return f"<Recent: {len(self)}>"
+
+    def __len__(self) -> int:
+        return len(self._newer) + len(self._older)
+
+    def get(self, key: K) -> V | None:
+        """What was kept, ``None`` if that is forgotten."""
+        value = self._newer.get(key)
+        if value is None:
+            value = self._older.get(key)
+            if value is not None:
+                self.keep(key, value)
+        return value
+
+    def keep(self, key: K, value: V) -> None:
+        """Remember, and forget in batches."""
+        # Nothing is looked through: without a GIL, others write meanwhile.
+        if len(self._newer) >= BATCH:
+            self._older, self._newer = self._newer, {}
+        self._newer[key] = value

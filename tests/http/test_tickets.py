@@ -1,0 +1,87 @@
+"""What a request says is told from its fields alone, however often and after whatever others."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sessiongate.http.cookies import SessionCookie
+from sessiongate.http.tickets import CONTRADICTION, Presented, TicketReader
+from sessiongate.tokens import Ticket
+
+NAME = b"__Host-session"
+TICKETS = {
+    "genuine": Ticket("one", 3),
+    "older": Ticket("one", 2),
+    "foreign": Ticket("two", 0),
+    "Bearer": Ticket("named like the scheme", 0),
+}
+
+VALUES = st.sampled_from([b"genuine", b"older", b"foreign", b"forged", b"", b"Bearer"])
+COOKIES = st.one_of(
+    st.builds(lambda value: NAME + b"=" + value, VALUES),
+    st.builds(lambda value: b"a=b; " + NAME + b"=" + value + b"; c=d", VALUES),
+    st.builds(lambda a, b: NAME + b"=" + a + b";" + NAME + b"=" + b, VALUES, VALUES),
+    st.sampled_from([b"", b"a=b", b"Bearer genuine", NAME + b"=genuine; a=" + b"b" * 2048]),
+)
+AUTHORIZATIONS = st.one_of(
+    st.builds(
+        lambda scheme, value: scheme + b" " + value, st.sampled_from([b"Bearer", b"basic"]), VALUES
+    ),
+    st.sampled_from([b"Bearer", b"", NAME + b"=genuine"]),
+)
+FIELDS = st.tuples(st.lists(COOKIES, max_size=2), st.lists(AUTHORIZATIONS, max_size=2))
+
+
+def reader() -> tuple[TicketReader, list[str]]:
+    asked: list[str] = []
+
+    def read(token: str) -> Ticket | None:
+        asked.append(token)
+        return TICKETS.get(token)
+
+    return TicketReader(SessionCookie(), read), asked
+
+
+@given(st.lists(FIELDS, min_size=1, max_size=8))
+def test_what_was_read_before_makes_no_difference(
+    requests: list[tuple[list[bytes], list[bytes]]],
+) -> None:
+    seasoned, _ = reader()
+    for cookies, authorizations in requests:
+        fresh: Presented | None = reader()[0].read(cookies, authorizations)
+        for _ in range(2):
+            assert seasoned.read(cookies, authorizations) == fresh
+
+
+def test_a_genuine_field_is_read_once_and_any_other_each_time() -> None:
+    seasoned, asked = reader()
+    fields: list[tuple[list[bytes], list[bytes]]] = [
+        ([NAME + b"=genuine"], []),
+        ([], [b"Bearer genuine"]),
+        ([NAME + b"=forged"], []),
+        ([], [b"Bearer forged"]),
+    ]
+    for _ in range(3):
+        for cookies, authorizations in fields:
+            seasoned.read(cookies, authorizations)
+    assert asked == ["genuine", "genuine", *["forged"] * 6]
+
+
+def test_a_field_is_not_remembered_at_any_length() -> None:
+    seasoned, asked = reader()
+    long = NAME + b"=genuine; a=" + b"b" * 2048
+    assert (
+        seasoned.read([long], [])
+        == seasoned.read([long], [])
+        == ("cookie", TICKETS["genuine"], 3, True)
+    )
+    assert asked == ["genuine"] * 2
+
+
+def test_of_two_tokens_of_one_session_the_newer_counts_and_the_older_is_to_be_renewed() -> None:
+    read = reader()[0].read
+    for cookie, bearer in ((b"genuine", b"older"), (b"older", b"genuine")):
+        presented = read([NAME + b"=" + cookie], [b"Bearer " + bearer])
+        assert presented == ("bearer", TICKETS["genuine"], 2, True)
+    assert read([NAME + b"=genuine"], [b"Bearer foreign"]) is CONTRADICTION
