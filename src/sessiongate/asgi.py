@@ -44,7 +44,9 @@ class SessionAuthMiddleware:
         self._gate = Gate(manager, **options)
         self._fields = ResponseFields(self._gate, str.encode)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(  # noqa: C901 - in one piece, for every call is paid by every request
+        self, scope: Scope, receive: Receive, send: Send
+    ) -> None:
         kind = scope["type"]
         if kind not in {"http", "websocket"}:
             await self.app(scope, receive, send)
@@ -67,7 +69,11 @@ class SessionAuthMiddleware:
         arriving = handle.arriving
         if arriving is not None:
             try:
-                event = gate.enter(handle, arriving, await gate.store.aexecute(arriving[0]))
+                if gate.waits:
+                    outcome = await gate.store.aexecute(arriving[0])
+                else:
+                    outcome = gate.store.execute(arriving[0])
+                event = gate.enter(handle, arriving, outcome)
             except StoreError:
                 event = gate.fail(handle, arriving)
             if event is not None:
@@ -84,8 +90,8 @@ class SessionAuthMiddleware:
         def send_with_session(message: Message) -> Awaitable[None]:
             if message["type"] in _STARTS:
                 leaving = gate.leave(handle, message.get("status", 101))
-                headers = self._fields.apply(message.get("headers") or (), leaving)
-                message = {**message, "headers": headers}
+                fields = self._fields.apply(message.get("headers") or (), leaving)
+                message = {**message, "headers": fields}
                 if leaving is not None and "status" in message:
                     message["status"] = leaving.status
             return send(message)

@@ -94,13 +94,14 @@ def present(
 
     The very object that came in comes back where nothing is to be written.
     """
-    presented = classify(row, generation, now)
-    answer = TABLE[presented]
-    if answer != ACCEPT:
-        return Replayed(row.sid, row.username) if answer == END else None
+    current = generation == row.generation  # nearly always, and then it is ``CURRENT``
+    if not current:
+        answer = TABLE[classify(row, generation, now)]
+        if answer != ACCEPT:
+            return Replayed(row.sid, row.username) if answer == END else None
     if rotation == NOW:
         return Rotated(_refresh(row, now, policy))
-    if presented == CURRENT:
+    if current:
         if rotation == WHEN_DUE and not row.shared and now - row.rotated_at >= policy.rotate_after:
             return Rotated(_rotate(row, now, policy))
         if row.previous_until == FOREVER:

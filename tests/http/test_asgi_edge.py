@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.http.harness import (
@@ -20,6 +20,10 @@ from tests.http.harness import (
 
 from sessiongate.asgi import SessionAuthMiddleware
 from sessiongate.errors import StoreError
+from sessiongate.stores import MemoryStore
+
+if TYPE_CHECKING:
+    from sessiongate.commands import Command, Outcome
 
 START = {"type": "http.response.start", "status": 200, "headers": []}
 DENIAL = "websocket.http.response"
@@ -49,6 +53,32 @@ def values(message: dict[str, Any], name: bytes) -> list[bytes]:
 def run(site: Site, app: Any, *headers: Header) -> list[dict[str, Any]]:
     guarded = SessionAuthMiddleware(app, site.manager)
     return asyncio.run(call_asgi(guarded, scope_of("GET", headers)))
+
+
+class Either(MemoryStore):
+    """Takes note of which face was asked."""
+
+    asked = ""
+
+    def execute(self, command: Command) -> Outcome:
+        self.asked = "execute"
+        return super().execute(command)
+
+    async def aexecute(self, command: Command) -> Outcome:
+        self.asked = "aexecute"
+        return await super().aexecute(command)
+
+
+@pytest.mark.parametrize(("waits", "asked"), [(True, "aexecute"), (False, "execute")])
+def test_only_a_store_that_waits_for_nothing_is_called_without_awaiting(
+    *, waits: bool, asked: str
+) -> None:
+    store = Either()
+    store.waits = waits
+    site = make_site("asgi", "opaque", store=store)
+    token = site.open()
+    assert site.ask(cookie(token)).who == "alice"
+    assert store.asked == asked
 
 
 @pytest.mark.parametrize("kind", ["lifespan", "mail", "http.something", ""])

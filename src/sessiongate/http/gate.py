@@ -113,6 +113,7 @@ class Gate:
         self._tickets = TicketReader(self.cookie, self.flows.verified)
         self.now: Callable[[], int] = manager.now
         self.store = manager.store
+        self.waits: bool = getattr(manager.store, "waits", True)
         self._outages, self._log_answer = manager.outages, manager.log_answer
         self.tell, self.atell = manager.tell, manager.atell
         self.run, self.arun = manager.run, manager.arun

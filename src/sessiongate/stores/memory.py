@@ -33,6 +33,7 @@ class MemoryStore:
 
     shared = False
     touch_every = 0
+    waits = False
 
     def __init__(self) -> None:
         self._lock = Lock()
