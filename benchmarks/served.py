@@ -1,4 +1,4 @@
-"""The app that ``servers.py`` puts behind whole servers: bare, and the same one behind us."""
+"""The apps that ``servers.py`` puts behind whole servers: bare, and the same behind us."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
-from requesting import SECRET
+from by_hand import by_hand
+from requesting import SECRET, cookie
 from sessiongate import SessionManager
 from sessiongate.asgi import SessionAuthMiddleware as ASGIMiddleware
 from sessiongate.commands import List, Open
@@ -17,7 +18,7 @@ from sessiongate.records import Row
 from sessiongate.stores import MemoryStore
 from sessiongate.wsgi import SessionAuthMiddleware as WSGIMiddleware
 
-__all__ = ["TOKEN", "asgi_bare", "asgi_ours", "wsgi_bare", "wsgi_ours"]
+__all__ = ["COOKIES", "asgi_bare", "asgi_floor", "asgi_ours", "wsgi_bare", "wsgi_ours"]
 
 _store: Final = MemoryStore()
 _manager: Final = SessionManager(secret_key=SECRET, max_concurrent_sessions=None, store=_store)
@@ -32,16 +33,25 @@ def _open_for_everybody() -> str:
     return _manager.flows.codec.mint(known)
 
 
-TOKEN: Final = _open_for_everybody()
-
-
 async def _view(_request: Any) -> PlainTextResponse:
     return PlainTextResponse("ok")
 
 
 asgi_bare = Starlette(routes=[Route("/", _view)])
+asgi_floor, _floor_cookie = by_hand(asgi_bare)
 asgi_ours = ASGIMiddleware(asgi_bare, _manager)
 
 wsgi_bare = Flask("bare")
 wsgi_bare.get("/")(lambda: "ok")
 wsgi_ours = WSGIMiddleware(wsgi_bare.wsgi_app, _manager)
+
+_our_cookie = cookie(_open_for_everybody())
+COOKIES: Final = {
+    app: value.decode()
+    for app, (_, value) in {
+        "bare": _our_cookie,
+        "floor": _floor_cookie,
+        "ours": _our_cookie,
+    }.items()
+}
+"""What a client of each app sends."""

@@ -1,7 +1,8 @@
 """Whole servers, an app bare and behind us: ``make bench-servers``. Never fails on a number.
 
 Loads them with ``wrk``, from the same machine: so server and client share its
-cores, and what counts is the ratio within one run.
+cores, and what counts is the ratio within one run. The floor is beside them, to
+show what the least that can be done about a session costs there.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import re
 import shutil
 import subprocess
 import sys
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -22,7 +23,7 @@ from backends import free_port, wait_for_port
 from measure import Case
 from promises import Kept
 from report import Report
-from served import TOKEN
+from served import COOKIES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,11 +39,13 @@ _GRANIAN: Final = "granian --interface asgi --port {port} --workers {workers} se
 # Threads, because its default worker closes the connection after each answer.
 _GUNICORN: Final = "gunicorn --bind 127.0.0.1:{port} --workers {workers} --threads 4 served:{app}"
 
+_ASGI: Final = ("asgi_bare", "asgi_floor", "asgi_ours")
 _SERVERS: Final = {
-    "uvicorn, Starlette": ("asgi", _UVICORN),
-    "granian, Starlette": ("asgi", _GRANIAN),
-    "gunicorn, Flask": ("wsgi", _GUNICORN),
+    "uvicorn, Starlette": (_UVICORN, _ASGI),
+    "granian, Starlette": (_GRANIAN, _ASGI),
+    "gunicorn, Flask": (_GUNICORN, ("wsgi_bare", "wsgi_ours")),
 }
+"""How each is started, and the apps that it serves."""
 
 
 @dataclass
@@ -60,9 +63,9 @@ class Load:
     @contextmanager
     def running(self) -> Iterator[str]:
         """The server's URL, while it runs."""
-        kind, command = _SERVERS[self.server]
+        command, _ = _SERVERS[self.server]
         port = free_port()
-        words = command.format(port=port, workers=self.workers, app=f"{kind}_{self.app}").split()
+        words = command.format(port=port, workers=self.workers, app=self.app).split()
         program = [sys.executable, "-m", *words]
         with subprocess.Popen(  # noqa: S603
             program,
@@ -79,10 +82,11 @@ class Load:
 
     def bear(self, url: str, seconds: int) -> None:
         """Take one round."""
+        cookie = COOKIES[self.app.partition("_")[2]]
         said = subprocess.run(  # noqa: S603
             [
                 *("wrk", "--threads", "1", "--connections", str(_CONNECTIONS), "--latency"),
-                *("--duration", f"{seconds}s", "-H", f"Cookie: __Host-session={TOKEN}", url),
+                *("--duration", f"{seconds}s", "-H", f"Cookie: {cookie}", url),
             ],
             check=True,
             capture_output=True,
@@ -97,18 +101,19 @@ class Load:
         self.slowest.append(float(slowest[1]) * _UNITS[slowest[2]])
 
 
-def compare(server: str, workers: int, rounds: int, seconds: int) -> tuple[Load, Load]:
-    """Load the bare app and ours in turn, while both servers run."""
-    bare, ours = Load(server, workers, "bare"), Load(server, workers, "ours")
-    with bare.running() as bare_url, ours.running() as our_url:
-        for load, url in ((bare, bare_url), (ours, our_url)):
+def compare(server: str, workers: int, rounds: int, seconds: int) -> list[Load]:
+    """Load the apps in turn, while all their servers run: the bare one first, ours last."""
+    loads = [Load(server, workers, app) for app in _SERVERS[server][1]]
+    with ExitStack() as running:
+        urls = [running.enter_context(load.running()) for load in loads]
+        for load, url in zip(loads, urls, strict=True):
             load.bear(url, 1)  # to warm up
             load.rates.clear()
             load.slowest.clear()
         for _ in range(rounds):
-            bare.bear(bare_url, seconds)
-            ours.bear(our_url, seconds)
-    return bare, ours
+            for load, url in zip(loads, urls, strict=True):
+                load.bear(url, seconds)
+    return loads
 
 
 def main() -> None:
@@ -129,7 +134,8 @@ def main() -> None:
     drawn: list[Case] = []
     for server in _SERVERS:
         for workers in (1, 2):
-            bare, ours = compare(server, workers, options.rounds, options.seconds)
+            loads = compare(server, workers, options.rounds, options.seconds)
+            bare, *floor, ours = loads
             name = f"{server}, {workers} worker{'s' * (workers > 1)}"
             rate = max(ours.rates) / max(bare.rates)
             rows.append(
@@ -137,6 +143,7 @@ def main() -> None:
                     name,
                     *(f"{max(load.rates):,.0f}" for load in (bare, ours)),
                     f"{rate:.3f}",
+                    f"{max(floor[0].rates) / max(bare.rates):.3f}" if floor else "",
                     *(f"{min(load.slowest):.2f}" for load in (bare, ours)),
                 )
             )
@@ -146,7 +153,10 @@ def main() -> None:
                 Case(f"{name}: bare", int, "rival", times=[1e6 / max(bare.rates)]),
                 Case(f"{name}: sessiongate", int, "ours", times=[1e6 / max(ours.rates)]),
             ]
-    heads = ("", "bare, req/s", "ours, req/s", "ratio", "bare, p99 ms", "ours, p99 ms")
+    heads = (
+        *("", "bare, req/s", "ours, req/s", "ours to bare", "floor to bare"),
+        *("bare, p99 ms", "ours, p99 ms"),
+    )
     report.table(f"Best of {options.rounds} rounds, {_CONNECTIONS} connections", heads, rows)
     report.promises(kept)
     report.save()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hmac
-import time
 from itertools import cycle
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,8 +14,9 @@ from starsessions import InMemoryStore, SessionAutoloadMiddleware
 from starsessions import SessionMiddleware as Starsessions
 from starsessions.stores.redis import RedisStore as StarsessionsRedis
 
+from by_hand import by_hand
 from measure import Case
-from requesting import SECRET, ASGIApp, Header, asgi_case, asgi_cookie, bearer, cookie
+from requesting import SECRET, ASGIApp, asgi_case, asgi_cookie, bearer, cookie
 from sessiongate import JWTSessionManager, SessionManager
 from sessiongate.asgi import SessionAuthMiddleware
 from sessiongate.stores import RedisStore
@@ -63,25 +62,6 @@ async def in_session(scope: Any, receive: Any, send: Any) -> None:
     await bare(scope, receive, send)
 
 
-def by_hand() -> tuple[ASGIApp, Header]:
-    """The floor, the least that can be done: scan, HMAC, dict, clock. It never rotates or ends."""
-    key, rows = SECRET.encode(), {"a-session-id": ("alice", time.time() + 86400)}
-    mac = hmac.digest(key, b"a-session-id", "sha256").hex()
-
-    async def app(scope: Any, receive: Any, send: Any) -> None:
-        for name, value in scope["headers"]:
-            if name == b"cookie":
-                sid, _, given = value.partition(b"=")[2].decode().partition(".")
-                if hmac.compare_digest(hmac.digest(key, sid.encode(), "sha256").hex(), given):
-                    row = rows.get(sid)
-                    if row is not None and time.time() < row[1]:
-                        scope["user"] = row[0]
-                break
-        await named(scope, receive, send)
-
-    return app, (b"cookie", f"session=a-session-id.{mac}".encode())
-
-
 class PyJWTBackend(AuthenticationBackend):
     """Starlette's documented way to authenticate, with PyJWT's documented call."""
 
@@ -108,7 +88,7 @@ def cold(manager: JWTSessionManager) -> ASGIApp:
 
 async def cases() -> list[Case]:
     """The rows without a store outside this process."""
-    floor, floor_cookie = by_hand()
+    floor, floor_cookie = by_hand(named)
     opaque = SessionManager(secret_key=SECRET)
     signed = JWTSessionManager(secret_key=SECRET, max_concurrent_sessions=None)
     token = signed.create_session("alice") or ""
@@ -160,7 +140,8 @@ async def over_stores(stores: dict[str, Store], redis_url: str | None) -> list[C
         rows.append(asgi_case(f"sessiongate: cookie, {name}", app, cookie(token), kind="ours"))
     redis = stores.get("Redis")
     if isinstance(redis, RedisStore):
-        client: Any = await redis._clients.for_loop()  # noqa: SLF001 - the same client, to compare
+        lender: Any = await redis._clients.for_loop()  # noqa: SLF001 - the same client, to compare
+        client = lender.client
         await client.execute_command("SET", "sessiongate-benchmark", "x" * 150)
 
         async def get() -> Any:

@@ -34,6 +34,15 @@ class AsyncClient(Protocol):
     async def aclose(self) -> None: ...
 
 
+class Lender(Protocol):
+    """Has connections for one event loop."""
+
+    async def take(self) -> Any:
+        """A connection to use, in the time it takes to wait for one, to open it, and to greet."""
+
+    async def give_back(self, connection: Any) -> None: ...
+
+
 class Clients(Protocol):
     """Both kinds of clients, for whoever asks."""
 
@@ -41,10 +50,7 @@ class Clients(Protocol):
     """Which server that is; no part of a credential."""
 
     def for_thread(self) -> Client: ...
-    async def for_loop(self) -> AsyncClient: ...
-    async def connection(self, pool: Any) -> Any:
-        """A connection to use, in the time it takes to wait for one, to open it, and to greet."""
-
+    async def for_loop(self) -> Lender: ...
     def close(self) -> None: ...
     async def aclose(self) -> None: ...
 
@@ -68,7 +74,7 @@ class GivenClients:
             raise ConfigurationError(msg)
         return self._client
 
-    async def for_loop(self) -> AsyncClient:
+    async def for_loop(self) -> Lender:
         if self._async_client is None:
             msg = "RedisStore has only a client; pass async_client= as well for the async verbs"
             raise ConfigurationError(msg)
@@ -81,11 +87,7 @@ class GivenClients:
                 "pass a URL instead, or make a store for each loop"
             )
             raise ConfigurationError(msg)
-        return self._async_client
-
-    async def connection(self, pool: Any) -> Any:
-        async with asyncio.timeout(self._patience):  # its own may be far longer
-            return await pool.get_connection()
+        return _Lender(self._async_client.connection_pool, self._patience)
 
     def close(self) -> None:
         """Nothing of ours to close."""
@@ -103,15 +105,61 @@ class Settings(NamedTuple):
     max_connections: int
 
 
+class _Lender:
+    """The connections of a given client, from its own pool."""
+
+    __slots__ = ("_patience", "_pool")
+
+    def __init__(self, pool: Any, patience: float) -> None:
+        self._pool = pool
+        self._patience = patience
+
+    async def take(self) -> Any:
+        async with asyncio.timeout(self._patience):  # its own may be far longer
+            return await self._pool.get_connection()
+
+    async def give_back(self, connection: Any) -> None:
+        await self._pool.release(connection)
+
+
 class _Lease:
-    """A client for as long as its event loop lives."""
+    """A client for as long as its event loop lives, and its connections.
 
-    __slots__ = ("client", "life", "used_at")
+    They are kept here between two uses, for the pool of redis-py takes longer
+    over one than the server does over an answer. To the pool they are in use
+    until it is closed.
+    """
 
-    def __init__(self, client: AsyncClient, life: AsyncGenerator[AsyncClient, None]) -> None:
+    __slots__ = ("_free", "_idle", "_patience", "client", "life", "used_at")
+
+    def __init__(
+        self, client: AsyncClient, life: AsyncGenerator[AsyncClient, None], settings: Settings
+    ) -> None:
         self.client = client
         self.life = life
         self.used_at = 0.0
+        self._patience = settings.timeout
+        self._free = asyncio.Semaphore(settings.max_connections)
+        self._idle: list[Any] = []
+
+    async def take(self) -> Any:
+        if self._free.locked():  # or others wait: first come, first served
+            async with asyncio.timeout(self._patience):
+                await self._free.acquire()
+        else:
+            await self._free.acquire()
+        pool = self.client.connection_pool
+        connection = self._idle.pop() if self._idle else pool.get_available_connection()
+        try:
+            await pool.ensure_connection(connection)  # that it is open, or is opened again
+        except BaseException:
+            await self.give_back(connection)
+            raise
+        return connection
+
+    async def give_back(self, connection: Any) -> None:
+        self._idle.append(connection)
+        self._free.release()
 
 
 class OwnClients:
@@ -137,7 +185,7 @@ class OwnClients:
             client = self._clients.setdefault(pid, _connect(self._settings)[0])
         return client
 
-    async def for_loop(self) -> AsyncClient:
+    async def for_loop(self) -> _Lease:
         loop = asyncio.get_running_loop()
         key = os.getpid(), loop
         lease = self._leases.get(key)
@@ -146,7 +194,7 @@ class OwnClients:
                 if other.is_closed():
                     self._leases.pop((pid, other), None)
             life = self._life(key)
-            lease = self._leases[key] = _Lease(await anext(life), life)
+            lease = self._leases[key] = _Lease(await anext(life), life, self._settings)
         now = loop.time()
         if now - lease.used_at > _PAUSE:
             # Let the loop notice which connections the server has closed. It would not have if
@@ -155,10 +203,7 @@ class OwnClients:
             await asyncio.sleep(0)
             await asyncio.sleep(0)
         lease.used_at = now
-        return lease.client
-
-    async def connection(self, pool: Any) -> Any:
-        return await pool.get_connection()  # where each step has its own bound
+        return lease
 
     async def _life(
         self, key: tuple[int, asyncio.AbstractEventLoop]
@@ -203,7 +248,10 @@ def _connect(settings: Settings) -> tuple[Client, str]:
 
     try:
         pool = BlockingConnectionPool.from_url(
-            settings.url, retry=Retry(NoBackoff(), 0), **_options(settings)
+            settings.url,
+            retry=Retry(NoBackoff(), 0),
+            timeout=settings.timeout,
+            **_options(settings),
         )
         pool.connection_class(**pool.connection_kwargs)  # unconnected; checks the options
     except (ValueError, TypeError):
@@ -219,7 +267,7 @@ def _connect(settings: Settings) -> tuple[Client, str]:
 
 
 def _connect_async(settings: Settings) -> AsyncClient:
-    from redis.asyncio import BlockingConnectionPool, Redis  # noqa: PLC0415 - as above
+    from redis.asyncio import ConnectionPool, Redis  # noqa: PLC0415 - as above
     from redis.asyncio.retry import Retry  # noqa: PLC0415
     from redis.backoff import NoBackoff  # noqa: PLC0415
     from redis.exceptions import TimeoutError as SlowGreeting  # noqa: PLC0415
@@ -231,7 +279,7 @@ def _connect_async(settings: Settings) -> AsyncClient:
         except TimeoutError as error:  # as redis-py's own, after which it closes the connection
             raise SlowGreeting from error
 
-    pool = BlockingConnectionPool.from_url(
+    pool = ConnectionPool.from_url(
         settings.url,
         retry=Retry(NoBackoff(), 0),
         # Answers are bounded here. redis-py would start a task for each request.
@@ -241,10 +289,9 @@ def _connect_async(settings: Settings) -> AsyncClient:
 
 
 def _options(settings: Settings) -> dict[str, Any]:
-    """What both kinds of pools take. The defaults of redis-py would wait and retry for seconds."""
+    """What both pools take. The defaults of redis-py would wait and retry for seconds."""
     options: dict[str, Any] = {
         "max_connections": settings.max_connections,
-        "timeout": settings.timeout,
         "socket_timeout": settings.timeout,
         "health_check_interval": 0,
         # With RESP3 redis-py does not notice, before it uses an idle connection, that a

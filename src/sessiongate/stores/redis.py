@@ -130,8 +130,8 @@ class RedisStore:
             raise StoreError(_CLOSED)
         request = self._dialect.by_digest(command)
         try:
-            pool = (await self._clients.for_loop()).connection_pool
-            connection = await self._clients.connection(pool)
+            lender = await self._clients.for_loop()
+            connection = await lender.take()
             try:
                 async with asyncio.timeout(self._timeout):
                     await connection.send_packed_command((request,))
@@ -142,7 +142,7 @@ class RedisStore:
                         await connection.send_packed_command((request,))
                         reply = await connection.read_response(disable_decoding=True)
             finally:
-                await pool.release(connection)
+                await lender.give_back(connection)
         except self._failures as error:
             raise self._failure(error) from error
         return self._dialect.outcome(command, reply)
