@@ -136,18 +136,13 @@ def _bigint(limit: int | None) -> int | None:
     return limit if limit is None else min(limit, FOREVER)
 
 
-def _row(record: Sequence[Any]) -> Row | None:
-    version, *fields = record
-    return restored(version, fields)
-
-
 def _touched(command: Touch, records: list[Record]) -> Row | Rotated | Replayed | Ended | None:
     """The row as it was, or in its place what ``touch`` did with it."""
     if not records:
         return None
     [(touched, *record)] = records
     if touched is None:
-        return _row(record)
+        return restored(tuple(record))
     found = touched["found_"] or {}
     return _judged(command, [(touched["kind"], *map(found.get, _COLUMNS))])
 
@@ -155,7 +150,7 @@ def _touched(command: Touch, records: list[Record]) -> Row | Rotated | Replayed 
 def _judged(_: Command, records: list[Record]) -> Row | Rotated | Replayed | Ended | None:
     """The answer of ``touch``, ``read`` and ``close``."""
     [(kind, *record)] = records
-    row = None if kind is None else _row(record)
+    row = None if kind is None else restored(tuple(record))
     if row is None:
         return None
     match kind:
@@ -174,7 +169,7 @@ def _opened(command: Open, records: list[Record]) -> Opened | Existing | LimitRe
         return LimitReached(kind)
     if kind == "opened":
         return Opened(command.row, tuple(Ended(one[2], one[3]) for one in ended))
-    row = _row(record)
+    row = restored(tuple(record))
     if row is None:  # what the server takes for sound and Python does not
         msg = "PostgreSQL answered with a corrupt session"
         raise StoreError(msg)
@@ -182,7 +177,7 @@ def _opened(command: Open, records: list[Record]) -> Opened | Existing | LimitRe
 
 
 def _rows(_: List, records: list[Record]) -> tuple[Row, ...]:
-    return tuple(row for row in map(_row, records) if row is not None)
+    return tuple(row for row in map(restored, records) if row is not None)
 
 
 def _all_ended(_: CloseUser, records: list[Record]) -> tuple[Ended, ...]:

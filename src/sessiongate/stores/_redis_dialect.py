@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from functools import cache
+from functools import cache, lru_cache
 from hashlib import sha1
 from importlib.resources import files
 from struct import Struct, pack
@@ -28,7 +28,7 @@ from sessiongate.commands import (
 )
 from sessiongate.errors import StoreError
 from sessiongate.records import FOREVER
-from sessiongate.stores._stored import FORMAT, restored, warn_unreadable
+from sessiongate.stores._stored import FORMAT, REMEMBERED, sound, warn_unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -191,17 +191,24 @@ def _text(row: Row) -> bytes:
 
 def _row(sid: str, stored: bytes) -> Row | None:
     """A stored row, or ``None`` and a line in the log if it is not to be understood."""
+    row = _decoded(stored)
+    if row is not None and row.sid == sid:
+        return row
+    warn_unreadable(sid)
+    return None
+
+
+@lru_cache(REMEMBERED)
+def _decoded(stored: bytes) -> Row | None:
     try:
         version, *numbers = _NUMBERS.unpack_from(stored)
         texts = stored[_NUMBERS.size :].decode()
         (named, username, grants, device), end = _parse(texts)
     except (StructError, ValueError, TypeError, RecursionError):  # not of this shape
-        pass
-    else:
-        if named == sid and end == len(texts):
-            return restored(version, [named, username, *numbers, grants, device])
-    warn_unreadable(sid)
-    return None
+        return None
+    if end != len(texts):
+        return None
+    return sound((version, named, username, *numbers, grants, device))
 
 
 def _readable(sid: bytes) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from sessiongate.records import Row
 from sessiongate.stores._stored import FORMAT, restored
@@ -52,7 +52,7 @@ class SQLiteRows:
 
     def live(self, sid: str, now: int) -> Row | None:
         record = self._connection.execute(_OF_SID, (sid,)).fetchone()
-        row = None if record is None else _row(record)
+        row = None if record is None else restored(record)
         if row is not None and row.expires_at <= now:
             self.remove(row)
             return None
@@ -139,9 +139,4 @@ class _Shelf:
 
 
 def _rows(records: sqlite3.Cursor) -> Iterator[Row]:
-    return (row for row in map(_row, records) if row is not None)
-
-
-def _row(record: tuple[Any, ...]) -> Row | None:
-    version, *fields = record
-    return restored(version, fields)
+    return (row for row in map(restored, records) if row is not None)

@@ -9,31 +9,48 @@ from __future__ import annotations
 
 import json
 import logging
-from typing import Any, Final
+from functools import lru_cache
+from typing import Any, Final, TypeAlias
 
 from sessiongate.arguments import check_claims, check_scopes
 from sessiongate.records import FOREVER, Row, device_of
 
-__all__ = ["FORMAT", "restored", "warn_unreadable"]
+__all__ = ["FORMAT", "REMEMBERED", "Record", "restored", "sound", "warn_unreadable"]
+
+Record: TypeAlias = tuple[Any, ...]
+"""The number of the format, and what should be the fields of a ``Row``."""
 
 _LOGGER: Final = logging.getLogger("sessiongate.stores")
 
 FORMAT: Final = 1
 """Of a stored row. One with another number was written by a newer sessiongate."""
 
-_COUNT: Final = len(Row._fields)
+REMEMBERED: Final = 2048
+"""Rows that were understood, for most are found again as they were; in a megabyte or two."""
+_COUNT: Final = len(("format", *Row._fields))
 _NUMBERS: Final = frozenset({int, bool})
 
 
-def restored(version: object, fields: list[Any]) -> Row | None:
-    """The ``Row`` of these fields, or ``None`` and a line in the log."""
-    if version == FORMAT and len(fields) == _COUNT and fields[11] in (0, 1):
+def restored(record: Record) -> Row | None:
+    """The ``Row`` of a record, or ``None`` and a line in the log."""
+    row = _remembered(record)
+    if row is None:
+        warn_unreadable(record[1] if len(record) > 1 else None)
+    return row
+
+
+def sound(record: Record) -> Row | None:
+    """The ``Row`` of a record, ``None`` for any other; says what a record is, and asks nothing."""
+    if len(record) == _COUNT and record[0] == FORMAT and record[12] in (0, 1):
+        fields = [*record[1:]]
         fields[11] = fields[11] == 1
         row = tuple.__new__(Row, fields)
         if _is_sound(row):
             return row
-    warn_unreadable(fields[0] if fields else None)
     return None
+
+
+_remembered: Final = lru_cache(REMEMBERED)(sound)
 
 
 def warn_unreadable(sid: object) -> None:
