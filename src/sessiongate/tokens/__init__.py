@@ -22,9 +22,9 @@ LONGEST_TOKEN: Final = 8192
 """Characters. The size at which common servers cut a header line."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Ticket:
-    """What a genuine token says."""
+    """What a genuine token says. Never changed; frozen, it would take thrice as long to make."""
 
     sid: str
     generation: int
