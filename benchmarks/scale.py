@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import gc
 import logging
+import random
 import resource
 import sqlite3
 import time
@@ -13,7 +14,7 @@ from contextlib import ExitStack
 from itertools import cycle
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import psycopg
 from redis import Redis
@@ -25,8 +26,8 @@ from promises import Kept
 from report import Report
 from requesting import SECRET
 from sessiongate import SessionManager
-from sessiongate.commands import Sweep
-from sessiongate.records import SECOND
+from sessiongate.commands import List, Sweep
+from sessiongate.records import SECOND, Row
 from sessiongate.stores import MemoryStore, PostgresStore, RedisStore, SQLiteStore
 from sessiongate.testing import ManualClock
 
@@ -81,6 +82,18 @@ def _verbs(name: str, manager: SessionManager, count: int) -> dict[str, Case]:
         "login and logout": Case(f"{said}: login and logout", log_in_and_out, "ours"),
         "list of devices": Case(f"{said}: list of devices", devices, "ours"),
     }
+
+
+def _check_of_anyone(manager: SessionManager, store: MemoryStore, count: int) -> Case:
+    """Sessions at random: of many, neither we nor the caches of the processor know the next one."""
+    rows = cast(tuple[Row, ...], store.execute(List(None, manager.now())))
+    chosen = random.Random(count).choices(rows, k=20_000)  # noqa: S311 - no secret
+    tokens = cycle([manager.flows.codec.mint(row) for row in chosen])
+
+    def check() -> None:
+        assert manager.validate_session(next(tokens))  # noqa: S101
+
+    return Case(f"memory, {count:,} sessions: check of anyone", check, "ours")
 
 
 def _resident() -> int:
@@ -153,9 +166,11 @@ async def measure(folder: Path, redis: str | None, postgres: list[str], many: in
     memory = [(MemoryStore(), ManualClock()) for _ in sizes]
     taken: list[float] = []
     managers = [_manager(store, clock) for store, clock in memory]
-    for (_, clock), manager, size in zip(memory, managers, sizes, strict=True):
+    for (store, clock), manager, size in zip(memory, managers, sizes, strict=True):
         taken.append(_fill(manager, clock, size))
-        by_store["memory"].append(_verbs("memory", manager, size))
+        verbs = _verbs("memory", manager, size)
+        verbs["check of anyone"] = _check_of_anyone(manager, store, size)
+        by_store["memory"].append(verbs)
     numbers.append((f"memory: bytes of one of {many:,} sessions (resident)", f"{taken[-1]:.0f}"))
     kept.append(Kept("bytes of a session in memory", 600, taken[-1]))
     for size in sizes:
@@ -164,9 +179,9 @@ async def measure(folder: Path, redis: str | None, postgres: list[str], many: in
         _fill_sqlite(sqlite, path, size)
         by_store["SQLite"].append(_verbs("SQLite", _manager(sqlite), size))
     for url, size in zip(postgres, sizes, strict=False):
-        store = PostgresStore(url, timeout=_PATIENCE)
-        _fill_postgres(store, url, size)
-        by_store["PostgreSQL"].append(_verbs("PostgreSQL", _manager(store), size))
+        remote = PostgresStore(url, timeout=_PATIENCE)
+        _fill_postgres(remote, url, size)
+        by_store["PostgreSQL"].append(_verbs("PostgreSQL", _manager(remote), size))
     cases = [case for verbs in by_store.values() for one in verbs for case in one.values()]
     await interleaved(cases)
 
