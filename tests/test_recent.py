@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 
-from sessiongate.recent import BATCH, Recent
+from sessiongate.recent import BATCH, Recent, remembering
 
 
 def test_what_is_in_use_stays_and_the_rest_is_forgotten() -> None:
@@ -36,3 +36,17 @@ def test_threads_do_not_disturb_each_other() -> None:
 
     with ThreadPoolExecutor(8) as threads:
         assert all(threads.map(keep_many, range(8)))
+
+
+def test_what_was_not_found_is_looked_for_again() -> None:
+    asked: list[str] = []
+
+    @remembering
+    def find(key: str) -> str | None:
+        asked.append(key)
+        return None if key == "nothing" else key.upper()
+
+    for _ in range(3):
+        assert find("something") == "SOMETHING"
+        assert find("nothing") is None
+    assert asked == ["something", "nothing", "nothing", "nothing"]

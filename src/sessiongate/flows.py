@@ -83,7 +83,7 @@ class Flows:
 
     def __init__(self, codec: Codec, settings: Settings) -> None:
         self.codec = codec
-        self.verified = Reader(codec).read
+        self._verified = Reader(codec).read
         self.settings = settings
         self._policy = settings.policy
         self.superseded = Superseded(settings.policy.grace)
@@ -139,15 +139,16 @@ class Flows:
         One that has expired is read as well: only the store can see to it that
         a clock set back does not revive the session.
         """
-        ticket = self.verified(token)
+        ticket = self._verified(token)
         return None if ticket is None or now < ticket.valid_from else ticket
 
     def present(
         self, now: int, ticket: Ticket | None, rotation: int, transport: str | None = None
     ) -> Flow[Row | None]:
         """The row that a token opens, rotated if asked and due, or ``None``."""
-        if ticket is None or (command := self.ask(now, ticket, rotation)) is None:
+        if ticket is None:
             return None
+        command = self.ask(now, ticket, rotation)
         outcome = yield command
         row, event = self.judge(command, ticket, outcome, transport)
         if event is not None:
@@ -156,10 +157,8 @@ class Flows:
 
     # The two halves of it, for the middleware: it asks on every request, and needs no flow.
 
-    def ask(self, now: int, ticket: Ticket, rotation: int) -> Touch | Read | None:
-        """What the store is asked about a token; ``None``: nothing, it comes from the future."""
-        if now < ticket.valid_from:
-            return None
+    def ask(self, now: int, ticket: Ticket, rotation: int) -> Touch | Read:
+        """What the store is asked about a token."""
         if ticket.expires_at <= now:
             # Looked at, so that a row as old goes for good; one that lives on is left alone.
             return Read(ticket.sid, now)
@@ -186,7 +185,7 @@ class Flows:
         if type(outcome) is Replayed:
             return None, self._replayed(outcome, command.now, transport)
         if type(outcome) is not Rotated:
-            return None, None
+            return outcome, None  # none, or what a store of others takes for a row
         row = outcome.row
         self.superseded.add(row.sid, row.generation, command.now)
         reason = "refreshed" if command.rotation == NOW else "due"

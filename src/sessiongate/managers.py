@@ -134,7 +134,7 @@ class SessionManager:
         self._session_timeout = session_timeout
         limit = check_count(max_concurrent_sessions, "max_concurrent_sessions")
         self.logger = logging.getLogger("sessiongate") if logger is None else logger
-        self.store: Store = MemoryStore() if store is None else store
+        self._store: Store = MemoryStore() if store is None else store
         self.outages = Outages()
         self._clock = clock
         self._on_event = on_event
@@ -148,7 +148,7 @@ class SessionManager:
             timeout=timeout + codec.leeway,
             rotate_after=_rotate_after(rotate_after, timeout),
             grace=microseconds(rotation_grace, "rotation_grace"),
-            touch_every=self.store.touch_every
+            touch_every=self._store.touch_every
             if touch_every is None
             else microseconds(touch_every, "touch_every"),
             quantum=codec.quantum,
@@ -171,7 +171,7 @@ class SessionManager:
         )
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} on {type(self.store).__name__}>"
+        return f"<{type(self).__name__} on {type(self._store).__name__}>"
 
     @property
     def session_timeout(self) -> Seconds:
@@ -182,6 +182,11 @@ class SessionManager:
     def max_concurrent_sessions(self) -> int | None:
         """As it was given, ``None`` for no limit; read-only."""
         return self.flows.settings.limit
+
+    @property
+    def store(self) -> Store:
+        """Where the sessions are; read-only."""
+        return self._store
 
     # Opening, checking, refreshing, ending one session.
 
@@ -386,9 +391,9 @@ class SessionManager:
     def _key(self, secret_key: Any) -> Any:
         if secret_key is not None:
             return secret_key
-        if self.store.shared:
+        if self._store.shared:
             msg = (
-                f"secret_key is required with {type(self.store).__name__}: every process must "
+                f"secret_key is required with {type(self._store).__name__}: every process must "
                 f"sign with the same key. Make one with: {MAKE_ONE}"
             )
             raise ConfigurationError(msg)
@@ -414,7 +419,8 @@ class SessionManager:
         return None if ticket is None else ticket.sid
 
     def _present(self, token: object, rotation: int = NEVER) -> Flow[Row | None]:
-        return self.flows.present(self.now(), self.flows.verified(token), rotation)
+        now = self.now()
+        return self.flows.present(now, self.flows.read(token, now), rotation)
 
     def _close(self, ticket: Ticket | None) -> Flow[str | None]:
         if ticket is None:
@@ -474,7 +480,7 @@ class SessionManager:
     def _ask(self, command: Command) -> Outcome:
         """Have the store carry out a command, and tell of its failure."""
         try:
-            outcome = self.store.execute(command)
+            outcome = self._store.execute(command)
         except StoreError:
             self.tell(self.flows.failed(command))
             raise
@@ -485,7 +491,7 @@ class SessionManager:
     async def _aask(self, command: Command) -> Outcome:
         """``_ask``, to await."""
         try:
-            outcome = await self.store.aexecute(command)
+            outcome = await self._store.aexecute(command)
         except StoreError:
             await self.atell(self.flows.failed(command))
             raise

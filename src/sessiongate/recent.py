@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
-__all__ = ["BATCH", "Recent"]
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["BATCH", "Recent", "remembering"]
 
 K = TypeVar("K")
 V = TypeVar("V")
 
 BATCH: Final = 2048
-"""As many are kept, and as many older ones: what a busy process sees, in a few megabytes."""
+"""As many are kept, and as many older ones: what a busy process sees, in some megabytes."""
 
 
 class Recent(Generic[K, V]):
@@ -43,3 +46,18 @@ class Recent(Generic[K, V]):
         if len(self._newer) >= BATCH:
             self._older, self._newer = self._newer, {}
         self._newer[key] = value
+
+
+def remembering(function: Callable[[K], V | None]) -> Callable[[K], V | None]:
+    """A function of its argument alone, that remembers what it found, and never that it did not."""
+    recent: Recent[K, V] = Recent()
+
+    def remembered(key: K) -> V | None:
+        value = recent.get(key)
+        if value is None:
+            value = function(key)
+            if value is not None:
+                recent.keep(key, value)
+        return value
+
+    return remembered

@@ -24,6 +24,8 @@ from sessiongate.stores import open_store
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+pytestmark = pytest.mark.slow  # each runs the program itself, on each store
+
 PASSWORD = "a-password-to-be-found"  # the one of PostgresServer as well
 
 

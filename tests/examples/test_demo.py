@@ -227,6 +227,7 @@ def test_the_key_is_for_its_owner_alone(data: Path) -> None:
     assert len((data / "secret.key").read_text()) >= 64
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_it_stops_cleanly_and_a_restart_logs_nobody_out(
     tmp_path: Path, browser: Browser, number: signal.Signals
@@ -242,6 +243,7 @@ def test_it_stops_cleanly_and_a_restart_logs_nobody_out(
         assert demo.stop(number)[0] == 0
 
 
+@pytest.mark.slow
 def test_a_port_that_is_taken_is_no_obstacle(tmp_path: Path, browser: Browser) -> None:
     with closing(socket.create_server(("127.0.0.1", 0))) as occupant:
         taken = occupant.getsockname()[1]
@@ -250,12 +252,14 @@ def test_a_port_that_is_taken_is_no_obstacle(tmp_path: Path, browser: Browser) -
             assert browser.get(f"{demo.flask}/").status_code == 200
 
 
+@pytest.mark.slow
 def test_the_key_may_come_from_the_environment(tmp_path: Path) -> None:
     with Demo.start(tmp_path, secret_key="k" * 64) as demo:
         assert "Ready" in demo.output
     assert not (tmp_path / "secret.key").exists()
 
 
+@pytest.mark.slow
 def test_a_server_that_fails_ends_the_demo_with_an_error(tmp_path: Path) -> None:
     with Demo.start(tmp_path, secret_key=" ") as demo:
         _, errors = demo.process.communicate()

@@ -18,6 +18,7 @@ from tests.http.harness import (
     scope_of,
 )
 
+from sessiongate import SessionManager
 from sessiongate.asgi import SessionAuthMiddleware
 from sessiongate.errors import StoreError
 from sessiongate.stores import MemoryStore
@@ -55,8 +56,8 @@ def run(site: Site, app: Any, *headers: Header) -> list[dict[str, Any]]:
     return asyncio.run(call_asgi(guarded, scope_of("GET", headers)))
 
 
-class Either(MemoryStore):
-    """Takes note of which face was asked."""
+class Noting(MemoryStore):
+    """Takes note of which face was asked; inherits that it waits for nothing."""
 
     asked = ""
 
@@ -69,15 +70,26 @@ class Either(MemoryStore):
         return await super().aexecute(command)
 
 
-@pytest.mark.parametrize(("waits", "asked"), [(True, "aexecute"), (False, "execute")])
-def test_only_a_store_that_waits_for_nothing_is_called_without_awaiting(
-    *, waits: bool, asked: str
+class NotWaiting(Noting):
+    """Says so itself."""
+
+    waits = False
+
+
+@pytest.mark.parametrize(("cls", "asked"), [(Noting, "aexecute"), (NotWaiting, "execute")])
+def test_only_a_store_that_says_itself_that_it_waits_for_nothing_is_called(
+    cls: type[Noting], asked: str
 ) -> None:
-    store = Either()
-    store.waits = waits
-    site = make_site("asgi", "opaque", store=store)
-    token = site.open()
-    assert site.ask(cookie(token)).who == "alice"
+    store = cls()
+    manager = SessionManager(store=store)
+
+    async def look(scope: Any, _receive: Any, send: Any) -> None:
+        assert scope["user"].username == "alice"
+        await send(START)
+
+    guarded = SessionAuthMiddleware(look, manager)
+    header = cookie(manager.create_session("alice"))
+    assert types(asyncio.run(call_asgi(guarded, scope_of("GET", [header])))) == [START["type"]]
     assert store.asked == asked
 
 

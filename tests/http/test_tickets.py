@@ -15,9 +15,12 @@ TICKETS = {
     "older": Ticket("one", 2),
     "foreign": Ticket("two", 0),
     "Bearer": Ticket("named like the scheme", 0),
+    "early": Ticket("one", 4, valid_from=10),
 }
 
-VALUES = st.sampled_from([b"genuine", b"older", b"foreign", b"forged", b"", b"Bearer"])
+NOW = 10
+
+VALUES = st.sampled_from([b"genuine", b"older", b"foreign", b"forged", b"", b"Bearer", b"early"])
 COOKIES = st.one_of(
     st.builds(lambda value: NAME + b"=" + value, VALUES),
     st.builds(lambda value: b"a=b; " + NAME + b"=" + value + b"; c=d", VALUES),
@@ -30,28 +33,31 @@ AUTHORIZATIONS = st.one_of(
     ),
     st.sampled_from([b"Bearer", b"", NAME + b"=genuine"]),
 )
-FIELDS = st.tuples(st.lists(COOKIES, max_size=2), st.lists(AUTHORIZATIONS, max_size=2))
+REQUESTS = st.tuples(
+    st.lists(COOKIES, max_size=2), st.lists(AUTHORIZATIONS, max_size=2), st.sampled_from([9, 10])
+)
 
 
 def reader() -> tuple[TicketReader, list[str]]:
     asked: list[str] = []
 
-    def read(token: str) -> Ticket | None:
+    def read(token: str, now: int) -> Ticket | None:
         asked.append(token)
-        return TICKETS.get(token)
+        ticket = TICKETS.get(token)
+        return None if ticket is None or now < ticket.valid_from else ticket
 
     return TicketReader(SessionCookie(), read), asked
 
 
-@given(st.lists(FIELDS, min_size=1, max_size=8))
+@given(st.lists(REQUESTS, min_size=1, max_size=8))
 def test_what_was_read_before_makes_no_difference(
-    requests: list[tuple[list[bytes], list[bytes]]],
+    requests: list[tuple[list[bytes], list[bytes], int]],
 ) -> None:
     seasoned, _ = reader()
-    for cookies, authorizations in requests:
-        fresh: Presented | None = reader()[0].read(cookies, authorizations)
+    for request in requests:
+        fresh: Presented | None = reader()[0].read(*request)
         for _ in range(2):
-            assert seasoned.read(cookies, authorizations) == fresh
+            assert seasoned.read(*request) == fresh
 
 
 def test_a_genuine_field_is_read_once_and_any_other_each_time() -> None:
@@ -64,7 +70,7 @@ def test_a_genuine_field_is_read_once_and_any_other_each_time() -> None:
     ]
     for _ in range(3):
         for cookies, authorizations in fields:
-            seasoned.read(cookies, authorizations)
+            seasoned.read(cookies, authorizations, NOW)
     assert asked == ["genuine", "genuine", *["forged"] * 6]
 
 
@@ -72,8 +78,8 @@ def test_a_field_is_not_remembered_at_any_length() -> None:
     seasoned, asked = reader()
     long = NAME + b"=genuine; a=" + b"b" * 2048
     assert (
-        seasoned.read([long], [])
-        == seasoned.read([long], [])
+        seasoned.read([long], [], NOW)
+        == seasoned.read([long], [], NOW)
         == ("cookie", TICKETS["genuine"], 3, True)
     )
     assert asked == ["genuine"] * 2
@@ -82,6 +88,15 @@ def test_a_field_is_not_remembered_at_any_length() -> None:
 def test_of_two_tokens_of_one_session_the_newer_counts_and_the_older_is_to_be_renewed() -> None:
     read = reader()[0].read
     for cookie, bearer in ((b"genuine", b"older"), (b"older", b"genuine")):
-        presented = read([NAME + b"=" + cookie], [b"Bearer " + bearer])
+        presented = read([NAME + b"=" + cookie], [b"Bearer " + bearer], NOW)
         assert presented == ("bearer", TICKETS["genuine"], 2, True)
-    assert read([NAME + b"=genuine"], [b"Bearer foreign"]) is CONTRADICTION
+    assert read([NAME + b"=genuine"], [b"Bearer foreign"], NOW) is CONTRADICTION
+
+
+def test_a_token_from_the_future_is_none_beside_another() -> None:
+    read = reader()[0].read
+    early, genuine = NAME + b"=early", [b"Bearer genuine"]
+    assert read([early], genuine, 9) == ("bearer", TICKETS["genuine"], 3, False)
+    assert read([early], genuine, 10) == ("bearer", TICKETS["early"], 3, True)
+    assert read([early], [], 10) == ("cookie", TICKETS["early"], 4, True)
+    assert read([early], [], 9) == ("cookie", None, 0, True), "the clock was set back"

@@ -14,12 +14,15 @@ import jwt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.http.harness import bearer, cookie, make_site
 from tests.tokens.forger import SECRET, Forger
 
 from sessiongate.testing import ManualClock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from tests.http.harness import Stack
 
 CLAIMS = ["iss", "sub", "aud", "exp", "iat", "jti"]
 
@@ -258,3 +261,18 @@ def test_any_changed_character_is_refused_by_both(forger: Forger, at: int) -> No
 def test_both_accept_the_token_itself(forger: Forger) -> None:
     assert pyjwt_accepts(forger.token)
     assert forger.accepts(forger.token)
+
+
+@pytest.mark.parametrize("stack", ["wsgi", "asgi"])
+def test_a_token_from_the_future_does_not_shut_out_another(stack: Stack) -> None:
+    site = make_site(stack, "jwt")
+    ours, theirs = site.open("alice"), site.open("bob")
+    site.clock.advance(1800)
+    response = site.ask(bearer(ours))  # rotated by a server whose clock is ahead
+    ahead = response.one("x-refreshed-token")
+    assert site.ask(cookie(ahead), bearer(theirs)).status == 400
+    site.clock.advance(-3)
+    assert site.ask(cookie(ahead), bearer(ours)).who == "alice"
+    assert site.ask(cookie(ahead), bearer(theirs)).who == "bob"
+    assert site.ask(cookie(ahead)).who is None
+    assert site.ask(bearer(ahead)).status == 401

@@ -809,6 +809,19 @@ def test_what_is_no_url_is_refused_without_showing_it(url: str) -> None:
     assert "sesame" not in "".join(traceback.format_exception(failed.value))
 
 
+@pytest.mark.parametrize("option", ["timeout=4", "max_connections=2"])
+def test_options_of_the_pool_may_stand_in_the_url(server: RedisServer, option: str) -> None:
+    async def scenario() -> None:
+        store = RedisStore(f"{server.url}?{option}", **UNHURRIED)
+        for _ in range(2):
+            counts = await asyncio.gather(*(store.aexecute(Count(START)) for _ in range(12)))
+            assert counts == [0] * 12
+        assert store.execute(Count(START)) == 0
+        await store.aclose()
+
+    asyncio.run(scenario())
+
+
 def test_a_unix_socket_will_do(tmp_path: Path, using: Callable[..., Call]) -> None:
     path = tmp_path / "s"
     server = RedisServer(tmp_path, "--unixsocket", str(path))

@@ -110,10 +110,11 @@ class Gate:
         self._reject_invalid_bearer = reject_invalid_bearer
         self._record_device = record_device
         self.flows: Flows = manager.flows
-        self._tickets = TicketReader(self.cookie, self.flows.verified)
+        self._tickets = TicketReader(self.cookie, self.flows.read)
         self.now: Callable[[], int] = manager.now
         self.store = manager.store
-        self.waits: bool = getattr(manager.store, "waits", True)
+        # Of its own class only: what inherits from it may wait.
+        self.waits: bool = vars(type(manager.store)).get("waits", True)
         self._outages, self._log_answer = manager.outages, manager.log_answer
         self.tell, self.atell = manager.tell, manager.atell
         self.run, self.arun = manager.run, manager.arun
@@ -160,7 +161,8 @@ class Gate:
         handle = Handle(self, client if self._record_device else None)
         if not cookies and not authorizations:
             return handle
-        presented = self._tickets.read(cookies, authorizations)
+        now = self.now()
+        presented = self._tickets.read(cookies, authorizations, now)
         if presented is None:
             return handle
         handle.transport, ticket, behind, handle.holds_cookie = presented
@@ -176,11 +178,7 @@ class Gate:
             handle.refusal = refusals.CROSS_SITE
         else:
             rotation = NEVER if method == "OPTIONS" else WHEN_DUE
-            command = self.flows.ask(self.now(), ticket, rotation)
-            if command is None:
-                self._keep_out(handle)
-            else:
-                handle.arriving = command, ticket, behind
+            handle.arriving = self.flows.ask(now, ticket, rotation), ticket, behind
         return handle
 
     def enter(self, handle: Handle, arriving: Arriving, outcome: Outcome) -> Event | None:

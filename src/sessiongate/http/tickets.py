@@ -1,4 +1,4 @@
-"""The ticket that the credentials of a request come down to; no clock and no store is asked.
+"""The ticket that the credentials of a request come down to; no store is asked.
 
 Remembered is what a field says, for it says the same each time: never that the
 session is live, which is asked on every request.
@@ -28,11 +28,11 @@ client is to get past; and whether there is a cookie that a response should know
 the quickest to take apart.
 """
 
-CONTRADICTION: Final[Presented] = "bearer", None, 0, False
-"""It is not clear who the request speaks for."""
+CONTRADICTION: Final[Presented] = "bearer", None, -1, False
+"""It is not clear who the request speaks for. No other result has that generation."""
 
 _LONGEST: Final = 2048
-"""Bytes of a field that is remembered: more than most send, and few megabytes in all."""
+"""Bytes of a field that is remembered: more than most send."""
 
 
 class TicketReader:
@@ -40,10 +40,10 @@ class TicketReader:
 
     Args:
         cookie: The session cookie.
-        read: What a token says.
+        read: What a token says, by the clock.
     """
 
-    def __init__(self, cookie: SessionCookie, read: Callable[[str], Ticket | None]) -> None:
+    def __init__(self, cookie: SessionCookie, read: Callable[[str, int], Ticket | None]) -> None:
         self._name = cookie.name.encode()
         self._longest = cookie.longest_kept
         self._read = read
@@ -53,22 +53,27 @@ class TicketReader:
     def __repr__(self) -> str:
         return "<TicketReader>"
 
-    def read(self, cookies: Sequence[bytes], authorizations: Sequence[bytes]) -> Presented | None:
+    def read(
+        self, cookies: Sequence[bytes], authorizations: Sequence[bytes], now: int
+    ) -> Presented | None:
         """What the fields ``Cookie`` and ``Authorization`` come down to; ``None``: nothing."""
         if len(cookies) + len(authorizations) != 1:
-            return self._weigh(cookies, authorizations)
+            return self._weigh(cookies, authorizations, now)
         if cookies:
             recent, field = self._by_cookie, cookies[0]
         else:
             recent, field = self._by_bearer, authorizations[0]
-        presented = recent.get(field)
-        if presented is None:
-            presented = self._weigh(cookies, authorizations)
-            if presented is not None and presented[1] is not None and len(field) <= _LONGEST:
-                recent.keep(field, presented)
+        known = recent.get(field)
+        if known is not None and known[1] is not None and known[1].valid_from <= now:
+            return known
+        presented = self._weigh(cookies, authorizations, now)
+        if presented is not None and presented[1] is not None and len(field) <= _LONGEST:
+            recent.keep(field, presented)
         return presented
 
-    def _weigh(self, cookies: Sequence[bytes], authorizations: Sequence[bytes]) -> Presented | None:
+    def _weigh(
+        self, cookies: Sequence[bytes], authorizations: Sequence[bytes], now: int
+    ) -> Presented | None:
         brought = read_credentials(self._name, cookies, authorizations)
         if brought is NOTHING:
             return None
@@ -77,17 +82,17 @@ class TicketReader:
         by_cookie, by_bearer = brought
         cookie = None
         if by_cookie is not None and len(by_cookie) <= self._longest:
-            cookie = self._read(by_cookie)
+            cookie = self._read(by_cookie, now)
         if by_bearer is None:
             return "cookie", cookie, 0 if cookie is None else cookie.generation, True
-        bearer = self._read(by_bearer)
+        bearer = self._read(by_bearer, now)
         if bearer is None or cookie is None:
             generation = 0 if bearer is None else bearer.generation
             return "bearer", bearer, generation, cookie is not None
         if cookie.sid != bearer.sid:
             return CONTRADICTION
         # One of them may have been renewed without the other: that one counts.
-        older, newer = sorted((bearer, cookie), key=_generation)
+        older, newer = sorted((cookie, bearer), key=_generation)
         return "bearer", newer, older.generation, True
 
 

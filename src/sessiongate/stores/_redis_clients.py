@@ -132,14 +132,12 @@ class _Lease:
 
     __slots__ = ("_free", "_idle", "_patience", "client", "life", "used_at")
 
-    def __init__(
-        self, client: AsyncClient, life: AsyncGenerator[AsyncClient, None], settings: Settings
-    ) -> None:
+    def __init__(self, client: AsyncClient, life: AsyncGenerator[AsyncClient, None]) -> None:
         self.client = client
         self.life = life
         self.used_at = 0.0
-        self._patience = settings.timeout
-        self._free = asyncio.Semaphore(settings.max_connections)
+        self._patience: float = client.connection_pool.timeout
+        self._free = asyncio.Semaphore(client.connection_pool.max_connections)
         self._idle: list[Any] = []
 
     async def take(self) -> Any:
@@ -149,7 +147,11 @@ class _Lease:
         else:
             await self._free.acquire()
         pool = self.client.connection_pool
-        connection = self._idle.pop() if self._idle else pool.get_available_connection()
+        try:
+            connection = self._idle.pop() if self._idle else pool.get_available_connection()
+        except BaseException:
+            self._free.release()
+            raise
         try:
             await pool.ensure_connection(connection)  # that it is open, or is opened again
         except BaseException:
@@ -194,7 +196,7 @@ class OwnClients:
                 if other.is_closed():
                     self._leases.pop((pid, other), None)
             life = self._life(key)
-            lease = self._leases[key] = _Lease(await anext(life), life, self._settings)
+            lease = self._leases[key] = _Lease(await anext(life), life)
         now = loop.time()
         if now - lease.used_at > _PAUSE:
             # Let the loop notice which connections the server has closed. It would not have if
@@ -248,10 +250,7 @@ def _connect(settings: Settings) -> tuple[Client, str]:
 
     try:
         pool = BlockingConnectionPool.from_url(
-            settings.url,
-            retry=Retry(NoBackoff(), 0),
-            timeout=settings.timeout,
-            **_options(settings),
+            settings.url, retry=Retry(NoBackoff(), 0), **_options(settings)
         )
         pool.connection_class(**pool.connection_kwargs)  # unconnected; checks the options
     except (ValueError, TypeError):
@@ -267,7 +266,7 @@ def _connect(settings: Settings) -> tuple[Client, str]:
 
 
 def _connect_async(settings: Settings) -> AsyncClient:
-    from redis.asyncio import ConnectionPool, Redis  # noqa: PLC0415 - as above
+    from redis.asyncio import BlockingConnectionPool, Redis  # noqa: PLC0415 - as above
     from redis.asyncio.retry import Retry  # noqa: PLC0415
     from redis.backoff import NoBackoff  # noqa: PLC0415
     from redis.exceptions import TimeoutError as SlowGreeting  # noqa: PLC0415
@@ -279,7 +278,7 @@ def _connect_async(settings: Settings) -> AsyncClient:
         except TimeoutError as error:  # as redis-py's own, after which it closes the connection
             raise SlowGreeting from error
 
-    pool = ConnectionPool.from_url(
+    pool = BlockingConnectionPool.from_url(
         settings.url,
         retry=Retry(NoBackoff(), 0),
         # Answers are bounded here. redis-py would start a task for each request.
@@ -292,6 +291,7 @@ def _options(settings: Settings) -> dict[str, Any]:
     """What both pools take. The defaults of redis-py would wait and retry for seconds."""
     options: dict[str, Any] = {
         "max_connections": settings.max_connections,
+        "timeout": settings.timeout,
         "socket_timeout": settings.timeout,
         "health_check_interval": 0,
         # With RESP3 redis-py does not notice, before it uses an idle connection, that a

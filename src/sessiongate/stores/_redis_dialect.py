@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from functools import cache, lru_cache
+from functools import cache
 from hashlib import sha1
 from importlib.resources import files
 from struct import Struct, pack
@@ -27,8 +27,9 @@ from sessiongate.commands import (
     Touch,
 )
 from sessiongate.errors import StoreError
+from sessiongate.recent import remembering
 from sessiongate.records import FOREVER
-from sessiongate.stores._stored import FORMAT, REMEMBERED, sound, warn_unreadable
+from sessiongate.stores._stored import FORMAT, sound, warn_unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -198,7 +199,7 @@ def _row(sid: str, stored: bytes) -> Row | None:
     return None
 
 
-@lru_cache(REMEMBERED)
+@remembering
 def _decoded(stored: bytes) -> Row | None:
     try:
         version, *numbers = _NUMBERS.unpack_from(stored)

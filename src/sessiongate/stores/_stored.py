@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import json
 import logging
-from functools import lru_cache
 from typing import Any, Final, TypeAlias
 
 from sessiongate.arguments import check_claims, check_scopes
+from sessiongate.recent import remembering
 from sessiongate.records import FOREVER, Row, device_of
 
-__all__ = ["FORMAT", "REMEMBERED", "Record", "restored", "sound", "warn_unreadable"]
+__all__ = ["FORMAT", "Record", "restored", "sound", "warn_unreadable"]
 
 Record: TypeAlias = tuple[Any, ...]
 """The number of the format, and what should be the fields of a ``Row``."""
@@ -25,8 +25,6 @@ _LOGGER: Final = logging.getLogger("sessiongate.stores")
 FORMAT: Final = 1
 """Of a stored row. One with another number was written by a newer sessiongate."""
 
-REMEMBERED: Final = 2048
-"""Rows that were understood, for most are found again as they were; in a megabyte or two."""
 _COUNT: Final = len(("format", *Row._fields))
 _NUMBERS: Final = frozenset({int, bool})
 
@@ -50,7 +48,8 @@ def sound(record: Record) -> Row | None:
     return None
 
 
-_remembered: Final = lru_cache(REMEMBERED)(sound)
+_remembered: Final = remembering(sound)
+"""For most rows are found again as they were."""
 
 
 def warn_unreadable(sid: object) -> None:

@@ -21,8 +21,9 @@ class Store(Protocol):
     Raises ``StoreError`` within a second if the store is down, whatever the
     reason; after an error it may be called again at once.
 
-    A store whose ``execute`` waits for nothing may say so with ``waits = False``:
-    then the ASGI side calls it where it would await ``aexecute``.
+    A class whose ``execute`` waits for nothing may say so with ``waits = False``:
+    then the ASGI middleware checks each request by calling it, and awaits
+    ``aexecute`` for all else. What inherits from it has to say so again.
     """
 
     shared: bool

@@ -31,7 +31,6 @@ class CountingStore:
         self._counts: Counter[str] = Counter()
         self.shared = store.shared
         self.touch_every = store.touch_every
-        self.waits = getattr(store, "waits", True)
 
     def __repr__(self) -> str:
         return f"CountingStore({self._store!r})"

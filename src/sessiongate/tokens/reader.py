@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sessiongate.recent import Recent
+from sessiongate.recent import remembering
 from sessiongate.tokens import LONGEST_TOKEN, Codec, Ticket
 
 if TYPE_CHECKING:
@@ -21,8 +21,7 @@ class Reader:
     """Turns what a client sent into a ``Ticket``. Safe for any number of threads."""
 
     def __init__(self, codec: Codec) -> None:
-        self._verify: Callable[[str], Ticket | None] = codec.verify
-        self._recent: Recent[str, Ticket] = Recent()
+        self._verified: Callable[[str], Ticket | None] = remembering(codec.verify)
 
     def __repr__(self) -> str:
         return "<Reader>"
@@ -32,11 +31,6 @@ class Reader:
 
         One out of its time is read as well: the clock is for the caller to ask.
         """
-        if not isinstance(token, str) or len(token) > LONGEST_TOKEN:
+        if not isinstance(token, str) or len(token) > LONGEST_TOKEN or not token.isascii():
             return None
-        ticket = self._recent.get(token)
-        if ticket is None and token.isascii():
-            ticket = self._verify(token)
-            if ticket is not None:
-                self._recent.keep(token, ticket)
-        return ticket
+        return self._verified(token)
