@@ -43,7 +43,7 @@ class Measured:
         """The same by the median.
 
         For what waits for another process: how soon that is awake is luck, and
-        the luckiest of many rounds tells nothing of the work.
+        the luckiest of many rounds tells little of the work.
         """
         return self._usually_over[name]
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 import imports
 import plots
-from backends import postgres_server, redis_server
+from backends import apart, postgres_server, redis_server
 from measure import ROUNDS, interleaved
 from promises import REQUESTS, Kept, Measured, judge
 from report import Report
@@ -92,8 +92,9 @@ def main() -> None:
     warnings.simplefilter("ignore")  # of the rivals' dependencies on each other
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory()))
-        redis = options.redis or stack.enter_context(redis_server())
-        postgres = options.postgres or stack.enter_context(postgres_server())
+        with apart():
+            redis = options.redis or stack.enter_context(redis_server())
+            postgres = options.postgres or stack.enter_context(postgres_server())
         asyncio.run(measure(folder, redis, postgres, options.rounds))
 
 

@@ -53,9 +53,8 @@ class OpaqueCodec:
         if len(token) > _LONGEST:
             return None
         body, _, seal = token.rpartition(".")
-        sent = seal.encode()
         for mac in self._macs:
-            if hmac.compare_digest(_seal(mac, body).encode(), sent):
+            if hmac.compare_digest(_seal(mac, body), seal):
                 sid, _, generation = body.removeprefix(_PREFIX).partition(".")
                 return Ticket(sid, int(generation))
         return None
