@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, Unpack
 
@@ -75,13 +76,15 @@ class SessionAuthMiddleware:
         if handle.refusal is not None:
             return self._refuse(handle.refusal, environ, start_response)
         environ["sessiongate"] = handle
+        named = handle.user.row
         _name(environ, handle.user)
 
         def start_with_session(
             status: str, headers: list[tuple[str, str]], exc_info: Any = None, /
         ) -> Callable[[bytes], object]:
-            _name(environ, handle.user)
-            leaving = self._gate.leave(handle, int(status[:3]))
+            if handle.user.row is not named:
+                _name(environ, handle.user)
+            leaving = gate.leave(handle, int(status[:3]))
             if leaving is not None and leaving.status != int(status[:3]):
                 status = _line(leaving.status)
             fields = self._fields.apply(headers, leaving)
@@ -89,16 +92,16 @@ class SessionAuthMiddleware:
                 return start_response(status, fields)
             return start_response(status, fields, exc_info)
 
-        def refuse() -> list[bytes]:
-            return self._refuse(UNAVAILABLE, environ, start_response)
-
         try:
             body = self.app(environ, start_with_session)
-            return body if handle.response_started else _LateBody(body, handle, refuse)
+            if handle.response_started:
+                return body
+            refuse = partial(self._refuse, UNAVAILABLE, environ, start_response)
+            return _LateBody(body, handle, refuse)
         except StoreError:
             if handle.response_started:
                 raise
-            return refuse()
+            return self._refuse(UNAVAILABLE, environ, start_response)
 
     def _refuse(
         self, refusal: Refusal, environ: WSGIEnvironment, start_response: StartResponse
@@ -148,7 +151,7 @@ def _header(environ: WSGIEnvironment, name: str) -> tuple[bytes, ...]:
 def _client(environ: WSGIEnvironment) -> Client:
     # Taken out, because a handle that held its own environ would wait for the collector.
     agent = environ.get("HTTP_USER_AGENT")
-    fields = () if agent is None else ((b"user-agent", agent.encode("latin-1", "replace")),)
+    fields = () if agent is None else ((b"user-agent", agent),)
     return fields, (environ.get("REMOTE_ADDR"),)
 
 
