@@ -46,6 +46,7 @@ from sessiongate.tokens.reader import Reader
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from datetime import datetime
 
     from sessiongate.commands import Command
     from sessiongate.drivers import Flow
@@ -269,6 +270,10 @@ class Flows:
         """The live sessions of a user, or of all."""
         rows: tuple[Row, ...] = yield List(username, now)
         return rows
+
+    def expires_at(self, row: Row) -> datetime:
+        """When the session ends unless it is refreshed, as its token states it."""
+        return moment(row.expires_at - self.codec.leeway)
 
     def _new_row(
         self,

@@ -449,7 +449,7 @@ class SessionManager:
                 "handle": row.sid,
                 "created_at": moment(row.created_at),
                 "last_accessed": moment(row.last_accessed),
-                "expires_at": moment(row.expires_at - self.flows.codec.leeway),
+                "expires_at": self.flows.expires_at(row),
                 "scopes": list(grants_of(row)[0]),
                 "device": device_of(row),
             }

@@ -55,5 +55,5 @@ class SessionsView(Mapping[str, dict[str, Any]]):
             "username": row.username,
             "created_at": moment(row.created_at),
             "last_accessed": moment(row.last_accessed),
-            "expires_at": moment(row.expires_at - self._flows.codec.leeway),
+            "expires_at": self._flows.expires_at(row),
         }

@@ -102,7 +102,7 @@ def devices_of(handle: Handle, rows: Iterable[Row]) -> tuple[Device, ...]:
             ip=ip_of(recorded),
             created_at=moment(row.created_at),
             last_accessed=moment(row.last_accessed),
-            expires_at=handle.gate.expires_at(row),
+            expires_at=handle.gate.flows.expires_at(row),
             is_current=row.sid == handle.session,
             device=recorded,
         )

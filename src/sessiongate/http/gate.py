@@ -124,10 +124,6 @@ class Gate:
         """Seconds since the login that opened the session."""
         return (self.now() - row.created_at) / SECOND
 
-    def expires_at(self, row: Row) -> datetime:
-        """When the session ends unless it is refreshed."""
-        return moment(row.expires_at - self.flows.codec.leeway)
-
     def rotates_at(self, row: Row) -> datetime | None:
         """From when on a request rotates the token; ``None``: no request will."""
         due = row.rotated_at + self.flows.settings.policy.rotate_after

@@ -120,7 +120,7 @@ class Handle:
     def expires_at(self) -> datetime | None:
         """When the session ends unless it is refreshed; ``None`` for the anonymous."""
         row = self.user.row
-        return None if row is None else self._gate.expires_at(row)
+        return None if row is None else self._gate.flows.expires_at(row)
 
     @property
     def rotates_at(self) -> datetime | None:
