@@ -1,6 +1,6 @@
 # Every target makes what it needs; nothing else has to be installed by hand.
-# PYTHON chooses the interpreter, EXTRA passes options on to pytest, and UV names a uv that installs
-# in place of pip, in a fraction of the time.
+# PYTHON chooses the interpreter of an environment that is not there yet, EXTRA passes options on to
+# pytest, and UV names a uv that installs in place of pip, in a fraction of the time.
 PYTHON ?= python3
 UV ?=
 install = $(if $(UV),$(UV) pip install --compile-bytecode --python $(1),$(1) -m pip install) --quiet

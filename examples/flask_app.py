@@ -23,6 +23,7 @@ from shared import (
     TEMPLATES,
     WRONG,
     Services,
+    credentials_of,
     facts_of,
 )
 
@@ -110,8 +111,7 @@ def devices(found: DevicesPage) -> ResponseReturnValue:
 @api.post("/login")
 def api_login() -> ResponseReturnValue:
     """Exchange a name and a password for a bearer token."""
-    sent = request.get_json()
-    username, password = (str(sent.get(field, "")) for field in ("username", "password"))
+    username, password = credentials_of(request.get_json())
     account = our().accounts.check(username, password)
     if account is None:
         return {"error": WRONG}, FORBIDDEN

@@ -87,6 +87,12 @@ class Accounts:
         return None if account is self._nobody else account
 
 
+def credentials_of(sent: object) -> tuple[str, str]:
+    """The name and the password of a JSON body; empty ones, whatever else was sent."""
+    fields = sent if isinstance(sent, dict) else {}
+    return str(fields.get("username", "")), str(fields.get("password", ""))
+
+
 # The sessions.
 
 

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Any, cast
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
-from starlette.status import WS_1008_POLICY_VIOLATION
+from starlette.status import HTTP_400_BAD_REQUEST, WS_1008_POLICY_VIOLATION
 from starlette.templating import Jinja2Templates
 
 from sessiongate.asgi import SessionAuthMiddleware
@@ -30,6 +31,7 @@ from shared import (
     TEMPLATES,
     WRONG,
     Services,
+    credentials_of,
     facts_of,
 )
 
@@ -133,8 +135,10 @@ def devices(request: Request, found: DevicesPage) -> Response:
 
 async def api_login(request: Request) -> Response:
     """Exchange a name and a password for a bearer token."""
-    sent = await request.json()
-    username, password = (str(sent.get(field, "")) for field in ("username", "password"))
+    try:
+        username, password = credentials_of(await request.json())
+    except ValueError as error:
+        raise HTTPException(HTTP_400_BAD_REQUEST) from error
     account = await check(request, username, password)
     if account is None:
         return JSONResponse({"error": WRONG}, FORBIDDEN)

@@ -186,7 +186,7 @@ class Flows:
         if type(outcome) is Replayed:
             return None, self._replayed(outcome, command.now, transport)
         if type(outcome) is not Rotated:
-            return outcome, None  # none, or what a store of others takes for a row
+            return (outcome if isinstance(outcome, Row) else None), None
         row = outcome.row
         self.superseded.add(row.sid, row.generation, command.now)
         reason = "refreshed" if command.rotation == NOW else "due"

@@ -13,7 +13,9 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 BATCH: Final = 2048
-"""As many are kept, and as many older ones: what a busy process sees, in some megabytes."""
+"""As many are kept, and as many older ones: what a busy process sees. Some megabytes, or some tens
+of them where tokens, cookies and claims are as large as they may be.
+"""
 
 
 class Recent(Generic[K, V]):

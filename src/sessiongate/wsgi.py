@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, Unpack
 
@@ -38,8 +37,8 @@ class SessionAuthMiddleware:
     """Attaches the user to each request and rotates the token in the response.
 
     Sets ``environ["REMOTE_USER"]`` (absent for the anonymous; UTF-8 in the
-    Latin-1 clothes that PEP 3333 asks for; follows a login when the response
-    starts) and ``environ["sessiongate"]``, the ``Handle`` of the request.
+    Latin-1 clothes that PEP 3333 asks for; told anew when the response starts)
+    and ``environ["sessiongate"]``, the ``Handle`` of the request.
     Takes the keywords of ``Gate``. The body is passed on as it comes, so
     streams stream.
     """
@@ -76,14 +75,12 @@ class SessionAuthMiddleware:
         if handle.refusal is not None:
             return self._refuse(handle.refusal, environ, start_response)
         environ["sessiongate"] = handle
-        named = handle.user.row
         _name(environ, handle.user)
 
         def start_with_session(
             status: str, headers: list[tuple[str, str]], exc_info: Any = None, /
         ) -> Callable[[bytes], object]:
-            if handle.user.row is not named:
-                _name(environ, handle.user)
+            _name(environ, handle.user)
             leaving = gate.leave(handle, int(status[:3]))
             if leaving is not None and leaving.status != int(status[:3]):
                 status = _line(leaving.status)
@@ -92,16 +89,16 @@ class SessionAuthMiddleware:
                 return start_response(status, fields)
             return start_response(status, fields, exc_info)
 
+        def refuse() -> list[bytes]:
+            return self._refuse(UNAVAILABLE, environ, start_response)
+
         try:
             body = self.app(environ, start_with_session)
-            if handle.response_started:
-                return body
-            refuse = partial(self._refuse, UNAVAILABLE, environ, start_response)
-            return _LateBody(body, handle, refuse)
+            return body if handle.response_started else _LateBody(body, handle, refuse)
         except StoreError:
             if handle.response_started:
                 raise
-            return self._refuse(UNAVAILABLE, environ, start_response)
+            return refuse()
 
     def _refuse(
         self, refusal: Refusal, environ: WSGIEnvironment, start_response: StartResponse
@@ -151,7 +148,7 @@ def _header(environ: WSGIEnvironment, name: str) -> tuple[bytes, ...]:
 def _client(environ: WSGIEnvironment) -> Client:
     # Taken out, because a handle that held its own environ would wait for the collector.
     agent = environ.get("HTTP_USER_AGENT")
-    fields = () if agent is None else ((b"user-agent", agent),)
+    fields = () if agent is None else ((b"user-agent", agent.encode("latin-1", "replace")),)
     return fields, (environ.get("REMOTE_ADDR"),)
 
 

@@ -8,7 +8,7 @@ import signal
 import socket
 import stat
 from contextlib import closing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
@@ -157,6 +157,9 @@ def test_a_bearer_token_opens_both_until_its_logout(demo: Demo, here: str, there
     with httpx.Client(trust_env=False) as client:
         wrong = client.post(f"{here}/api/login", json={"username": "alice", "password": "guess"})
         assert wrong.status_code == 403
+        assert client.post(f"{here}/api/login", json=[]).status_code == 403
+        broken: dict[str, Any] = {"content": "{", "headers": {"Content-Type": "application/json"}}
+        assert client.post(f"{here}/api/login", **broken).status_code == 400
 
         login = client.post(
             f"{here}/api/login", json={"username": "alice", "password": demo.password}

@@ -8,11 +8,10 @@ from typing import Any, Final, TypeAlias
 
 __all__ = ["Client", "describe"]
 
-Client: TypeAlias = tuple[Sequence[tuple[bytes, bytes | str]], Sequence[Any] | None]
+Client: TypeAlias = tuple[Sequence[tuple[bytes, bytes]], Sequence[Any] | None]
 """Header fields, among them the user agent, and the peer that the server saw: its address first.
 
-A plain tuple, with values as the stack has them, because each request makes one and few are
-looked at.
+A plain tuple, because each request makes one and few are looked at.
 """
 
 _LONGEST: Final = 256
@@ -27,14 +26,9 @@ def describe(client: Client) -> dict[str, str] | None:
     """
     fields, peer = client
     # Joined as WSGI servers do, so that both stacks tell the same.
-    agent = _printable(b",".join(_bytes(value) for name, value in fields if name == b"user-agent"))
+    agent = _printable(b",".join(value for name, value in fields if name == b"user-agent"))
     known = {"user_agent": agent, "ip": _ip(peer[0] if peer else None)}
     return {name: value for name, value in known.items() if value} or None
-
-
-def _bytes(value: bytes | str) -> bytes:
-    """What came over the wire; in text of PEP 3333 each character is a byte."""
-    return value if isinstance(value, bytes) else value.encode("latin-1", "replace")
 
 
 def _printable(value: bytes) -> str:

@@ -23,9 +23,9 @@ Transport = Literal["cookie", "bearer"]
 TRANSPORTS: Final = ("cookie", "bearer")
 
 Presented: TypeAlias = tuple[Transport, Ticket | None, int, bool]
-"""How the token came; what it says, ``None`` if it was not minted here; the generation that the
-client is to get past; and whether there is a cookie that a response should know of. A plain tuple,
-the quickest to take apart.
+"""How the token came; what it says, ``None`` if it was not minted here by now; the generation that
+the client is to get past; and whether there is a cookie that a response should know of. A plain
+tuple, the quickest to take apart.
 """
 
 CONTRADICTION: Final[Presented] = "bearer", None, -1, False

@@ -253,6 +253,8 @@ def _connect(settings: Settings) -> tuple[Client, str]:
             settings.url, retry=Retry(NoBackoff(), 0), **_options(settings)
         )
         pool.connection_class(**pool.connection_kwargs)  # unconnected; checks the options
+        if pool.timeout < 0:
+            raise ValueError  # noqa: TRY301 - told like the others
     except (ValueError, TypeError):
         msg = (
             "url is no Redis URL: it must look like redis://localhost:6379/0, "

@@ -26,12 +26,15 @@ FORMAT: Final = 1
 """Of a stored row. One with another number was written by a newer sessiongate."""
 
 _COUNT: Final = len(("format", *Row._fields))
-_NUMBERS: Final = frozenset({int, bool})
+_NUMBERS: Final = frozenset({int})
 
 
 def restored(record: Record) -> Row | None:
     """The ``Row`` of a record, or ``None`` and a line in the log."""
-    row = _remembered(record)
+    try:
+        row = _remembered(record)
+    except TypeError:  # something in it is not even a key
+        row = None
     if row is None:
         warn_unreadable(record[1] if len(record) > 1 else None)
     return row
@@ -59,7 +62,7 @@ def warn_unreadable(sid: object) -> None:
 
 def _is_sound(row: Row) -> bool:
     """Types, ranges, order, text that is text, JSON that is JSON."""
-    sid, username, *numbers, grants, device = row
+    sid, username, *numbers, _, grants, device = row
     texts = sid, username, grants, device
     if not _NUMBERS.issuperset(map(type, numbers)):
         return False

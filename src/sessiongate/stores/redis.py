@@ -45,6 +45,7 @@ class RedisStore:
     Args:
         url: ``redis://…``, ``rediss://…`` or ``unix://…``, as redis-py reads
             it. A password in it appears in no message and in no ``repr``.
+            Options in it (``?timeout=1``) count before the keywords.
         client: A ``redis.Redis`` whose connections to use instead of the URL.
             Its own timeouts count, so make them short; it is not closed here.
         async_client: The same for the async verbs: a ``redis.asyncio.Redis``,

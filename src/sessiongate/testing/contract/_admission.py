@@ -103,6 +103,7 @@ class Admission:
         second, third = session(2), session(3)
         assert call(login(second, START + 1, replaces=gone.sid)) == Opened(second)
         assert call(login(third, START + 1, replaces=session(9).sid)) == Opened(third)
+        assert call(Read(gone.sid, START)) is None, "a clock set back revived the session"
 
     # Limits.
 
