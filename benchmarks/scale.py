@@ -20,7 +20,7 @@ import psycopg
 from redis import Redis
 
 import plots
-from backends import postgres_server, redis_server
+from backends import apart, postgres_server, redis_server
 from measure import Case, interleaved
 from promises import Kept
 from report import Report
@@ -230,8 +230,9 @@ def main() -> None:
     logging.disable(logging.CRITICAL)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory()))
-        redis = stack.enter_context(redis_server())
-        servers = [stack.enter_context(postgres_server()) for _ in range(2)]
+        with apart():
+            redis = stack.enter_context(redis_server())
+            servers = [stack.enter_context(postgres_server()) for _ in range(2)]
         postgres = [url for url in servers if url is not None]
         asyncio.run(measure(folder, redis, postgres, options.sessions))
 
