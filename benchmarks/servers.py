@@ -13,7 +13,7 @@ import re
 import shutil
 import subprocess
 import sys
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -102,16 +102,18 @@ class Load:
 
 
 def compare(server: str, workers: int, rounds: int, seconds: int) -> list[Load]:
-    """Load the apps in turn, while all their servers run: the bare one first, ours last."""
+    """Load the apps in turn: the bare one first, ours last.
+
+    Each round starts them anew, for two processes of one program differ by
+    where the system happens to put them.
+    """
     loads = [Load(server, workers, app) for app in _SERVERS[server][1]]
-    with ExitStack() as running:
-        urls = [running.enter_context(load.running()) for load in loads]
-        for load, url in zip(loads, urls, strict=True):
-            load.bear(url, 1)  # to warm up
-            load.rates.clear()
-            load.slowest.clear()
-        for _ in range(rounds):
-            for load, url in zip(loads, urls, strict=True):
+    for _ in range(rounds):
+        for load in loads:
+            with load.running() as url:
+                load.bear(url, 1)  # to warm up
+                load.rates.pop()
+                load.slowest.pop()
                 load.bear(url, seconds)
     return loads
 
@@ -120,7 +122,7 @@ def main() -> None:
     """Measure all servers, and say what came out."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else "")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=int, default=3, help="of each round")
+    parser.add_argument("--seconds", type=int, default=2, help="of each round")
     options = parser.parse_args()
     if shutil.which("wrk") is None:
         parser.exit(1, "needs wrk: apt-get install wrk, or brew install wrk\n")
