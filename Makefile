@@ -22,9 +22,11 @@ WHEEL_TESTS ?= tests/managers tests/tokens tests/http tests/security tests/frame
 help:  ## What can be made
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
 # What each purpose needs, installed again when the dependencies change.
-$(VENV)/%.installed: pyproject.toml
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+$(VENV)/%.installed: pyproject.toml | $(BIN)/python
 	$(call newer_pip,$(BIN)/python)
 	$(call install,$(BIN)/python) --editable . --group $*
 	@touch $@

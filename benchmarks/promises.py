@@ -21,31 +21,26 @@ class Measured:
     """The times of a run, by the name of the row; over the bare app of its group."""
 
     def __init__(self, groups: Iterable[list[Case]]) -> None:
-        self._over: dict[str, float] = {}
-        self._usually_over: dict[str, float] = {}
+        self._over: dict[str, tuple[float, float]] = {}
         for group in groups:
+            bare = (group[0].minimum, group[0].median) if group[0].kind == "bare" else (0.0, 0.0)
             # A floor without an app is a call, and nothing is to be taken off it.
-            bare = group[0] if group[0].kind == "bare" else None
             for case in group:
                 alone = case.kind == "floor" and not case.name.startswith("floor")
-                base = None if alone else bare
-                self._over[case.name] = case.minimum - (base.minimum if base else 0.0)
-                self._usually_over[case.name] = case.median - (base.median if base else 0.0)
+                best, usual = (0.0, 0.0) if alone else bare
+                self._over[case.name] = case.minimum - best, case.median - usual
 
     def __contains__(self, name: str) -> bool:
         return name in self._over
 
-    def over(self, name: str) -> float:
-        """Microseconds that a row takes longer than its bare app, at its best."""
-        return self._over[name]
+    def over(self, name: str, *, usually: bool = False) -> float:
+        """Microseconds that a row takes longer than its bare app, at its best.
 
-    def usually_over(self, name: str) -> float:
-        """The same by the median.
-
-        For what waits for another process: how soon that is awake is luck, and
-        the luckiest of many rounds tells little of the work.
+        ``usually``: by the median, for what waits for another process. How soon
+        that is awake is luck, and the luckiest of many rounds tells little of
+        the work.
         """
-        return self._usually_over[name]
+        return self._over[name][usually]
 
 
 Ratio = Callable[[Measured], float]
@@ -85,18 +80,11 @@ def judge(promises: Iterable[Promise], measured: Measured) -> list[Kept]:
     ]
 
 
-def _against(ours: str, other: str, limit: float, text: str) -> Promise:
+def _against(ours: str, other: str, limit: float, text: str, *, usually: bool = False) -> Promise:
     def ratio(measured: Measured) -> float:
-        return measured.over(ours) / measured.over(other)
+        return measured.over(ours, usually=usually) / measured.over(other, usually=usually)
 
-    return Promise(text, (ours, other), limit, ratio)
-
-
-def _usually_against(ours: str, other: str, limit: float, text: str) -> Promise:
-    def ratio(measured: Measured) -> float:
-        return measured.usually_over(ours) / measured.usually_over(other)
-
-    return Promise(f"{text} (medians)", (ours, other), limit, ratio)
+    return Promise(f"{text} (medians)" if usually else text, (ours, other), limit, ratio)
 
 
 _FLOOR: Final = "floor: scan, HMAC, dict, clock by hand"
@@ -131,26 +119,33 @@ REQUESTS: Final = (
         1 / 6,
         "Flask login_required, against Flask-Login's",
     ),
-    _usually_against(
+    _against(
         "sessiongate: cookie, Redis",
         "one bare GET, awaited",
         1.3,
         "cookie in Redis (ASGI), against one bare GET",
+        usually=True,
     ),
-    _usually_against(
+    _against(
         "sessiongate: cookie, Redis",
         "starsessions: Redis",
         0.5,
         "cookie in Redis (ASGI), against starsessions",
+        usually=True,
     ),
-    _usually_against(
-        "Redis: check", "Redis: one bare GET", 1.3, "Redis check, against one bare GET"
+    _against(
+        "Redis: check",
+        "Redis: one bare GET",
+        1.3,
+        "Redis check, against one bare GET",
+        usually=True,
     ),
-    _usually_against(
+    _against(
         "PostgreSQL: check",
         "PostgreSQL: pooled SELECT 1",
         1.5,
         "PostgreSQL check, against a pooled SELECT 1",
+        usually=True,
     ),
     _against(
         "SQLite: check",

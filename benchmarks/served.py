@@ -38,20 +38,16 @@ async def _view(_request: Any) -> PlainTextResponse:
 
 
 asgi_bare = Starlette(routes=[Route("/", _view)])
-asgi_floor, _floor_cookie = by_hand(asgi_bare)
+asgi_floor, (_, _floor_cookie) = by_hand(asgi_bare)
 asgi_ours = ASGIMiddleware(asgi_bare, _manager)
 
 wsgi_bare = Flask("bare")
 wsgi_bare.get("/")(lambda: "ok")
 wsgi_ours = WSGIMiddleware(wsgi_bare.wsgi_app, _manager)
 
-_our_cookie = cookie(_open_for_everybody())
+_, _our_cookie = cookie(_open_for_everybody())
 COOKIES: Final = {
-    app: value.decode()
-    for app, (_, value) in {
-        "bare": _our_cookie,
-        "floor": _floor_cookie,
-        "ours": _our_cookie,
-    }.items()
+    **dict.fromkeys(("asgi_bare", "asgi_ours", "wsgi_bare", "wsgi_ours"), _our_cookie.decode()),
+    "asgi_floor": _floor_cookie.decode(),
 }
 """What a client of each app sends."""

@@ -82,11 +82,10 @@ class Load:
 
     def bear(self, url: str, seconds: int) -> None:
         """Take one round."""
-        cookie = COOKIES[self.app.partition("_")[2]]
         said = subprocess.run(  # noqa: S603
             [
                 *("wrk", "--threads", "1", "--connections", str(_CONNECTIONS), "--latency"),
-                *("--duration", f"{seconds}s", "-H", f"Cookie: {cookie}", url),
+                *("--duration", f"{seconds}s", "-H", f"Cookie: {COOKIES[self.app]}", url),
             ],
             check=True,
             capture_output=True,

@@ -71,11 +71,7 @@ class Handle:
         "user",
     )
 
-    def __init__(
-        self,
-        gate: Gate,
-        client: Client | None = None,
-    ) -> None:
+    def __init__(self, gate: Gate, client: Client | None = None) -> None:
         self._client = client
         self._gate = gate
         self.arriving: Arriving | None = None

@@ -140,17 +140,19 @@ def _touched(command: Touch, records: list[Record]) -> Row | Rotated | Replayed 
     """The row as it was, or in its place what ``touch`` did with it."""
     if not records:
         return None
-    [(touched, *record)] = records
+    [record] = records
+    touched = record[0]
     if touched is None:
-        return restored(tuple(record))
+        return restored(record[1:])
     found = touched["found_"] or {}
     return _judged(command, [(touched["kind"], *map(found.get, _COLUMNS))])
 
 
 def _judged(_: Command, records: list[Record]) -> Row | Rotated | Replayed | Ended | None:
     """The answer of ``touch``, ``read`` and ``close``."""
-    [(kind, *record)] = records
-    row = None if kind is None else restored(tuple(record))
+    [record] = records
+    kind = record[0]
+    row = None if kind is None else restored(record[1:])
     if row is None:
         return None
     match kind:
@@ -164,12 +166,13 @@ def _judged(_: Command, records: list[Record]) -> Row | Rotated | Replayed | End
 
 
 def _opened(command: Open, records: list[Record]) -> Opened | Existing | LimitReached:
-    (kind, *record), *ended = records
+    record, *ended = records
+    kind = record[0]
     if kind in {"total", "user"}:
         return LimitReached(kind)
     if kind == "opened":
         return Opened(command.row, tuple(Ended(one[2], one[3]) for one in ended))
-    row = restored(tuple(record))
+    row = restored(record[1:])
     if row is None:  # what the server takes for sound and Python does not
         msg = "PostgreSQL answered with a corrupt session"
         raise StoreError(msg)

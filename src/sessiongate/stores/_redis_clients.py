@@ -64,8 +64,9 @@ class GivenClients:
         self, client: Client | None, async_client: AsyncClient | None, patience: float
     ) -> None:
         self._client = client
-        self._async_client = async_client
-        self._patience = patience
+        self._lender = (
+            None if async_client is None else _Lender(async_client.connection_pool, patience)
+        )
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def for_thread(self) -> Client:
@@ -75,7 +76,7 @@ class GivenClients:
         return self._client
 
     async def for_loop(self) -> Lender:
-        if self._async_client is None:
+        if self._lender is None:
             msg = "RedisStore has only a client; pass async_client= as well for the async verbs"
             raise ConfigurationError(msg)
         loop = asyncio.get_running_loop()
@@ -87,7 +88,7 @@ class GivenClients:
                 "pass a URL instead, or make a store for each loop"
             )
             raise ConfigurationError(msg)
-        return _Lender(self._async_client.connection_pool, self._patience)
+        return self._lender
 
     def close(self) -> None:
         """Nothing of ours to close."""

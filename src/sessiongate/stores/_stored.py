@@ -43,7 +43,7 @@ def restored(record: Record) -> Row | None:
 def sound(record: Record) -> Row | None:
     """The ``Row`` of a record, ``None`` for any other; says what a record is, and asks nothing."""
     if len(record) == _COUNT and record[0] == FORMAT and record[12] in (0, 1):
-        fields = [*record[1:]]
+        _, *fields = record
         fields[11] = fields[11] == 1
         row = tuple.__new__(Row, fields)
         if _is_sound(row):
