@@ -26,8 +26,8 @@ from promises import Kept
 from report import Report
 from requesting import SECRET
 from sessiongate import SessionManager
-from sessiongate.commands import List, Sweep
-from sessiongate.records import SECOND, Row
+from sessiongate.core.commands import List, Sweep
+from sessiongate.core.row import SECOND, Row
 from sessiongate.stores import MemoryStore, PostgresStore, RedisStore, SQLiteStore
 from sessiongate.testing import ManualClock
 
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 FEW: Final = 1_000
 CLIENTS: Final = 64
 """Sessions that are asked for in turn, however many there are."""
-BITE: Final = 500
+BATCH_SIZE: Final = 500
 """Rows in one step of a purge, as the manager takes it."""
 
 _PATIENCE: Final = 10
@@ -124,9 +124,9 @@ def _purge(manager: SessionManager, store: MemoryStore, clock: ManualClock) -> l
     now = round(clock() * SECOND)
     while True:
         start = time.thread_time()
-        removed = store.execute(Sweep(now, BITE))
+        removed = store.execute(Sweep(now, BATCH_SIZE))
         bites.append((time.thread_time() - start) * 1000)
-        if removed != BITE:
+        if removed != BATCH_SIZE:
             return bites
 
 
@@ -199,7 +199,10 @@ async def measure(folder: Path, redis: str | None, postgres: list[str], many: in
             lines[f"{name}: {verb}"] = list(zip(sizes, (1.0, ratio), strict=True))
     bites = _purge(managers[-1], memory[-1][0], memory[-1][1])
     numbers += [
-        (f"memory: sessions purged, in bites of {BITE}", f"{(len(bites) - 1) * BITE:,}"),
+        (
+            f"memory: sessions purged, in bites of {BATCH_SIZE}",
+            f"{(len(bites) - 1) * BATCH_SIZE:,}",
+        ),
         ("memory: ms of the processor for the longest bite", f"{max(bites):.2f}"),
         ("memory: ms of the processor for the middle one", f"{sorted(bites)[len(bites) // 2]:.2f}"),
     ]

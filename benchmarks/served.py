@@ -13,8 +13,8 @@ from by_hand import by_hand
 from requesting import SECRET, cookie
 from sessiongate import SessionManager
 from sessiongate.asgi import SessionAuthMiddleware as ASGIMiddleware
-from sessiongate.commands import List, Open
-from sessiongate.records import Row
+from sessiongate.core.commands import List, Open
+from sessiongate.core.row import Row
 from sessiongate.stores import MemoryStore
 from sessiongate.wsgi import SessionAuthMiddleware as WSGIMiddleware
 

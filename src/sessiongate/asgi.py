@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeAlias, Unpack
 
 from sessiongate.errors import StoreError
+from sessiongate.http.authenticator import RequestAuthenticator
 from sessiongate.http.csrf import WEBSOCKET
-from sessiongate.http.gate import Gate
 from sessiongate.http.refusals import UNAVAILABLE
 from sessiongate.http.response import ResponseFields
 from sessiongate.http.websockets import DENIAL, POLICY_VIOLATION, can_deny
@@ -14,7 +14,7 @@ from sessiongate.http.websockets import DENIAL, POLICY_VIOLATION, can_deny
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 
-    from sessiongate.http.gate import Options
+    from sessiongate.http.authenticator import Options
     from sessiongate.http.refusals import Refusal
     from sessiongate.managers import SessionManager
 
@@ -34,14 +34,14 @@ class SessionAuthMiddleware:
     """Attaches the user to each request and rotates the token in the response.
 
     Sets ``scope["user"]`` and ``scope["auth"]`` as Starlette does, and
-    ``scope["sessiongate"]``, the ``Handle`` of the request. Takes the keywords
-    of ``Gate``. ``http`` and ``websocket`` scopes are judged, all others pass
+    ``scope["sessiongate"]``, the ``RequestSession`` of the request. Takes the keywords
+    of ``RequestAuthenticator``. ``http`` and ``websocket`` scopes are judged, all others pass
     through untouched. Never blocks the event loop.
     """
 
     def __init__(self, app: ASGIApp, manager: SessionManager, **options: Unpack[Options]) -> None:
         self.app = app
-        self._gate = Gate(manager, **options)
+        self._gate = RequestAuthenticator(manager, **options)
         self._fields = ResponseFields(self._gate, str.encode)
 
     async def __call__(  # noqa: C901 - in one piece, for every call is paid by every request
@@ -66,18 +66,18 @@ class SessionAuthMiddleware:
             _header,
             headers,
         )
-        arriving = handle.arriving
-        if arriving is not None:
+        pending_check = handle.pending_check
+        if pending_check is not None:
             try:
-                if gate.waits:
-                    outcome = await gate.store.aexecute(arriving[0])
+                if gate.blocking:
+                    outcome = await gate.store.aexecute(pending_check[0])
                 else:
-                    outcome = gate.store.execute(arriving[0])
-                event = gate.enter(handle, arriving, outcome)
+                    outcome = gate.store.execute(pending_check[0])
+                event = gate.enter(handle, pending_check, outcome)
             except StoreError:
-                event = gate.fail(handle, arriving)
+                event = gate.fail(handle, pending_check)
             if event is not None:
-                await gate.atell(event)
+                await gate.aemit(event)
         if handle.refusal is not None:
             if kind == "websocket":
                 await receive()  # the connect, in place of the app

@@ -12,19 +12,19 @@ if TYPE_CHECKING:
     from starlette.requests import HTTPConnection
 
     from sessiongate.http.guard import Guard
-    from sessiongate.http.handle import Handle
     from sessiongate.http.refusals import Refusal
+    from sessiongate.http.request_session import RequestSession
 
 __all__ = ["handle_of", "judge"]
 
 
-def handle_of(connection: HTTPConnection) -> Handle:
+def handle_of(connection: HTTPConnection) -> RequestSession:
     """What the middleware attached to a request or websocket.
 
     Raises:
         ConfigurationError: There is no middleware.
     """
-    handle: Handle | None = connection.scope.get("sessiongate")
+    handle: RequestSession | None = connection.scope.get("sessiongate")
     if handle is None:
         msg = (
             "no session on this request: add the middleware with "

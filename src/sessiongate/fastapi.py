@@ -25,12 +25,12 @@ from starlette.exceptions import WebSocketException
 from starlette.requests import HTTPConnection
 from starlette.websockets import WebSocket
 
-from sessiongate.arguments import Seconds, check_scopes, check_text
 from sessiongate.connections import handle_of, judge
+from sessiongate.core.arguments import Seconds, check_scopes, check_text
 from sessiongate.http.cookies import SessionCookie
 from sessiongate.http.guard import Guard, safe_redirect
-from sessiongate.http.handle import Handle
 from sessiongate.http.refusals import Refusal
+from sessiongate.http.request_session import RequestSession
 from sessiongate.http.user import User
 from sessiongate.http.websockets import POLICY_VIOLATION, can_deny
 from sessiongate.starlette import login_required as starlette_login_required
@@ -238,8 +238,8 @@ class SessionSecurity:
         self.optional_user = _optional(schemes, self.current_user)
 
 
-async def current_session(connection: HTTPConnection) -> Handle:
-    """The session of a request or websocket, of the anonymous too; see ``Handle``.
+async def current_session(connection: HTTPConnection) -> RequestSession:
+    """The session of a request or websocket, of the anonymous too; see ``RequestSession``.
 
     For sync endpoints: ``login`` and ``logout`` are its methods.
     """
@@ -253,4 +253,4 @@ optional_user = _security.optional_user
 
 CurrentUser = Annotated[User, Depends(current_user)]
 OptionalUser = Annotated[User | None, Depends(optional_user)]
-CurrentSession = Annotated[Handle, Depends(current_session)]
+CurrentSession = Annotated[RequestSession, Depends(current_session)]

@@ -26,9 +26,9 @@ from sessiongate.http.guard import Guard, Page, check_view, safe_redirect
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from sessiongate.arguments import Seconds
-    from sessiongate.http.handle import Handle
+    from sessiongate.core.arguments import Seconds
     from sessiongate.http.refusals import Refusal
+    from sessiongate.http.request_session import RequestSession
     from sessiongate.http.user import User
 
 __all__ = [
@@ -45,7 +45,7 @@ View = TypeVar("View", bound="Callable[..., Any]")
 
 
 def login_user(username: str, **options: Any) -> str | None:
-    """Open a session for this client; see ``Handle.login`` for keywords and errors.
+    """Open a session for this client; see ``RequestSession.login`` for keywords and errors.
 
     Returns:
         The token, or ``None`` at a limit.
@@ -58,7 +58,7 @@ def login_user(username: str, **options: Any) -> str | None:
 
 
 def logout_user() -> None:
-    """End the session of this request; see ``Handle.logout``.
+    """End the session of this request; see ``RequestSession.logout``.
 
     Raises:
         ConfigurationError: There is no middleware.
@@ -168,8 +168,8 @@ def _refuse(refusal: Refusal) -> NoReturn:
     abort(Response(status=refusal.status, headers=refusal.headers))
 
 
-def _handle() -> Handle:
-    handle: Handle | None = request.environ.get("sessiongate")
+def _handle() -> RequestSession:
+    handle: RequestSession | None = request.environ.get("sessiongate")
     if handle is None:
         msg = (
             "no session on this request: wrap the app with "

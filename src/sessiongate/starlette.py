@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from starlette.responses import Response
 
-    from sessiongate.arguments import Seconds
+    from sessiongate.core.arguments import Seconds
     from sessiongate.http.refusals import Refusal
     from sessiongate.http.user import User
 
@@ -45,7 +45,7 @@ def current_user(connection: HTTPConnection) -> User:
 
 
 async def login_user(connection: HTTPConnection, username: str, **options: Any) -> str | None:
-    """Open a session for this client; see ``Handle.login`` for keywords and errors.
+    """Open a session for this client; see ``RequestSession.login`` for keywords and errors.
 
     Sync endpoints call ``request.scope["sessiongate"].login(...)`` instead.
 
@@ -60,7 +60,7 @@ async def login_user(connection: HTTPConnection, username: str, **options: Any) 
 
 
 async def logout_user(connection: HTTPConnection) -> None:
-    """End the session of this request; see ``Handle.logout``.
+    """End the session of this request; see ``RequestSession.logout``.
 
     Raises:
         ConfigurationError: There is no middleware.

@@ -6,8 +6,8 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, Unpack
 
 from sessiongate.errors import StoreError
+from sessiongate.http.authenticator import RequestAuthenticator
 from sessiongate.http.csrf import WEBSOCKET, is_handshake
-from sessiongate.http.gate import Gate
 from sessiongate.http.refusals import UNAVAILABLE
 from sessiongate.http.response import ResponseFields
 
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
+    from sessiongate.http.authenticator import Options
     from sessiongate.http.client import Client
-    from sessiongate.http.gate import Options
-    from sessiongate.http.handle import Handle
     from sessiongate.http.refusals import Refusal
+    from sessiongate.http.request_session import RequestSession
     from sessiongate.http.user import User
     from sessiongate.managers import SessionManager
 
@@ -38,8 +38,8 @@ class SessionAuthMiddleware:
 
     Sets ``environ["REMOTE_USER"]`` (absent for the anonymous; UTF-8 in the
     Latin-1 clothes that PEP 3333 asks for; told anew when the response starts)
-    and ``environ["sessiongate"]``, the ``Handle`` of the request.
-    Takes the keywords of ``Gate``. The body is passed on as it comes, so
+    and ``environ["sessiongate"]``, the ``RequestSession`` of the request.
+    Takes the keywords of ``RequestAuthenticator``. The body is passed on as it comes, so
     streams stream.
     """
 
@@ -47,7 +47,7 @@ class SessionAuthMiddleware:
         self, app: WSGIApplication, manager: SessionManager, **options: Unpack[Options]
     ) -> None:
         self.app = app
-        self._gate = Gate(manager, **options)
+        self._gate = RequestAuthenticator(manager, **options)
         manager.check_listener()
         self._fields = ResponseFields(self._gate, str)
 
@@ -64,14 +64,14 @@ class SessionAuthMiddleware:
             _header,
             environ,
         )
-        arriving = handle.arriving
-        if arriving is not None:
+        pending_check = handle.pending_check
+        if pending_check is not None:
             try:
-                event = gate.enter(handle, arriving, gate.store.execute(arriving[0]))
+                event = gate.enter(handle, pending_check, gate.store.execute(pending_check[0]))
             except StoreError:
-                event = gate.fail(handle, arriving)
+                event = gate.fail(handle, pending_check)
             if event is not None:
-                gate.tell(event)
+                gate.emit(event)
         if handle.refusal is not None:
             return self._refuse(handle.refusal, environ, start_response)
         environ["sessiongate"] = handle
@@ -113,7 +113,7 @@ class _LateBody:
     """The body of an app that begins when it is read, such as a generator: it fails as late."""
 
     def __init__(
-        self, body: Iterable[bytes], handle: Handle, refuse: Callable[[], list[bytes]]
+        self, body: Iterable[bytes], handle: RequestSession, refuse: Callable[[], list[bytes]]
     ) -> None:
         self._body = body
         self._chunks = iter(body)

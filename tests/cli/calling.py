@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from typer.testing import CliRunner
 
 from sessiongate.cli import app
-from sessiongate.commands import Count, List, Open
-from sessiongate.records import FOREVER, SECOND, Row
+from sessiongate.core.commands import Count, List, Open
+from sessiongate.core.row import FOREVER, SECOND, Row
 
 if TYPE_CHECKING:
     from sessiongate.stores import Store
@@ -92,10 +92,10 @@ def session(sid: str, username: str = "alice", *, expires_at: int, **fields: Any
         generation=0,
         rotated_at=0,
         previous_until=0,
-        honoured_from=0,
-        retired_below=0,
+        oldest_accepted=0,
+        revoked_below=0,
         shared=False,
-        grants="",
+        scopes_and_claims="",
         device="",
     )._replace(**fields)
     return Open(row, SECOND, "new", None, None, None, evict=False)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from tests.cli.calling import session
 
 from sessiongate.cli import app
-from sessiongate.records import FOREVER, SECOND
+from sessiongate.core.row import FOREVER, SECOND
 
 if TYPE_CHECKING:
     import pytest

@@ -18,7 +18,7 @@ from tests.stores.postgres_server import PostgresServer
 from tests.stores.redis_server import RedisServer
 
 from sessiongate import SessionManager
-from sessiongate.records import FOREVER
+from sessiongate.core.row import FOREVER
 from sessiongate.stores import open_store
 
 if TYPE_CHECKING:

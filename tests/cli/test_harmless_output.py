@@ -14,7 +14,7 @@ import pytest
 from tests.cli.calling import Process, session
 
 from sessiongate.cli._output import ago, distance, plain
-from sessiongate.records import FOREVER, SECOND
+from sessiongate.core.row import FOREVER, SECOND
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,7 +33,7 @@ def sid(store: SQLiteStore) -> str:
     fields = {
         "username": EVIL,
         "device": json.dumps({"name": EVIL}),
-        "grants": json.dumps({"scopes": ["[bold]x"], "claims": {"x": EVIL}}),
+        "scopes_and_claims": json.dumps({"scopes": ["[bold]x"], "claims": {"x": EVIL}}),
     }
     sid = "A" * 22
     store.execute(session(sid, expires_at=FOREVER, **fields))

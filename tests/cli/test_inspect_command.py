@@ -14,7 +14,7 @@ from tests.cli.calling import KEY, everything
 from tests.tokens.forger import decode, encode
 
 from sessiongate import JWTSessionManager, SessionManager
-from sessiongate.commands import WHEN_DUE
+from sessiongate.core.commands import WHEN_DUE
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -99,7 +99,7 @@ def test_nothing_is_touched(
     before = everything(store)
     for token, code in ((second, 0), (first, 0), (expired, 1)):
         inspected(cli, token, code=code)
-    # Presented to the app, the second one would have been seen, and the first one got a time.
+    # PresentedToken to the app, the second one would have been seen, and the first one got a time.
     assert everything(store) == before
 
 

@@ -9,7 +9,7 @@ import pytest
 from tests.cli.calling import Caller, everything, session
 
 from sessiongate.cli._store import Sessions
-from sessiongate.records import FOREVER, SECOND
+from sessiongate.core.row import FOREVER, SECOND
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -13,7 +13,7 @@ import pytest
 from tests.cli.calling import everything, session
 
 from sessiongate.cli import _store
-from sessiongate.records import FOREVER
+from sessiongate.core.row import FOREVER
 
 if TYPE_CHECKING:
     from tests.cli.calling import Caller

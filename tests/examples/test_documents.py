@@ -17,7 +17,7 @@ from werkzeug.test import Client
 from sessiongate import ConfigurationError, JWTSessionManager, SessionCookie, SessionManager
 from sessiongate.events import EventKind
 from sessiongate.flask import login_required
-from sessiongate.http.gate import Gate
+from sessiongate.http.authenticator import RequestAuthenticator
 from sessiongate.stores import MemoryStore, PostgresStore, RedisStore, SQLiteStore
 from sessiongate.testing import ManualClock
 from sessiongate.wsgi import SessionAuthMiddleware
@@ -292,7 +292,7 @@ def keywords_of(*functions: Any, without: tuple[str, ...] = ()) -> dict[str, str
             "`JWTSessionManager(…)`, besides",
             keywords_of(JWTSessionManager, without=(*keywords_of(SessionManager),)),
         ),
-        ("`SessionAuthMiddleware(app, manager, …)`", keywords_of(Gate)),
+        ("`SessionAuthMiddleware(app, manager, …)`", keywords_of(RequestAuthenticator)),
         ("`SessionCookie(…)`", keywords_of(SessionCookie)),
         ("`@login_required(…)`", keywords_of(login_required, without=("view",))),
     ],

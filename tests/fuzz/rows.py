@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sessiongate.records import FOREVER, SECOND, Row
+from sessiongate.core.row import FOREVER, SECOND, Row
 
 __all__ = ["ROW"]
 
@@ -16,9 +16,9 @@ ROW = Row(
     generation=0,
     rotated_at=0,
     previous_until=0,
-    honoured_from=0,
-    retired_below=0,
+    oldest_accepted=0,
+    revoked_below=0,
     shared=False,
-    grants="",
+    scopes_and_claims="",
     device="",
 )

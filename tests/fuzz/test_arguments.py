@@ -15,7 +15,7 @@ from tests.tokens.material import forms
 
 from sessiongate import ConfigurationError, JWTSessionManager, SessionManager
 from sessiongate.http.guard import safe_redirect
-from sessiongate.keys import check_secret
+from sessiongate.tokens.keys import check_secret
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.fuzz.rows import ROW
 
-from sessiongate.commands import (
+from sessiongate.core.commands import (
     NEVER,
     NOW,
     WHEN_DUE,
@@ -28,13 +28,13 @@ from sessiongate.commands import (
     Sweep,
     Touch,
 )
-from sessiongate.records import FOREVER, SECOND
+from sessiongate.core.row import FOREVER, SECOND
 from sessiongate.stores import MemoryStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sessiongate.commands import Command, ExistingPolicy
+    from sessiongate.core.commands import Command, ExistingPolicy
     from sessiongate.stores import Store
 
 START = 1_700_000_000 * SECOND + 123_457
@@ -50,7 +50,7 @@ POLICIES = st.builds(
     rotate_after=st.sampled_from([DUE, FOREVER]),
     grace=st.sampled_from([0, GRACE]),
     touch_every=st.sampled_from([0, 60 * SECOND]),
-    quantum=st.sampled_from([1, SECOND]),
+    time_resolution=st.sampled_from([1, SECOND]),
 )
 EXISTING: st.SearchStrategy[ExistingPolicy] = st.sampled_from(["new", "new", "reuse", "replace"])
 STEPS = st.sampled_from([0, 0, 1, SECOND, GRACE - 1, GRACE, DUE - 1, DUE, TIMEOUT - 1, TIMEOUT])
@@ -83,7 +83,7 @@ class Program:
     def generation(self, sid: str, back: int) -> int:
         return max(0, self.generations.get(sid, 0) - back)
 
-    def new(self, username: str, lifetime: int, grants: str) -> Any:
+    def new(self, username: str, lifetime: int, scopes_and_claims: str) -> Any:
         sid = f"{len(self.sids):022d}"
         self.sids.append(sid)
         return ROW._replace(
@@ -94,7 +94,7 @@ class Program:
             rotated_at=self.now,
             expires_at=self.now + min(TIMEOUT, lifetime),
             lifetime_ends_at=FOREVER if lifetime > TIMEOUT else self.now + lifetime,
-            grants=grants,
+            scopes_and_claims=scopes_and_claims,
             device='"\N{GRINNING FACE}"',
         )
 
@@ -108,12 +108,12 @@ class Program:
 def opens(draw: st.DrawFn) -> Callable[[Program], Command]:
     user, existing = draw(USERS), draw(EXISTING)
     lifetime = draw(st.sampled_from([FOREVER, TIMEOUT, 2 * GRACE]))
-    grants = draw(st.sampled_from(["", '{"claims":{},"scopes":["read"]}']))
+    scopes_and_claims = draw(st.sampled_from(["", '{"claims":{},"scopes":["read"]}']))
     replaces, evict = draw(st.none() | PICKS), draw(st.booleans())
     limit, user_limit = draw(st.none() | st.integers(1, 3)), draw(st.none() | st.integers(1, 2))
     return lambda program: Open(
         replaces=None if replaces is None else program.sid(replaces),
-        row=program.new(user, lifetime, grants),
+        row=program.new(user, lifetime, scopes_and_claims),
         now=program.now,
         existing=existing,
         limit=limit,

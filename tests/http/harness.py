@@ -17,7 +17,7 @@ from sessiongate.wsgi import SessionAuthMiddleware as WSGIMiddleware
 
 if TYPE_CHECKING:
     from sessiongate.events import Event
-    from sessiongate.http.handle import Handle
+    from sessiongate.http.request_session import RequestSession
     from sessiongate.stores import Store
 
 __all__ = [
@@ -124,7 +124,7 @@ class Call:
 
     site: Site
     method: str
-    handle: Handle
+    handle: RequestSession
     places: dict[str, Any]
     """The environ or the scope."""
     _start: Callable[[Reply], Awaitable[None]]
@@ -243,7 +243,7 @@ class Site:
                 headers = [(n.decode("latin-1"), v.decode("latin-1")) for n, v in reply.headers]
                 start_response(f"{reply.status} Whatever", headers)
 
-            handle: Handle = environ["test.sessiongate"]
+            handle: RequestSession = environ["test.sessiongate"]
             name = environ.get("REMOTE_USER")
             _look(seen, handle, None if name is None else name.encode("latin-1").decode())
             call = Call(self, environ["REQUEST_METHOD"], handle, environ, start)
@@ -265,7 +265,7 @@ class Site:
                 head = {"status": reply.status, "headers": list(reply.headers)}
                 await send({"type": "http.response.start", **head})
 
-            handle: Handle = scope["sessiongate"]
+            handle: RequestSession = scope["sessiongate"]
             user = scope["user"]
             assert scope["auth"].scopes[:1] == (["authenticated"] if user.is_authenticated else [])
             _look(seen, handle, user.username)
@@ -410,7 +410,7 @@ async def connect(
     *headers: Header,
     app: Any = None,
     extensions: Iterable[str] = (),
-    seen: list[Handle] | None = None,
+    seen: list[RequestSession] | None = None,
 ) -> list[dict[str, Any]]:
     """Open a websocket and see what is sent; the default app accepts it."""
 
@@ -426,7 +426,7 @@ async def connect(
     return await call_asgi(guarded, scope, {"type": "websocket.connect"})
 
 
-def _look(seen: _Seen, handle: Handle, named: str | None) -> None:
+def _look(seen: _Seen, handle: RequestSession, named: str | None) -> None:
     """Every place must name the same user."""
     assert handle.user.username == named
     assert handle.user.is_authenticated == (named is not None) == (handle.transport is not None)

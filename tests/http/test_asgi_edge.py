@@ -24,7 +24,7 @@ from sessiongate.errors import StoreError
 from sessiongate.stores import MemoryStore
 
 if TYPE_CHECKING:
-    from sessiongate.commands import Command, Outcome
+    from sessiongate.core.commands import Command, Outcome
 
 START = {"type": "http.response.start", "status": 200, "headers": []}
 DENIAL = "websocket.http.response"
@@ -73,7 +73,7 @@ class Noting(MemoryStore):
 class NotWaiting(Noting):
     """Says so itself."""
 
-    waits = False
+    blocking = False
 
 
 @pytest.mark.parametrize(("cls", "asked"), [(Noting, "aexecute"), (NotWaiting, "execute")])

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from tests.managers.verbs import Make
 
-    from sessiongate.commands import Command, Outcome
+    from sessiongate.core.commands import Command, Outcome
     from sessiongate.testing import ManualClock
 
 Kind = type[SessionManager]

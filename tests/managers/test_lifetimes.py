@@ -11,8 +11,8 @@ import pytest
 from tests.managers.verbs import KEY, Verbs
 
 from sessiongate import JWTSessionManager, SessionManager
-from sessiongate.commands import Sweep
-from sessiongate.records import SECOND
+from sessiongate.core.commands import Sweep
+from sessiongate.core.row import SECOND
 from sessiongate.stores import MemoryStore
 from sessiongate.testing import CountingStore, ManualClock
 

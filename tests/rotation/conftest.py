@@ -10,8 +10,8 @@ import pytest
 from tests.stores.postgres_server import PostgresServer
 from tests.stores.redis_server import RedisServer
 
-from sessiongate.commands import Sweep
-from sessiongate.records import FOREVER
+from sessiongate.core.commands import Sweep
+from sessiongate.core.row import FOREVER
 from sessiongate.stores import MemoryStore, PostgresStore, RedisStore, SQLiteStore
 
 if TYPE_CHECKING:

@@ -13,9 +13,9 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from sessiongate.commands import NOW, WHEN_DUE, Policy, Replayed, Rotated
-from sessiongate.records import FOREVER, Row
-from sessiongate.rotation import present
+from sessiongate.core.commands import NOW, WHEN_DUE, Policy, Replayed, Rotated
+from sessiongate.core.rotation import present
+from sessiongate.core.row import FOREVER, Row
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 FILE: Final = Path(__file__).parents[2] / "docs/images/rotation.svg"
 
 POLICIES: Final = [
-    Policy(timeout=1_000, rotate_after=after, grace=30, touch_every=0, quantum=1)
+    Policy(timeout=1_000, rotate_after=after, grace=30, touch_every=0, time_resolution=1)
     for after in (100, 10)
 ]
 """As advised, and with rotations that fall into an open overlap."""
@@ -32,10 +32,10 @@ START: Final = Row(
     generation=0,
     rotated_at=0,
     previous_until=0,
-    honoured_from=0,
-    retired_below=0,
+    oldest_accepted=0,
+    revoked_below=0,
     shared=False,
-    grants="",
+    scopes_and_claims="",
     device="",
 )
 
@@ -62,8 +62,8 @@ def happenings(row: Row, now: int, policy: Policy) -> Iterator[tuple[str, int, i
         yield CURRENT, row.generation, soon, WHEN_DUE
     yield DUE, row.generation, due, WHEN_DUE
     yield REFRESH, row.generation, soon, NOW
-    for older in range(row.retired_below, row.generation):
-        name = PREVIOUS if older >= row.honoured_from else OLDER
+    for older in range(row.revoked_below, row.generation):
+        name = PREVIOUS if older >= row.oldest_accepted else OLDER
         yield name, older, soon, WHEN_DUE
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from tests.rotation.picture import ARROWS, FILE, draw, explore
 
-from sessiongate.rotation import TABLE
+from sessiongate.core.rotation import TABLE
 
 ROOT = Path(__file__).parents[2]
 

@@ -34,17 +34,17 @@ def site(make: MakeSite, path: Path) -> Iterator[Site]:
 
 
 DAMAGE: dict[str, tuple[str, Any]] = {
-    "no JSON": ("grants", '{"scopes": ['),
-    "a number as a scope": ("grants", '{"scopes":[1],"claims":{}}'),
-    "a list as a scope": ("grants", '{"scopes":[["x"]],"claims":{}}'),
-    "letters for scopes": ("grants", '{"scopes":"ab","claims":{}}'),
-    "a claim of another name": ("grants", '{"scopes":[],"claims":{"username":"admin"}}'),
-    "a claim of another subject": ("grants", '{"scopes":[],"claims":{"sub":"admin"}}'),
-    "another shape": ("grants", '{"scopes": 5, "claims": 5}'),
-    "a pickle": ("grants", "cos\nsystem\n(S'true'\ntR."),
-    "deep JSON": ("grants", "[" * 100_000),
+    "no JSON": ("scopes_and_claims", '{"scopes": ['),
+    "a number as a scope": ("scopes_and_claims", '{"scopes":[1],"claims":{}}'),
+    "a list as a scope": ("scopes_and_claims", '{"scopes":[["x"]],"claims":{}}'),
+    "letters for scopes": ("scopes_and_claims", '{"scopes":"ab","claims":{}}'),
+    "a claim of another name": ("scopes_and_claims", '{"scopes":[],"claims":{"username":"admin"}}'),
+    "a claim of another subject": ("scopes_and_claims", '{"scopes":[],"claims":{"sub":"admin"}}'),
+    "another shape": ("scopes_and_claims", '{"scopes": 5, "claims": 5}'),
+    "a pickle": ("scopes_and_claims", "cos\nsystem\n(S'true'\ntR."),
+    "deep JSON": ("scopes_and_claims", "[" * 100_000),
     "a negative time": ("expires_at", -1),
-    "generations out of order": ("honoured_from", 1),
+    "generations out of order": ("oldest_accepted", 1),
     "a newer version": ("format", 2),
 }
 

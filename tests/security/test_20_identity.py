@@ -81,7 +81,7 @@ def test_each_way_of_saying_nobody(site: Site) -> None:
         assert (user.identity, user.display_name, user.is_authenticated) == ("", "", False)
         assert (repr(user), repr(handle)) == (
             "<User: anonymous>",
-            "<Handle: <User: anonymous> by None>",
+            "<RequestSession: <User: anonymous> by None>",
         )
         if call.site.stack == "asgi":
             assert call.places["auth"].scopes == []

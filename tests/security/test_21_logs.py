@@ -29,7 +29,7 @@ from tests.http.harness import (
     renew,
 )
 
-from sessiongate.outages import Outages
+from sessiongate.core.outages import Outages
 
 if TYPE_CHECKING:
     from sessiongate import Event

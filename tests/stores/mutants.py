@@ -11,7 +11,7 @@ import time
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from sessiongate import StoreError
-from sessiongate.commands import (
+from sessiongate.core.commands import (
     Close,
     CloseUser,
     Count,
@@ -27,14 +27,14 @@ from sessiongate.commands import (
     Sweep,
     Touch,
 )
-from sessiongate.records import SECOND, Row
-from sessiongate.rotation import close, present
+from sessiongate.core.rotation import close, present
+from sessiongate.core.row import SECOND, Row
 from sessiongate.stores import MemoryStore
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from sessiongate.commands import Command
+    from sessiongate.core.commands import Command
 
     Trips = Generator[None, None, Any]
 
@@ -157,7 +157,7 @@ class LooksForAnotherSessionFirst(Right):
         mine = self.live(command.now, command.row.username)
         yield
         for row in reversed(mine):
-            if row.grants == command.row.grants:
+            if row.scopes_and_claims == command.row.scopes_and_claims:
                 marked = row._replace(shared=True)
                 if self.store._rows.get(row.sid) is not None:
                     self.put(marked)

@@ -18,8 +18,8 @@ from sessiongate.testing.contract import Race
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from sessiongate.commands import Command, Outcome
-    from sessiongate.records import Row
+    from sessiongate.core.commands import Command, Outcome
+    from sessiongate.core.row import Row
 
 
 class Decision(NamedTuple):

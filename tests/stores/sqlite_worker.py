@@ -11,7 +11,7 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from sessiongate.commands import Close, CloseUser, Count, Opened, Read
+from sessiongate.core.commands import Close, CloseUser, Count, Opened, Read
 from sessiongate.errors import StoreError
 from sessiongate.stores import SQLiteStore
 from sessiongate.testing.contract._material import START, login, named, session, touch

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.stores.naive import NaiveStore, RaceOfTheNaive
 
-from sessiongate.commands import Count
+from sessiongate.core.commands import Count
 from sessiongate.stores import MemoryStore, SQLiteStore
 from sessiongate.testing import StoreContract
 from sessiongate.testing.contract import RACERS

@@ -9,7 +9,7 @@ import pytest
 from tests.stores.redis_server import RedisServer
 
 from sessiongate import ConfigurationError, SessionManager
-from sessiongate.commands import Count
+from sessiongate.core.commands import Count
 from sessiongate.stores import PostgresStore, RedisStore, SQLiteStore, open_store
 
 if TYPE_CHECKING:

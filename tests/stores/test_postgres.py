@@ -26,7 +26,7 @@ from psycopg import waiting
 from tests.stores.postgres_server import PostgresServer
 
 from sessiongate import ConfigurationError, SessionManager, StoreError
-from sessiongate.commands import (
+from sessiongate.core.commands import (
     NOW,
     Close,
     CloseUser,
@@ -38,7 +38,7 @@ from sessiongate.commands import (
     Read,
     Sweep,
 )
-from sessiongate.records import Row
+from sessiongate.core.row import Row
 from sessiongate.stores import PostgresStore
 from sessiongate.stores._postgres_dialect import VERSION
 from sessiongate.testing import ManualClock, StoreContract
@@ -47,7 +47,7 @@ from sessiongate.testing.contract._material import HOUR, MINUTE, START, login, n
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
 
-    from sessiongate.commands import Command, Outcome
+    from sessiongate.core.commands import Command, Outcome
 
     Call = Callable[[Command], Outcome]
 
@@ -368,7 +368,7 @@ def test_a_closed_store_says_so(server: PostgresServer) -> None:
 
 FORK = """
 import os, sys
-from sessiongate.commands import Count
+from sessiongate.core.commands import Count
 from sessiongate.stores import PostgresStore
 from sessiongate.stores._postgres_dialect import VERSION
 store = PostgresStore(sys.argv[1], connect_timeout=10, timeout=10)
@@ -477,11 +477,11 @@ def test_nothing_is_written_between_touches(
     "change",
     [
         "format = 2",
-        "grants = 'no JSON'",
-        "grants = '[1]'",
+        "scopes_and_claims = 'no JSON'",
+        "scopes_and_claims = '[1]'",
         "device = '{'",
         "generation = -1",
-        "honoured_from = 9",
+        "oldest_accepted = 9",
         "expires_at = 9223372036854775807",
         "last_accessed = -9223372036854775808",
     ],
@@ -842,9 +842,9 @@ def server_url(admin: psycopg.Connection[Any]) -> str:
         "format = 2",
         "device = '{'",
         "generation = -1",
-        "honoured_from = 9",
+        "oldest_accepted = 9",
         "created_at = 9223372036854775807",
-        "generation = 9223372036854775807, honoured_from = 9223372036854775807",
+        "generation = 9223372036854775807, oldest_accepted = 9223372036854775807",
     ],
 )
 def test_what_cannot_be_read_disturbs_no_login_and_no_logout(

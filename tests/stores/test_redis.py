@@ -20,7 +20,7 @@ import redis.asyncio
 from tests.stores.redis_server import RedisServer
 
 from sessiongate import SessionManager
-from sessiongate.commands import (
+from sessiongate.core.commands import (
     NEVER,
     NOW,
     WHEN_DUE,
@@ -37,8 +37,8 @@ from sessiongate.commands import (
     Sweep,
     Touch,
 )
+from sessiongate.core.row import FOREVER, SECOND, Row
 from sessiongate.errors import ConfigurationError, StoreError
-from sessiongate.records import FOREVER, SECOND, Row
 from sessiongate.stores.redis import RedisStore
 from sessiongate.testing import ManualClock, StoreContract
 
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from sessiongate.commands import Command, Outcome
+    from sessiongate.core.commands import Command, Outcome
 
 START = 1_700_000_000 * SECOND
 HOUR = 3600 * SECOND
@@ -57,7 +57,7 @@ POLICY = Policy(
     rotate_after=HOUR // 2,
     grace=30 * SECOND,
     touch_every=60 * SECOND,
-    quantum=1,
+    time_resolution=1,
 )
 PROMISED = 4
 """Seconds. The promise is one; the rest is for a machine that is busy with other tests, where
@@ -77,10 +77,10 @@ def session(sid: str = "sid", username: str = "alice", *, now: int = START) -> R
         generation=0,
         rotated_at=now,
         previous_until=0,
-        honoured_from=0,
-        retired_below=0,
+        oldest_accepted=0,
+        revoked_below=0,
         shared=False,
-        grants="",
+        scopes_and_claims="",
         device="",
     )
 
@@ -423,7 +423,7 @@ def test_a_closed_store_says_so(server: RedisServer) -> None:
 
 FORK = """
 import asyncio, os, sys
-from sessiongate.commands import Count
+from sessiongate.core.commands import Count
 from sessiongate.stores.redis import RedisStore
 
 store = RedisStore(sys.argv[1])

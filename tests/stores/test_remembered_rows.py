@@ -10,7 +10,7 @@ from sessiongate.stores._stored import FORMAT, restored
 from sessiongate.testing.contract._material import session
 
 if TYPE_CHECKING:
-    from sessiongate.records import Row
+    from sessiongate.core.row import Row
 
 
 def record(row: Row) -> tuple[object, ...]:
@@ -19,7 +19,7 @@ def record(row: Row) -> tuple[object, ...]:
 
 def test_a_row_is_understood_again_after_a_look_that_had_no_room() -> None:
     nested = "[" * 12 + "]" * 12
-    row = session("deep")._replace(grants=f'{{"scopes":[],"claims":{{"a":{nested}}}}}')
+    row = session("deep")._replace(scopes_and_claims=f'{{"scopes":[],"claims":{{"a":{nested}}}}}')
 
     def look(depth: int) -> Row | None:
         return look(depth - 1) if depth else restored(record(row))

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sessiongate import ConfigurationError, JWTSessionManager, SessionManager, StoreError
-from sessiongate.commands import (
+from sessiongate.core.commands import (
     NEVER,
     NOW,
     Close,
@@ -32,7 +32,7 @@ from sessiongate.commands import (
     Rotated,
     Sweep,
 )
-from sessiongate.records import FOREVER
+from sessiongate.core.row import FOREVER
 from sessiongate.stores import SQLiteStore
 from sessiongate.testing import ManualClock
 from sessiongate.testing.contract._material import (
@@ -49,7 +49,7 @@ from sessiongate.testing.contract._material import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from sessiongate.commands import Command
+    from sessiongate.core.commands import Command
 
 WORKER = Path(__file__).with_name("sqlite_worker.py")
 
@@ -104,7 +104,7 @@ def said(process: subprocess.Popen[bytes]) -> list[str]:
 
 def test_sessions_survive_a_restart(path: Path) -> None:
     first = SQLiteStore(path)
-    row = session(grants='{"claims":{"a":1},"scopes":["read"]}', device='"pad"')
+    row = session(scopes_and_claims='{"claims":{"a":1},"scopes":["read"]}', device='"pad"')
     first.execute(login(row))
     rotated = first.execute(touch(row, START + POLICY.rotate_after))
     assert isinstance(rotated, Rotated)
@@ -250,15 +250,15 @@ def test_a_stolen_file_opens_nothing(path: Path) -> None:
 
 
 CORRUPTIONS = {
-    "grants that are no JSON": ("grants", '{"scopes": ['),
-    "grants of another shape": ("grants", "[]"),
-    "claims of another shape": ("grants", '{"scopes": [], "claims": []}'),
+    "scopes_and_claims that are no JSON": ("scopes_and_claims", '{"scopes": ['),
+    "scopes_and_claims of another shape": ("scopes_and_claims", "[]"),
+    "claims of another shape": ("scopes_and_claims", '{"scopes": [], "claims": []}'),
     "a device that is no JSON": ("device", "{"),
     "a device nested too deep": ("device", "[" * 100_000),
     "a number below zero": ("expires_at", -1),
     "a time after the end of time": ("expires_at", FOREVER + 1),
     "a half-true flag": ("shared", 2),
-    "generations out of order": ("honoured_from", 1),
+    "generations out of order": ("oldest_accepted", 1),
     "a newer version": ("format", 2),
     "an older version": ("format", 0),
 }

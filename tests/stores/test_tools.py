@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sessiongate import SessionManager, StoreError
-from sessiongate.commands import Count, Read
+from sessiongate.core.commands import Count, Read
 from sessiongate.stores import MemoryStore, PostgresStore, RedisStore, SQLiteStore
 from sessiongate.testing import CountingStore, ManualClock
 

@@ -12,7 +12,7 @@ from sessiongate import ConfigurationError, SessionCookie, SessionManager
 from sessiongate.testing import ManualClock, login_as
 
 if TYPE_CHECKING:
-    from sessiongate.http.tickets import Transport
+    from sessiongate.http.token_reader import Transport
 
 NOBODY = Seen(None)
 REFUSED = Seen("refused with 401")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
-from sessiongate.tokens import Ticket
+from sessiongate.tokens import TokenPayload
 from sessiongate.tokens.reader import Reader
 
 if TYPE_CHECKING:
@@ -17,9 +17,9 @@ class Counting:
     def __init__(self) -> None:
         self.asked: list[str] = []
 
-    def verify(self, token: str) -> Ticket | None:
+    def verify(self, token: str) -> TokenPayload | None:
         self.asked.append(token)
-        return None if token == "forged" else Ticket(token, 0)
+        return None if token == "forged" else TokenPayload(token, 0)
 
 
 def reading() -> tuple[Any, Counting]:
@@ -30,7 +30,7 @@ def reading() -> tuple[Any, Counting]:
 def test_a_genuine_token_is_verified_once_and_a_forged_one_each_time() -> None:
     read, codec = reading()
     for _ in range(3):
-        assert read("a") == Ticket("a", 0)
+        assert read("a") == TokenPayload("a", 0)
         assert read("forged") is None
     assert codec.asked == ["a", "forged", "forged", "forged"]
 

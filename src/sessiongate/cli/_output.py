@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from sessiongate.records import FOREVER, SECOND, moment
+from sessiongate.core.row import FOREVER, SECOND, to_datetime
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -113,12 +113,12 @@ def date(microseconds: int) -> str:
     """The instant for people."""
     if microseconds >= FOREVER:
         return "never"
-    return f"{moment(microseconds):%Y-%m-%d %H:%M:%SZ}"
+    return f"{to_datetime(microseconds):%Y-%m-%d %H:%M:%SZ}"
 
 
 def instant(microseconds: int) -> str | None:
     """The instant for programs (ISO 8601), ``None`` for never."""
-    return None if microseconds >= FOREVER else moment(microseconds).isoformat()
+    return None if microseconds >= FOREVER else to_datetime(microseconds).isoformat()
 
 
 def ago(microseconds: int, now: int) -> str:

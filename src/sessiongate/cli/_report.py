@@ -9,10 +9,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from sessiongate.arguments import check_text, is_handle
-from sessiongate.errors import ConfigurationError
-from sessiongate.records import FOREVER
-from sessiongate.rotation import (
+from sessiongate.core.arguments import check_text, is_handle
+from sessiongate.core.rotation import (
     ACCEPT,
     CURRENT,
     PREVIOUS,
@@ -22,7 +20,9 @@ from sessiongate.rotation import (
     UNISSUED,
     classify,
 )
-from sessiongate.tokens import GENERATION, LONGEST_TOKEN, Ticket
+from sessiongate.core.row import FOREVER
+from sessiongate.errors import ConfigurationError
+from sessiongate.tokens import GENERATION, LONGEST_TOKEN, TokenPayload
 from sessiongate.tokens.jwt import JWTCodec, unproven
 from sessiongate.tokens.jwt_keys import ALGORITHMS
 from sessiongate.tokens.opaque import OpaqueCodec
@@ -30,7 +30,7 @@ from sessiongate.tokens.opaque import OpaqueCodec
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from sessiongate.records import Row
+    from sessiongate.core.row import Row
     from sessiongate.tokens import Codec
 
 __all__ = ["Expected", "Finding", "Verdict", "examine", "honoured", "look_up"]
@@ -90,7 +90,7 @@ def examine(token: str, keys: list[bytes | str], expected: Expected, now: int) -
     if isinstance(codec, str):
         return found._replace(reason=codec)
     ticket = codec.examine(token)
-    if not isinstance(ticket, Ticket):
+    if not isinstance(ticket, TokenPayload):
         signature = "bad" if ticket in _UNSIGNED else "good"
         return _invalid(found._replace(signature=signature), _REFUSALS[ticket])
     found = found._replace(signature="good")

@@ -7,12 +7,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from sessiongate.cli._output import ago, date, distance, for_people, instant, print_json, table
-from sessiongate.records import device_of, grants_of
+from sessiongate.core.row import device_of, scopes_and_claims_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from sessiongate.records import Row
+    from sessiongate.core.row import Row
 
 __all__ = ["described", "details", "device", "print_rows"]
 
@@ -36,7 +36,7 @@ def device(row: Row) -> str:
 
 def described(row: Row, now: int) -> dict[str, object]:
     """All of one, for people."""
-    scopes, claims = grants_of(row)
+    scopes, claims = scopes_and_claims_of(row)
     return {
         "handle": row.sid,
         "user": row.username,
@@ -62,13 +62,13 @@ def details(row: Row) -> dict[str, Any]:
         "generation": row.generation,
         "rotated_at": instant(row.rotated_at),
         "shared": row.shared,
-        "claims": grants_of(row)[1],
+        "claims": scopes_and_claims_of(row)[1],
     }
 
 
 def _line(row: Row, when: Callable[[int], str]) -> tuple[str, ...]:
     dates = map(when, (row.created_at, row.last_accessed, row.expires_at))
-    return row.sid, row.username, *dates, " ".join(grants_of(row)[0]), device(row)
+    return row.sid, row.username, *dates, " ".join(scopes_and_claims_of(row)[0]), device(row)
 
 
 def _brief(row: Row) -> dict[str, Any]:
@@ -78,7 +78,7 @@ def _brief(row: Row) -> dict[str, Any]:
         "created_at": instant(row.created_at),
         "last_accessed": instant(row.last_accessed),
         "expires_at": instant(row.expires_at),
-        "scopes": list(grants_of(row)[0]),
+        "scopes": list(scopes_and_claims_of(row)[0]),
         "device": device_of(row),
     }
 

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Final, NamedTuple, cast
 
 import typer
 
-from sessiongate.commands import Close, CloseUser, Count, Ended, List, Read, Sweep
+from sessiongate.core.commands import Close, CloseUser, Count, Ended, List, Read, Sweep
+from sessiongate.core.operations import BATCH_SIZE
+from sessiongate.core.row import SECOND, Row
 from sessiongate.errors import ConfigurationError
-from sessiongate.flows import BITE
-from sessiongate.records import SECOND, Row
 from sessiongate.stores import open_store
 
 if TYPE_CHECKING:
@@ -111,9 +111,9 @@ class Sessions:
 
     def purge(self) -> Iterator[int]:
         """Remove what has expired, in bites: how many each removed."""
-        removed = BITE
-        while removed >= BITE:
-            removed = cast(int, self._store.execute(Sweep(self.now, BITE)))
+        removed = BATCH_SIZE
+        while removed >= BATCH_SIZE:
+            removed = cast(int, self._store.execute(Sweep(self.now, BATCH_SIZE)))
             yield removed
 
 

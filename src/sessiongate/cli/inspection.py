@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from sessiongate.arguments import check_text, microseconds
 from sessiongate.cli._output import ago, date, facts, instant, print_json
 from sessiongate.cli._report import Expected, Finding, Verdict, examine, honoured, look_up
 from sessiongate.cli._rows import details
 from sessiongate.cli._secrets import STDIN, KeyFiles, read_keys, read_token
 from sessiongate.cli._store import URL, AsJSON, Timeout, sessions_at
+from sessiongate.core.arguments import check_text, microseconds
+from sessiongate.core.row import FOREVER, SECOND
 from sessiongate.errors import ConfigurationError, WeakKeyWarning
-from sessiongate.records import FOREVER, SECOND
 from sessiongate.tokens.jwt_keys import ALGORITHMS
 
 if TYPE_CHECKING:
-    from sessiongate.records import Row
+    from sessiongate.core.row import Row
 
 __all__ = ["inspect"]
 

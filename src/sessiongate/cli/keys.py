@@ -11,8 +11,8 @@ import typer
 from sessiongate.cli._output import note, print_json
 from sessiongate.cli._secrets import KeyFiles, read_keys
 from sessiongate.errors import ConfigurationError
-from sessiongate.keys import random_secret
 from sessiongate.tokens.jwt_keys import ALGORITHMS, load_keys
+from sessiongate.tokens.keys import random_secret
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from sessiongate.arguments import check_username, is_handle
 from sessiongate.cli._output import confirm, date, facts, note, print_json, tell
 from sessiongate.cli._rows import described, details, device, print_rows
 from sessiongate.cli._store import URL, AsJSON, Scan, Sessions, Timeout, sessions_at
+from sessiongate.core.arguments import check_username, is_handle
 
 if TYPE_CHECKING:
-    from sessiongate.commands import Ended
+    from sessiongate.core.commands import Ended
 
 __all__ = ["app"]
 

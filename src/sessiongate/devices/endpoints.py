@@ -5,17 +5,17 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias
 
+from sessiongate.core.row import to_datetime
 from sessiongate.devices import page
 from sessiongate.devices.listing import DevicesPage, devices_of
 from sessiongate.http.guard import quote_path
-from sessiongate.records import moment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from sessiongate.core.steps import Flow
     from sessiongate.devices.listing import Device
-    from sessiongate.drivers import Flow
-    from sessiongate.http.handle import Handle
+    from sessiongate.http.request_session import RequestSession
 
 __all__ = ["PRIVATE", "STYLESHEET", "Answer", "Asked", "Endpoint", "Endpoints"]
 
@@ -23,7 +23,7 @@ __all__ = ["PRIVATE", "STYLESHEET", "Answer", "Asked", "Endpoint", "Endpoints"]
 class Asked(NamedTuple):
     """A request of a user who is logged in."""
 
-    handle: Handle
+    handle: RequestSession
     path: str
     """As routed, so decoded, with whatever the app is mounted under."""
     named: str
@@ -118,7 +118,7 @@ class Endpoints:
         return DevicesPage(
             username=asked.handle.user.identity,
             devices=devices,
-            now=moment(asked.handle.gate.now()),
+            now=to_datetime(asked.handle.gate.now()),
             url=_url(asked.path),
             home_url=self._home_url,
         )

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from flask.typing import ResponseReturnValue
 
-    from sessiongate.arguments import Seconds
+    from sessiongate.core.arguments import Seconds
     from sessiongate.devices.endpoints import Endpoint
     from sessiongate.devices.listing import DevicesPage
 

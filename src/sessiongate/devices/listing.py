@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sessiongate.devices.words import ip_of, name_of
-from sessiongate.records import device_of, moment
+from sessiongate.core.row import device_of, to_datetime
+from sessiongate.devices.labels import ip_of, name_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
 
-    from sessiongate.http.handle import Handle
-    from sessiongate.records import Row
+    from sessiongate.core.row import Row
+    from sessiongate.http.request_session import RequestSession
 
 __all__ = ["Device", "DevicesPage", "devices_of"]
 
@@ -93,15 +93,15 @@ class DevicesPage:
         return self.below(f"end/{device.handle}")
 
 
-def devices_of(handle: Handle, rows: Iterable[Row]) -> tuple[Device, ...]:
+def devices_of(handle: RequestSession, rows: Iterable[Row]) -> tuple[Device, ...]:
     """The sessions of the user who asks, in the order of a page."""
     devices = [
         Device(
             handle=row.sid,
             name=name_of(recorded := device_of(row)),
             ip=ip_of(recorded),
-            created_at=moment(row.created_at),
-            last_accessed=moment(row.last_accessed),
+            created_at=to_datetime(row.created_at),
+            last_accessed=to_datetime(row.last_accessed),
             expires_at=handle.gate.flows.expires_at(row),
             is_current=row.sid == handle.session,
             device=recorded,

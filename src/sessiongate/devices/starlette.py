@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
-    from sessiongate.arguments import Seconds
+    from sessiongate.core.arguments import Seconds
     from sessiongate.devices.endpoints import Endpoint
     from sessiongate.devices.listing import DevicesPage
 

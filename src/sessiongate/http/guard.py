@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote, urlsplit
 
-from sessiongate.arguments import Seconds, check_scopes, microseconds
+from sessiongate.core.arguments import Seconds, check_scopes, microseconds
+from sessiongate.core.row import SECOND
 from sessiongate.http import refusals
-from sessiongate.records import SECOND
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from sessiongate.http.handle import Handle
     from sessiongate.http.refusals import Refusal
+    from sessiongate.http.request_session import RequestSession
 
 __all__ = ["Guard", "Page", "check_view", "quote_path", "safe_redirect"]
 
@@ -67,7 +67,7 @@ class Guard:
             raise TypeError(msg)
         self._login_url = login_url
 
-    def judge(self, handle: Handle, asked: Callable[[], Page | None]) -> Refusal | None:
+    def judge(self, handle: RequestSession, asked: Callable[[], Page | None]) -> Refusal | None:
         """Why the request is refused, or ``None``.
 
         ``asked`` tells of the page where it matters; ``None`` for a websocket.

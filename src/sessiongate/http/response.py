@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, AnyStr, Final, Generic, TypeAlias
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from sessiongate.http.gate import Gate, Leaving
+    from sessiongate.http.authenticator import RequestAuthenticator, ResponseChanges
     from sessiongate.http.refusals import Refusal
 
 __all__ = ["Field", "ResponseFields"]
@@ -27,7 +27,7 @@ class ResponseFields(Generic[AnyStr]):
         spell: Makes ASCII text what the stack has its fields in.
     """
 
-    def __init__(self, gate: Gate, spell: Callable[[str], AnyStr]) -> None:
+    def __init__(self, gate: RequestAuthenticator, spell: Callable[[str], AnyStr]) -> None:
         self._spell: Callable[[str], AnyStr] = spell
         self._token_name: AnyStr = spell(gate.refreshed_token_header)
         self._ours: AnyStr = spell(gate.cookie.name)
@@ -44,7 +44,7 @@ class ResponseFields(Generic[AnyStr]):
         self._all: AnyStr = spell("*")
 
     def apply(
-        self, headers: Iterable[Field[AnyStr]], leaving: Leaving | None
+        self, headers: Iterable[Field[AnyStr]], leaving: ResponseChanges | None
     ) -> list[Field[AnyStr]]:
         """The fields of a view's response with what the session adds.
 
@@ -64,7 +64,9 @@ class ResponseFields(Generic[AnyStr]):
         fields.append(self._our_vary)
         return fields
 
-    def _carry(self, headers: Iterable[Field[AnyStr]], leaving: Leaving) -> list[Field[AnyStr]]:
+    def _carry(
+        self, headers: Iterable[Field[AnyStr]], leaving: ResponseChanges
+    ) -> list[Field[AnyStr]]:
         # What is addressed to some caches alone would overrule it there (RFC 9213, section 2.2).
         fields = [field for field in headers if not self._is_for_caches(field[0].lower())]
         fields.append(self._no_store)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sessiongate.records import Row, grants_of
+from sessiongate.core.row import Row, scopes_and_claims_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,7 +39,7 @@ class User:
     @property
     def scopes(self) -> tuple[str, ...]:
         """What the session may do."""
-        return () if self.row is None else grants_of(self.row)[0]
+        return () if self.row is None else scopes_and_claims_of(self.row)[0]
 
     @property
     def info(self) -> dict[str, Any] | None:

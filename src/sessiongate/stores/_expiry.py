@@ -5,7 +5,7 @@ from __future__ import annotations
 from heapq import heappop, heappush
 from typing import TYPE_CHECKING
 
-from sessiongate.records import SECOND
+from sessiongate.core.row import SECOND
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

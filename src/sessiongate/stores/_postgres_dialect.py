@@ -7,7 +7,7 @@ from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from sessiongate.commands import (
+from sessiongate.core.commands import (
     Close,
     CloseUser,
     Count,
@@ -23,14 +23,14 @@ from sessiongate.commands import (
     Sweep,
     Touch,
 )
+from sessiongate.core.row import FOREVER, Row
 from sessiongate.errors import ConfigurationError, StoreError
-from sessiongate.records import FOREVER, Row
 from sessiongate.stores._stored import FORMAT, restored
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from sessiongate.commands import Command, Outcome
+    from sessiongate.core.commands import Command, Outcome
 
 __all__ = ["VERSION", "Dialect", "Statement", "schema_text"]
 

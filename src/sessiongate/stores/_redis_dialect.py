@@ -10,7 +10,7 @@ from struct import Struct, pack
 from struct import error as StructError  # noqa: N812
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
-from sessiongate.commands import (
+from sessiongate.core.commands import (
     Close,
     CloseUser,
     Count,
@@ -26,16 +26,16 @@ from sessiongate.commands import (
     Sweep,
     Touch,
 )
+from sessiongate.core.recent import remembering
+from sessiongate.core.row import FOREVER
 from sessiongate.errors import StoreError
-from sessiongate.recent import remembering
-from sessiongate.records import FOREVER
 from sessiongate.stores._stored import FORMAT, sound, warn_unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from sessiongate.commands import Command, Outcome
-    from sessiongate.records import Row
+    from sessiongate.core.commands import Command, Outcome
+    from sessiongate.core.row import Row
 
 __all__ = ["Dialect"]
 
@@ -204,12 +204,12 @@ def _decoded(stored: bytes) -> Row | None:
     try:
         version, *numbers = _NUMBERS.unpack_from(stored)
         texts = stored[_NUMBERS.size :].decode()
-        (named, username, grants, device), end = _parse(texts)
+        (named, username, scopes_and_claims, device), end = _parse(texts)
     except (StructError, ValueError, TypeError, RecursionError):  # not of this shape
         return None
     if end != len(texts):
         return None
-    return sound((version, named, username, *numbers, grants, device))
+    return sound((version, named, username, *numbers, scopes_and_claims, device))
 
 
 def _readable(sid: bytes) -> str:

@@ -10,7 +10,7 @@ from sessiongate.stores._expiry import ExpiryIndex
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from sessiongate.records import Row
+    from sessiongate.core.row import Row
 
 __all__ = ["LiveRows", "Rows"]
 

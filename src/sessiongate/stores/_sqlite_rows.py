@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from sessiongate.records import Row
+from sessiongate.core.row import Row
 from sessiongate.stores._stored import FORMAT, restored
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ _INSERT: Final = (
 )
 _UPDATE: Final = (
     "UPDATE session SET last_accessed = ?, expires_at = ?, generation = ?, rotated_at = ?,"
-    " previous_until = ?, honoured_from = ?, retired_below = ?, shared = ? WHERE sid = ?"
+    " previous_until = ?, oldest_accepted = ?, revoked_below = ?, shared = ? WHERE sid = ?"
 )
 # The plus keeps SQLite from sorting by the index on expires_at: the table itself is in order.
 _LIVE: Final = f"{_SELECT} WHERE +expires_at > ? ORDER BY opened"

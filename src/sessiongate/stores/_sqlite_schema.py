@@ -40,10 +40,10 @@ _TABLES: Final = (
         generation INTEGER NOT NULL,
         rotated_at INTEGER NOT NULL,
         previous_until INTEGER NOT NULL,
-        honoured_from INTEGER NOT NULL,
-        retired_below INTEGER NOT NULL,
+        oldest_accepted INTEGER NOT NULL,
+        revoked_below INTEGER NOT NULL,
         shared INTEGER NOT NULL,
-        grants TEXT NOT NULL,
+        scopes_and_claims TEXT NOT NULL,
         device TEXT NOT NULL
     ) {_STRICT}""",
     "CREATE INDEX session_of_user ON session (username)",

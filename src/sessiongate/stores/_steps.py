@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from sessiongate.admission import Admitted, admit
-from sessiongate.commands import (
+from sessiongate.core.admission import Admitted, admit
+from sessiongate.core.commands import (
     Close,
     CloseUser,
     Count,
@@ -25,14 +25,14 @@ from sessiongate.commands import (
     Sweep,
     Touch,
 )
-from sessiongate.records import Row
-from sessiongate.rotation import close, present
+from sessiongate.core.rotation import close, present
+from sessiongate.core.row import Row
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from sessiongate.admission import Shelf
-    from sessiongate.commands import Outcome
+    from sessiongate.core.admission import Shelf
+    from sessiongate.core.commands import Outcome
 
 __all__ = ["STEPS", "StoredRows"]
 

@@ -11,9 +11,9 @@ import json
 import logging
 from typing import Any, Final, TypeAlias
 
-from sessiongate.arguments import check_claims, check_scopes
-from sessiongate.recent import remembering
-from sessiongate.records import FOREVER, Row, device_of
+from sessiongate.core.arguments import check_claims, check_scopes
+from sessiongate.core.recent import remembering
+from sessiongate.core.row import FOREVER, Row, device_of
 
 __all__ = ["FORMAT", "Record", "restored", "sound", "warn_unreadable"]
 
@@ -62,19 +62,19 @@ def warn_unreadable(sid: object) -> None:
 
 def _is_sound(row: Row) -> bool:
     """Types, ranges, order, text that is text, JSON that is JSON."""
-    sid, username, *numbers, _, grants, device = row
-    texts = sid, username, grants, device
+    sid, username, *numbers, _, scopes_and_claims, device = row
+    texts = sid, username, scopes_and_claims, device
     if not _NUMBERS.issuperset(map(type, numbers)):
         return False
     if not (min(numbers) >= 0 and max(numbers) <= FOREVER):
         return False
-    if not row.retired_below <= row.honoured_from <= row.generation:
+    if not row.revoked_below <= row.oldest_accepted <= row.generation:
         return False
     try:
         # Fails if one is no text; bytes that are no UTF-8 may have come as surrogates.
         "".join(texts).encode()
-        if grants:
-            given = json.loads(grants)
+        if scopes_and_claims:
+            given = json.loads(scopes_and_claims)
             if type(given["scopes"]) is not list or type(given["claims"]) is not dict:
                 return False
             check_scopes(given["scopes"])

@@ -11,7 +11,7 @@ from sessiongate.errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from sessiongate.arguments import Seconds
+    from sessiongate.core.arguments import Seconds
     from sessiongate.stores.base import Store
 
 __all__ = ["open_store"]

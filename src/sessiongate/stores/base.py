@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from sessiongate.commands import Command, Outcome
+    from sessiongate.core.commands import Command, Outcome
 
 __all__ = ["Store"]
 
@@ -16,12 +16,12 @@ class Store(Protocol):
     ``execute`` and ``aexecute`` do the same; the second never blocks the event
     loop. Both are safe to call from any thread and any task. Each command
     takes effect as a whole or not at all, in one round trip; what a command
-    answers is written beside it in ``sessiongate.commands``.
+    answers is written beside it in ``sessiongate.core.commands``.
 
     Raises ``StoreError`` within a second if the store is down, whatever the
     reason; after an error it may be called again at once.
 
-    A class whose ``execute`` waits for nothing may say so with ``waits = False``:
+    A class whose ``execute`` waits for nothing may say so with ``blocking = False``:
     then the ASGI middleware checks each request by calling it, and awaits
     ``aexecute`` for all else. What inherits from it has to say so again.
     """

@@ -6,14 +6,14 @@ from threading import Lock
 from types import coroutine
 from typing import TYPE_CHECKING
 
-from sessiongate.commands import Sweep
+from sessiongate.core.commands import Sweep
 from sessiongate.stores._rows import Rows
 from sessiongate.stores._steps import STEPS
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from sessiongate.commands import Command, Outcome
+    from sessiongate.core.commands import Command, Outcome
 
 __all__ = ["MemoryStore"]
 
@@ -33,7 +33,7 @@ class MemoryStore:
 
     shared = False
     touch_every = 0
-    waits = False
+    blocking = False
 
     def __init__(self) -> None:
         self._lock = Lock()

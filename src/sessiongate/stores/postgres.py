@@ -6,16 +6,16 @@ import asyncio
 import os
 from typing import TYPE_CHECKING, Any, Final
 
-from sessiongate.arguments import check_count, microseconds
+from sessiongate.core.arguments import check_count, microseconds
+from sessiongate.core.row import SECOND
 from sessiongate.errors import ConfigurationError, StoreError
-from sessiongate.records import SECOND
 from sessiongate.stores._postgres_dialect import VERSION, Dialect, schema_text
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from sessiongate.arguments import Seconds
-    from sessiongate.commands import Command, Outcome
+    from sessiongate.core.arguments import Seconds
+    from sessiongate.core.commands import Command, Outcome
     from sessiongate.stores._postgres_dialect import Record, Statement
 
 __all__ = ["PostgresStore"]

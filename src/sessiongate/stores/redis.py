@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
-from sessiongate.arguments import check_count, microseconds
+from sessiongate.core.arguments import check_count, microseconds
+from sessiongate.core.row import SECOND
 from sessiongate.errors import ConfigurationError, StoreError
-from sessiongate.records import SECOND
 from sessiongate.stores._redis_clients import GivenClients, OwnClients, Settings
 from sessiongate.stores._redis_dialect import Dialect
 
 if TYPE_CHECKING:
-    from sessiongate.arguments import Seconds
-    from sessiongate.commands import Command, Outcome
+    from sessiongate.core.arguments import Seconds
+    from sessiongate.core.commands import Command, Outcome
     from sessiongate.stores._redis_clients import AsyncClient, Client, Clients
 
 __all__ = ["RedisStore"]

@@ -31,10 +31,10 @@ CREATE TABLE IF NOT EXISTS sessiongate.session (
     generation bigint NOT NULL,
     rotated_at bigint NOT NULL,
     previous_until bigint NOT NULL,
-    honoured_from bigint NOT NULL,
-    retired_below bigint NOT NULL,
+    oldest_accepted bigint NOT NULL,
+    revoked_below bigint NOT NULL,
     shared boolean NOT NULL,
-    grants text NOT NULL,
+    scopes_and_claims text NOT NULL,
     device text NOT NULL,
     -- The order of opening, whatever the clocks said.
     opened bigint GENERATED ALWAYS AS IDENTITY
@@ -88,10 +88,10 @@ $$;
 CREATE OR REPLACE FUNCTION sessiongate.is_sound(row_ sessiongate.session)
 RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
     SELECT row_.format = 1
-        AND row_.retired_below <= row_.honoured_from AND row_.honoured_from <= row_.generation
+        AND row_.revoked_below <= row_.oldest_accepted AND row_.oldest_accepted <= row_.generation
         AND 0 <= least(
             row_.created_at, row_.last_accessed, row_.expires_at, row_.lifetime_ends_at,
-            row_.rotated_at, row_.previous_until, row_.retired_below
+            row_.rotated_at, row_.previous_until, row_.revoked_below
         )
         AND greatest(
             row_.created_at, row_.last_accessed, row_.expires_at, row_.lifetime_ends_at,
@@ -115,9 +115,9 @@ CREATE OR REPLACE FUNCTION sessiongate.presented(
     SELECT CASE
         WHEN generation_ = row_.generation THEN 'current'
         WHEN generation_ > row_.generation THEN 'unissued'
-        WHEN generation_ < row_.retired_below THEN 'retired'
+        WHEN generation_ < row_.revoked_below THEN 'retired'
         WHEN row_.shared
-            OR generation_ >= row_.honoured_from AND now_ < row_.previous_until THEN 'previous'
+            OR generation_ >= row_.oldest_accepted AND now_ < row_.previous_until THEN 'previous'
         ELSE 'stale'
     END
 $$;
@@ -205,14 +205,14 @@ BEGIN
     IF step IN ('refresh', 'rotate') THEN
         kind := 'rotated';
         IF step = 'refresh' THEN
-            found_.honoured_from := found_.generation + 1;
-            found_.retired_below := found_.generation + 1;
+            found_.oldest_accepted := found_.generation + 1;
+            found_.revoked_below := found_.generation + 1;
             found_.previous_until := 0;
             found_.shared := false;
         ELSE
-            found_.honoured_from := CASE
+            found_.oldest_accepted := CASE
                 WHEN now_ < found_.previous_until
-                    THEN greatest(found_.honoured_from, found_.generation - 1)
+                    THEN greatest(found_.oldest_accepted, found_.generation - 1)
                 ELSE found_.generation
             END;
             found_.previous_until := never;
@@ -227,8 +227,8 @@ BEGIN
     UPDATE sessiongate.session SET
         last_accessed = found_.last_accessed, expires_at = found_.expires_at,
         generation = found_.generation, rotated_at = found_.rotated_at,
-        previous_until = found_.previous_until, honoured_from = found_.honoured_from,
-        retired_below = found_.retired_below, shared = found_.shared
+        previous_until = found_.previous_until, oldest_accepted = found_.oldest_accepted,
+        revoked_below = found_.revoked_below, shared = found_.shared
     WHERE sid = sid_;
 END
 $$;
@@ -318,20 +318,20 @@ BEGIN
         LOOP
             SELECT s.* INTO found_ FROM sessiongate.session s
             WHERE s.username = new_.username AND s.expires_at > now_
-                AND s.grants = new_.grants AND sessiongate.is_sound(s)
+                AND s.scopes_and_claims = new_.scopes_and_claims AND sessiongate.is_sound(s)
                 AND (s.device = '' OR sessiongate.is_json(s.device))
             ORDER BY s.opened DESC LIMIT 1;
             EXIT WHEN found_.sid IS NULL;
             -- What is stale by now does not come back.
             UPDATE sessiongate.session s SET
                 shared = true,
-                honoured_from = CASE
-                    WHEN s.shared OR now_ < s.previous_until THEN s.honoured_from
+                oldest_accepted = CASE
+                    WHEN s.shared OR now_ < s.previous_until THEN s.oldest_accepted
                     ELSE s.generation
                 END,
-                retired_below = CASE
-                    WHEN s.shared THEN s.retired_below
-                    WHEN now_ < s.previous_until THEN s.honoured_from
+                revoked_below = CASE
+                    WHEN s.shared THEN s.revoked_below
+                    WHEN now_ < s.previous_until THEN s.oldest_accepted
                     ELSE s.generation
                 END
             WHERE s.sid = found_.sid AND s.expires_at > now_ RETURNING s.* INTO found_;
@@ -405,11 +405,11 @@ BEGIN
     PERFORM sessiongate.sweep(now_, 16);
     INSERT INTO sessiongate.session (
         format, sid, username, created_at, last_accessed, expires_at, lifetime_ends_at,
-        generation, rotated_at, previous_until, honoured_from, retired_below, shared, grants, device
+        generation, rotated_at, previous_until, oldest_accepted, revoked_below, shared, scopes_and_claims, device
     ) VALUES (
         new_.format, new_.sid, new_.username, new_.created_at, new_.last_accessed,
         new_.expires_at, new_.lifetime_ends_at, new_.generation, new_.rotated_at,
-        new_.previous_until, new_.honoured_from, new_.retired_below, new_.shared, new_.grants,
+        new_.previous_until, new_.oldest_accepted, new_.revoked_below, new_.shared, new_.scopes_and_claims,
         new_.device
     );
 END

@@ -11,10 +11,10 @@ from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
-from sessiongate.arguments import microseconds
-from sessiongate.commands import Open
+from sessiongate.core.arguments import microseconds
+from sessiongate.core.commands import Open
+from sessiongate.core.row import SECOND
 from sessiongate.errors import ConfigurationError, StoreError
-from sessiongate.records import SECOND
 from sessiongate.stores._sqlite_connections import BusyError, Connections
 from sessiongate.stores._sqlite_rows import MustWrite, SQLiteRows
 from sessiongate.stores._steps import STEPS
@@ -22,8 +22,8 @@ from sessiongate.stores._steps import STEPS
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-    from sessiongate.arguments import Seconds
-    from sessiongate.commands import Command, Outcome
+    from sessiongate.core.arguments import Seconds
+    from sessiongate.core.commands import Command, Outcome
 
 __all__ = ["SQLiteStore"]
 

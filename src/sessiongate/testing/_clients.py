@@ -12,7 +12,7 @@ from sessiongate.errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
-    from sessiongate.http.gate import Gate, Leaving
+    from sessiongate.http.authenticator import RequestAuthenticator, ResponseChanges
 
 __all__ = ["Seat", "seats_of"]
 
@@ -20,7 +20,7 @@ __all__ = ["Seat", "seats_of"]
 class Seat(Protocol):
     """The place of the token in a client."""
 
-    def keep(self, leaving: Leaving) -> None:
+    def keep(self, leaving: ResponseChanges) -> None:
         """Take what the response to a login carries."""
         ...
 
@@ -34,7 +34,7 @@ class Seat(Protocol):
         ...
 
 
-def seats_of(client: Any) -> Callable[[Gate, str | None], Seat]:
+def seats_of(client: Any) -> Callable[[RequestAuthenticator, str | None], Seat]:
     """What makes the seat in a client, for a gate and a base URL; the class tells which.
 
     Raises:
@@ -73,7 +73,7 @@ class _Bearer:
 class _InWerkzeug:
     """For ``werkzeug.test.Client`` and so for Flask's; its jar does not ask for HTTPS."""
 
-    def __init__(self, client: Any, gate: Gate, base_url: str | None) -> None:
+    def __init__(self, client: Any, gate: RequestAuthenticator, base_url: str | None) -> None:
         self._client = client
         self._gate = gate
         # Where Flask's client asks if a request does not say otherwise.
@@ -81,7 +81,7 @@ class _InWerkzeug:
         address = base_url or f"//{config.get('SERVER_NAME') or 'localhost'}"
         self._host = urlsplit(address).hostname or ""
 
-    def keep(self, leaving: Leaving) -> None:
+    def keep(self, leaving: ResponseChanges) -> None:
         cookie = self._gate.cookie
         if leaving.token is not None:
             self._send_along(_Bearer(leaving.token, self._gate.refreshed_token_header))
@@ -139,13 +139,15 @@ class _InWerkzeug:
 class _InHttpx:
     """For the clients of httpx, of httpx2 and so Starlette's, in both colours."""
 
-    def __init__(self, client: Any, library: Any, gate: Gate, base_url: str | None) -> None:
+    def __init__(
+        self, client: Any, library: Any, gate: RequestAuthenticator, base_url: str | None
+    ) -> None:
         self._client = client
         self._library = library
         self._gate = gate
         self._address = base_url or "/"
 
-    def keep(self, leaving: Leaving) -> None:
+    def keep(self, leaving: ResponseChanges) -> None:
         if leaving.token is not None:
             bearer = _Bearer(leaving.token, self._gate.refreshed_token_header)
             self._client.auth = _bearer_auth(self._library, bearer)
@@ -209,12 +211,12 @@ def _bearer_auth(library: Any, bearer: _Bearer) -> Any:
     return BearerAuth()
 
 
-def _value(leaving: Leaving) -> str:
+def _value(leaving: ResponseChanges) -> str:
     """The token in a ``Set-Cookie``; it holds no semicolon."""
     return (leaving.set_cookie or "").partition(";")[0].partition("=")[2]
 
 
-def _out_of_place(gate: Gate, host: str) -> ConfigurationError:
+def _out_of_place(gate: RequestAuthenticator, host: str) -> ConfigurationError:
     domain = gate.cookie.domain or host
     return ConfigurationError(
         f"the cookie {gate.cookie.name!r} of the domain {domain!r} is not for the host {host!r}: "

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sessiongate import asgi, wsgi
 from sessiongate.errors import ConfigurationError
-from sessiongate.http.gate import Gate
+from sessiongate.http.authenticator import RequestAuthenticator
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,7 +33,9 @@ _ENOUGH: Final = 2000
 _OURS: Final = (asgi.SessionAuthMiddleware, wsgi.SessionAuthMiddleware)
 
 
-def gate_of(client: Any, manager: SessionManager | None, cookie: SessionCookie | None) -> Gate:
+def gate_of(
+    client: Any, manager: SessionManager | None, cookie: SessionCookie | None
+) -> RequestAuthenticator:
     """The rules that the client will meet: those of its app, or those of a manager that is given.
 
     Raises:
@@ -42,7 +44,7 @@ def gate_of(client: Any, manager: SessionManager | None, cookie: SessionCookie |
     found = list(_gates(client))
     if manager is None:
         return _only(found, cookie)
-    stated = Gate(manager, cookie=cookie)
+    stated = RequestAuthenticator(manager, cookie=cookie)
     if not found:
         return stated
     for gate in found:
@@ -55,7 +57,7 @@ def gate_of(client: Any, manager: SessionManager | None, cookie: SessionCookie |
     raise ConfigurationError(msg)
 
 
-def _only(found: list[Gate], cookie: SessionCookie | None) -> Gate:
+def _only(found: list[RequestAuthenticator], cookie: SessionCookie | None) -> RequestAuthenticator:
     if cookie is not None:
         msg = "cookie= describes a server that is out of sight: pass its manager= as well"
         raise ConfigurationError(msg)
@@ -71,7 +73,7 @@ def _only(found: list[Gate], cookie: SessionCookie | None) -> Gate:
     return found[0]
 
 
-def _gates(client: Any) -> Iterator[Gate]:
+def _gates(client: Any) -> Iterator[RequestAuthenticator]:
     """The gates of all middlewares that can be reached, the outer ones first."""
     for thing in islice(_inside(client), _ENOUGH):
         middleware = thing if isinstance(thing, _OURS) else _announced(thing)

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sessiongate.arguments import check_choice
+from sessiongate.core.arguments import check_choice
 from sessiongate.errors import ConfigurationError
-from sessiongate.http.handle import Handle
-from sessiongate.http.tickets import TRANSPORTS
+from sessiongate.http.request_session import RequestSession
+from sessiongate.http.token_reader import TRANSPORTS
 from sessiongate.testing._clients import seats_of
 from sessiongate.testing._search import gate_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from sessiongate.drivers import Flow
-    from sessiongate.flows import Granted
+    from sessiongate.core.operations import Granted
+    from sessiongate.core.steps import Flow
+    from sessiongate.http.authenticator import RequestAuthenticator
     from sessiongate.http.cookies import SessionCookie
-    from sessiongate.http.gate import Gate
-    from sessiongate.http.tickets import Transport
+    from sessiongate.http.token_reader import Transport
     from sessiongate.managers import SessionManager
     from sessiongate.testing._clients import Seat
 
@@ -95,7 +95,9 @@ async def alogin_as(  # noqa: PLR0913 - as above
 class Login:
     """What ``login_as`` did to a client."""
 
-    def __init__(self, gate: Gate, seat: Seat, granted: Granted, transport: Transport) -> None:
+    def __init__(
+        self, gate: RequestAuthenticator, seat: Seat, granted: Granted, transport: Transport
+    ) -> None:
         self._gate = gate
         self._seat = seat
         self._transport = transport
@@ -131,14 +133,14 @@ class Login:
 
 def _found(
     client: Any, manager: SessionManager | None, cookie: SessionCookie | None, base_url: str | None
-) -> tuple[Gate, Seat]:
+) -> tuple[RequestAuthenticator, Seat]:
     seat_for = seats_of(client)
     gate = gate_of(client, manager, cookie)
     return gate, seat_for(gate, base_url)
 
 
 def _entering(
-    gate: Gate,
+    gate: RequestAuthenticator,
     seat: Seat,
     username: str,
     transport: Transport,
@@ -157,7 +159,7 @@ def _entering(
         msg = f"{username!r} is not let in: the manager is at its limit; raise it for this test"
         raise ConfigurationError(msg)
     login = Login(gate, seat, granted, transport)
-    handle = Handle(gate)
+    handle = RequestSession(gate)
     handle.transport, handle.holds_cookie = transport, transport == "cookie"
     handle.renew(granted.row)
     leaving = gate.leave(handle, 200)

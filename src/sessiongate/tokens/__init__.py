@@ -8,12 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from sessiongate.records import FOREVER
+from sessiongate.core.row import FOREVER
 
 if TYPE_CHECKING:
-    from sessiongate.records import Row
+    from sessiongate.core.row import Row
 
-__all__ = ["GENERATION", "LONGEST_TOKEN", "Codec", "Ticket"]
+__all__ = ["GENERATION", "LONGEST_TOKEN", "Codec", "TokenPayload"]
 
 GENERATION: Final = "(?:0|[1-9][0-9]{0,14})"
 """How a generation is spelled, as a pattern: one text for each number."""
@@ -23,7 +23,7 @@ LONGEST_TOKEN: Final = 8192
 
 
 @dataclass(slots=True)
-class Ticket:
+class TokenPayload:
     """What a genuine token says. Never changed; frozen, it would take thrice as long to make."""
 
     sid: str
@@ -39,7 +39,7 @@ class Ticket:
 class Codec(Protocol):
     """One token format. Pure: no clock, no I/O; safe for any number of threads."""
 
-    quantum: int
+    time_resolution: int
     """The grain of ``rotated_at`` and ``expires_at`` in microseconds."""
     leeway: int
     """Microseconds a session outlives the expiry that its token states."""
@@ -48,14 +48,14 @@ class Codec(Protocol):
         """The token of the row's current generation: a function of the row alone."""
         ...
 
-    def verify(self, token: str) -> Ticket | None:
+    def verify(self, token: str) -> TokenPayload | None:
         """What a token of ASCII says, or ``None`` for anything that was not minted here.
 
         The dates are for the caller to compare: this is what no clock changes.
         """
         ...
 
-    def examine(self, token: str) -> Ticket | str:
+    def examine(self, token: str) -> TokenPayload | str:
         """The same, or in a word what is wrong: for administrators, never for clients."""
         ...
 
@@ -63,10 +63,10 @@ class Codec(Protocol):
         """How the session is named in ``sessions``."""
         ...
 
-    def ticket(self, key: object) -> Ticket | None:
+    def ticket(self, key: object) -> TokenPayload | None:
         """The way back from ``key``."""
         ...
 
     def information(self, row: Row) -> dict[str, Any]:
-        """What ``validate_session`` tells of the row, without the grants."""
+        """What ``validate_session`` tells of the row, without the scopes_and_claims."""
         ...

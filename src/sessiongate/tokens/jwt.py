@@ -16,14 +16,14 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, TypeGuard
 
-from sessiongate.arguments import check_text
+from sessiongate.core.arguments import check_text
+from sessiongate.core.row import SECOND, scopes_and_claims_of
 from sessiongate.errors import ConfigurationError
-from sessiongate.records import SECOND, grants_of
-from sessiongate.tokens import GENERATION, Ticket
+from sessiongate.tokens import GENERATION, TokenPayload
 from sessiongate.tokens.jwt_keys import JWTKey, load_keys
 
 if TYPE_CHECKING:
-    from sessiongate.records import Row
+    from sessiongate.core.row import Row
 
 __all__ = ["JWTCodec", "unproven"]
 
@@ -40,7 +40,7 @@ class JWTCodec:
     With ``signs=False`` it only reads, and public keys are enough.
     """
 
-    quantum = SECOND
+    time_resolution = SECOND
 
     def __init__(
         self,
@@ -73,7 +73,7 @@ class JWTCodec:
         return {"keys": [jwk for key in self._keys.values() if (jwk := key.public_jwk())]}
 
     def mint(self, row: Row) -> str:
-        scopes, claims = grants_of(row)
+        scopes, claims = scopes_and_claims_of(row)
         payload: dict[str, Any] = {
             "iss": self._issuer,
             "sub": row.username,
@@ -88,11 +88,11 @@ class JWTCodec:
         body = f"{self._signer.header}.{_encode(json.dumps(payload, separators=(',', ':')))}"
         return f"{body}.{_encode(self._signer.sign(body.encode()))}"
 
-    def verify(self, token: str) -> Ticket | None:
+    def verify(self, token: str) -> TokenPayload | None:
         found = self.examine(token)
-        return found if isinstance(found, Ticket) else None
+        return found if isinstance(found, TokenPayload) else None
 
-    def examine(self, token: str) -> Ticket | str:
+    def examine(self, token: str) -> TokenPayload | str:
         header, _, rest = token.partition(".")
         key = self._keys.get(header)
         if key is None:
@@ -108,9 +108,9 @@ class JWTCodec:
     def key(self, row: Row) -> str:
         return f"{row.sid}.{row.generation}"
 
-    def ticket(self, key: object) -> Ticket | None:
+    def ticket(self, key: object) -> TokenPayload | None:
         found = _JTI.fullmatch(key) if isinstance(key, str) else None
-        return None if found is None else Ticket(found[1], int(found[2]))
+        return None if found is None else TokenPayload(found[1], int(found[2]))
 
     def information(self, row: Row) -> dict[str, Any]:
         return {
@@ -125,7 +125,7 @@ class JWTCodec:
     def _expires_at(self, row: Row) -> int:
         return (row.expires_at - self.leeway) // SECOND
 
-    def _judge(self, claims: dict[str, Any]) -> Ticket | str:
+    def _judge(self, claims: dict[str, Any]) -> TokenPayload | str:
         """What the claims say, or the first that is missing, ill-typed or not what we issue."""
         ticket, username = self.ticket(claims.get("jti")), claims.get("sub")
         issued_at, expires_at = claims.get("iat"), claims.get("exp")

@@ -16,7 +16,7 @@ import jwt
 from jwt.exceptions import InvalidKeyError
 
 from sessiongate.errors import ConfigurationError
-from sessiongate.keys import check_secret, check_strength, key_list
+from sessiongate.tokens.keys import check_secret, check_strength, key_list
 
 __all__ = ["ALGORITHMS", "JWTKey", "load_keys"]
 

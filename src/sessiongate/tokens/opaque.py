@@ -12,12 +12,12 @@ import hmac
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final
 
-from sessiongate.keys import check_secret, check_strength, key_list
-from sessiongate.records import moment
-from sessiongate.tokens import Ticket
+from sessiongate.core.row import to_datetime
+from sessiongate.tokens import TokenPayload
+from sessiongate.tokens.keys import check_secret, check_strength, key_list
 
 if TYPE_CHECKING:
-    from sessiongate.records import Row
+    from sessiongate.core.row import Row
 
 __all__ = ["OpaqueCodec"]
 
@@ -31,7 +31,7 @@ _KEY_BYTES: Final = 32
 class OpaqueCodec:
     """Mints and reads opaque tokens; the first key signs, all verify."""
 
-    quantum = 1
+    time_resolution = 1
     leeway = 0
 
     def __init__(self, secret_key: object, *, strict: bool) -> None:
@@ -49,31 +49,31 @@ class OpaqueCodec:
         body = f"{_PREFIX}{row.sid}.{row.generation}"
         return f"{body}.{_seal(self._macs[0], body)}"
 
-    def verify(self, token: str) -> Ticket | None:
+    def verify(self, token: str) -> TokenPayload | None:
         if len(token) > _LONGEST:
             return None
         body, _, seal = token.rpartition(".")
         for mac in self._macs:
             if hmac.compare_digest(_seal(mac, body), seal):
                 sid, _, generation = body.removeprefix(_PREFIX).partition(".")
-                return Ticket(sid, int(generation))
+                return TokenPayload(sid, int(generation))
         return None
 
-    def examine(self, token: str) -> Ticket | str:
+    def examine(self, token: str) -> TokenPayload | str:
         return self.verify(token) or "signature"
 
     def key(self, row: Row) -> str:
         return self.mint(row)
 
-    def ticket(self, key: object) -> Ticket | None:
+    def ticket(self, key: object) -> TokenPayload | None:
         return self.verify(key) if isinstance(key, str) and key.isascii() else None
 
     def information(self, row: Row) -> dict[str, Any]:
         return {
             "username": row.username,
-            "created_at": moment(row.created_at),
-            "last_accessed": moment(row.last_accessed),
-            "expires_at": moment(row.expires_at),
+            "created_at": to_datetime(row.created_at),
+            "last_accessed": to_datetime(row.last_accessed),
+            "expires_at": to_datetime(row.expires_at),
         }
 
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sessiongate.recent import remembering
-from sessiongate.tokens import LONGEST_TOKEN, Codec, Ticket
+from sessiongate.core.recent import remembering
+from sessiongate.tokens import LONGEST_TOKEN, Codec, TokenPayload
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,15 +18,15 @@ __all__ = ["Reader"]
 
 
 class Reader:
-    """Turns what a client sent into a ``Ticket``. Safe for any number of threads."""
+    """Turns what a client sent into a ``TokenPayload``. Safe for any number of threads."""
 
     def __init__(self, codec: Codec) -> None:
-        self._verified: Callable[[str], Ticket | None] = remembering(codec.verify)
+        self._verified: Callable[[str], TokenPayload | None] = remembering(codec.verify)
 
     def __repr__(self) -> str:
         return "<Reader>"
 
-    def read(self, token: object) -> Ticket | None:
+    def read(self, token: object) -> TokenPayload | None:
         """What a token says, or ``None`` for anything that was not minted here.
 
         One out of its time is read as well: the clock is for the caller to ask.

@@ -36,7 +36,7 @@ local function admit(command)
   local mine = command.looks_at_user and of_user(command.row.username) or {}
   if command.existing == 'reuse' then
     for i = #mine, 1, -1 do
-      if mine[i].grants == command.row.grants then return 'existing', mine[i] end
+      if mine[i].scopes_and_claims == command.row.scopes_and_claims then return 'existing', mine[i] end
     end
   end
 

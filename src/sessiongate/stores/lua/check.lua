@@ -3,18 +3,18 @@
 
 local NEVER, WHEN_DUE, NOW = 0, 1, 2
 
-local now, presented, rotation, timeout, rotate_after, grace, touch_every, quantum =
+local now, presented, rotation, timeout, rotate_after, grace, touch_every, time_resolution =
   struct.unpack('>i8i8i8i8i8i8i8i8', ARGV[1])
 
 local text = redis.pcall('GET', KEYS[1])
 if not text then return nil end
 local format, _, last_accessed, expires_at, _, generation, rotated_at, previous_until,
-  honoured_from, retired_below, shared = numbers(text)
+  oldest_accepted, revoked_below, shared = numbers(text)
 
 local verdict
 if format == FORMAT and now < expires_at then
   local answer, meaning = classify(
-    presented, now, generation, previous_until, honoured_from, retired_below, shared
+    presented, now, generation, previous_until, oldest_accepted, revoked_below, shared
   )
   local unseen = now - last_accessed
   if answer == 'refuse' then

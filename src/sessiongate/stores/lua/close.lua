@@ -10,7 +10,7 @@ if owner and owner ~= row.username then return nil end
 local kind = 'ended'
 if generation >= 0 then
   local verdict = classify(
-    generation, now, row.generation, row.previous_until, row.honoured_from, row.retired_below,
+    generation, now, row.generation, row.previous_until, row.oldest_accepted, row.revoked_below,
     row.shared
   )
   if verdict == 'refuse' then return nil end

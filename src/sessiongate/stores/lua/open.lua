@@ -1,7 +1,7 @@
 -- ARGV: now, whether the user's other rows matter, limit or -1, user's limit or -1, whether to
 -- evict; prefix, row, existing, and the sid that it replaces or ''.
 
-local BITE = 16  -- expired rows removed along with each login
+local BATCH_SIZE = 16  -- expired rows removed along with each login
 
 local _, looks_at_user, limit, user_limit, evict = struct.unpack('>i8i8i8i8i8', ARGV[1])
 local row = decode(ARGV[3])
@@ -16,7 +16,7 @@ local command = {
   evict = evict == 1,
 }
 
-expire(BITE)
+expire(BATCH_SIZE)
 local decision, found = admit(command)
 if decision == 'existing' then
   share(found)

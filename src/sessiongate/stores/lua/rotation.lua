@@ -11,14 +11,14 @@ end
 local function succeed(row, policy)
   touch(row)
   row.generation = row.generation + 1
-  row.rotated_at = now - math.fmod(now, policy.quantum)
+  row.rotated_at = now - math.fmod(now, policy.time_resolution)
   row.expires_at = math.min(row.rotated_at + policy.timeout, row.lifetime_ends_at)
 end
 
 local function rotate(row, policy)
   local overlap = now < row.previous_until
-  row.honoured_from =
-    overlap and math.max(row.honoured_from, row.generation - 1) or row.generation
+  row.oldest_accepted =
+    overlap and math.max(row.oldest_accepted, row.generation - 1) or row.generation
   row.previous_until = FOREVER
   succeed(row, policy)
 end
@@ -26,15 +26,15 @@ end
 local function refresh(row, policy)
   succeed(row, policy)
   row.previous_until = 0
-  row.honoured_from = row.generation
-  row.retired_below = row.generation
+  row.oldest_accepted = row.generation
+  row.revoked_below = row.generation
   row.shared = 0
 end
 
 local function share(row)
   if row.shared == 1 then return end
-  if now >= row.previous_until then row.honoured_from = row.generation end
-  row.retired_below = row.honoured_from
+  if now >= row.previous_until then row.oldest_accepted = row.generation end
+  row.revoked_below = row.oldest_accepted
   row.shared = 1
 end
 

@@ -1,7 +1,7 @@
 -- What a row is; put in front of every script.
 --
 -- A row is the format number 1 and its ten numbers in the order of records.Row, packed, and a
--- JSON array of its texts (sid, username, grants, device). The numbers are packed, because that
+-- JSON array of its texts (sid, username, scopes_and_claims, device). The numbers are packed, because that
 -- is read in a fifth of the time, and because cjson writes no more than 14 digits; the texts are
 -- only parsed where needed.
 --

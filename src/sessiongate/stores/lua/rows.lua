@@ -26,7 +26,7 @@ local function integer(number) return string.format('%.0f', number) end
 -- The numbers of a row by name, nil if it is corrupt or of a newer version.
 local function decode(text)
   local format, created_at, last_accessed, expires_at, lifetime_ends_at, generation, rotated_at,
-    previous_until, honoured_from, retired_below, shared = numbers(text)
+    previous_until, oldest_accepted, revoked_below, shared = numbers(text)
   if format ~= FORMAT then return nil end
   return {
     created_at = created_at,
@@ -36,8 +36,8 @@ local function decode(text)
     generation = generation,
     rotated_at = rotated_at,
     previous_until = previous_until,
-    honoured_from = honoured_from,
-    retired_below = retired_below,
+    oldest_accepted = oldest_accepted,
+    revoked_below = revoked_below,
     shared = shared,
     text = text,
   }
@@ -47,7 +47,7 @@ local function encode(row)
   return struct.pack(
     PACKED, FORMAT,
     row.created_at, row.last_accessed, row.expires_at, row.lifetime_ends_at, row.generation,
-    row.rotated_at, row.previous_until, row.honoured_from, row.retired_below, row.shared
+    row.rotated_at, row.previous_until, row.oldest_accepted, row.revoked_below, row.shared
   ) .. string.sub(row.text, SIZE + 1)
 end
 
@@ -61,9 +61,9 @@ local function complete(row, sid)
   for _, number in pairs(row) do
     if type(number) == 'number' and not (number >= 0 and number <= FOREVER) then return false end
   end
-  row.sid, row.username, row.grants = texts[1], texts[2], texts[3]
+  row.sid, row.username, row.scopes_and_claims = texts[1], texts[2], texts[3]
   return row.sid == (sid or row.sid) and row.shared <= 1
-    and row.retired_below <= row.honoured_from and row.honoured_from <= row.generation
+    and row.revoked_below <= row.oldest_accepted and row.oldest_accepted <= row.generation
 end
 
 local function remove(sid, username)

@@ -7,7 +7,7 @@ if verdict == 'end' then
   remove(sid, row.username)
   return {'replayed', sid, row.username}
 end
-CHANGES[verdict](row, {timeout = timeout, grace = grace, quantum = quantum})
+CHANGES[verdict](row, {timeout = timeout, grace = grace, time_resolution = time_resolution})
 replace(row)
 if verdict == 'touch' or verdict == 'see' then return row.text end
 schedule(row)

@@ -6,12 +6,21 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sessiongate.commands import Close, Count, Ended, Existing, LimitReached, List, Opened, Read
-from sessiongate.records import FOREVER
+from sessiongate.core.commands import (
+    Close,
+    Count,
+    Ended,
+    Existing,
+    LimitReached,
+    List,
+    Opened,
+    Read,
+)
+from sessiongate.core.row import FOREVER
 from sessiongate.testing.contract._material import HOUR, MINUTE, START, login, session
 
 if TYPE_CHECKING:
-    from sessiongate.records import Row
+    from sessiongate.core.row import Row
     from sessiongate.testing.contract._calls import Call
 
 READ = '{"claims":{},"scopes":["read"]}'
@@ -20,7 +29,9 @@ WRITE = '{"claims":{},"scopes":["write"]}'
 
 class Admission:
     def test_a_login_opens_the_row_exactly_as_given(self, call: Call) -> None:
-        row = session(generation=3, honoured_from=2, retired_below=1, grants=READ, device='"pad"')
+        row = session(
+            generation=3, oldest_accepted=2, revoked_below=1, scopes_and_claims=READ, device='"pad"'
+        )
         assert call(login(row)) == Opened(row)
         assert call(Read(row.sid, START)) == row
 
@@ -28,15 +39,15 @@ class Admission:
 
     def test_reuse_finds_the_newest_with_equal_grants_and_shares_it(self, call: Call) -> None:
         rows = [
-            session(1, grants=READ),
+            session(1, scopes_and_claims=READ),
             # Opened later by an earlier clock: newest is by the order of opening.
-            session(2, grants=READ, created_at=START - HOUR, rotated_at=START - HOUR),
-            session(3, grants=WRITE),
-            session(4, "bob", grants=READ),
+            session(2, scopes_and_claims=READ, created_at=START - HOUR, rotated_at=START - HOUR),
+            session(3, scopes_and_claims=WRITE),
+            session(4, "bob", scopes_and_claims=READ),
         ]
         _open(call, *rows)
         marked = rows[1]._replace(shared=True)
-        answer = call(login(session(5, grants=READ), existing="reuse"))
+        answer = call(login(session(5, scopes_and_claims=READ), existing="reuse"))
         assert answer == Existing(marked)
         assert call(List(None, START)) == (rows[0], marked, *rows[2:])
 
@@ -44,18 +55,18 @@ class Admission:
         later = START + MINUTE
         windows = {later: 4, later + 1: 3, FOREVER: 3}
         for previous_until, oldest in windows.items():
-            row = session(previous_until, generation=4, honoured_from=3, retired_below=1)
+            row = session(previous_until, generation=4, oldest_accepted=3, revoked_below=1)
             row = row._replace(previous_until=previous_until)
             _open(call, row)
             answer = call(login(session("more"), later, existing="reuse"))
-            shared = row._replace(shared=True, honoured_from=oldest, retired_below=oldest)
+            shared = row._replace(shared=True, oldest_accepted=oldest, revoked_below=oldest)
             assert answer == Existing(shared)
             assert call(login(session("again"), later + HOUR // 2, existing="reuse")) == answer
             call(Close(row.sid, later))
 
     def test_reuse_with_other_grants_opens(self, call: Call) -> None:
-        _open(call, session(1, grants=READ), session(2))
-        row = session(3, grants=WRITE)
+        _open(call, session(1, scopes_and_claims=READ), session(2))
+        row = session(3, scopes_and_claims=WRITE)
         assert call(login(row, existing="reuse")) == Opened(row)
 
     def test_reuse_wins_over_limits_and_replaces(self, call: Call) -> None:

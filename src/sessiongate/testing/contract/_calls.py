@@ -15,7 +15,7 @@ from sessiongate.testing.contract._exact import exact
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from sessiongate.commands import Command
+    from sessiongate.core.commands import Command
     from sessiongate.stores.base import Store
 
 __all__ = ["RACERS", "Call", "Race", "calling", "racing"]

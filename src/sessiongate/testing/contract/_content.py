@@ -7,8 +7,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sessiongate.commands import NOW, Close, CloseUser, Count, Ended, Existing, List, Opened, Read
-from sessiongate.records import FOREVER
+from sessiongate.core.commands import (
+    NOW,
+    Close,
+    CloseUser,
+    Count,
+    Ended,
+    Existing,
+    List,
+    Opened,
+    Read,
+)
+from sessiongate.core.row import FOREVER
 from sessiongate.testing.contract._material import HOUR, POLICY, START, login, session, touch
 
 if TYPE_CHECKING:
@@ -56,21 +66,23 @@ class Content:
 
     def test_grants_and_devices_of_full_size(self, call: Call) -> None:
         text = "\\\"'{}%\N{SNOWMAN}\N{GRINNING FACE}\u2028\x7f"
-        grants = _filled({"claims": {"note": text, "n": [1.5, None, True]}, "scopes": ["a"]})
+        scopes_and_claims = _filled(
+            {"claims": {"note": text, "n": [1.5, None, True]}, "scopes": ["a"]}
+        )
         device = _filled({"agent": text})
-        row = session(grants=grants, device=device)
+        row = session(scopes_and_claims=scopes_and_claims, device=device)
         assert call(login(row)) == Opened(row)
         assert call(Read(row.sid, START)) == row
-        assert call(touch(row, START, rotation=NOW)).row.grants == grants
-        again = call(login(session(2, grants=grants), existing="reuse"))
+        assert call(touch(row, START, rotation=NOW)).row.scopes_and_claims == scopes_and_claims
+        again = call(login(session(2, scopes_and_claims=scopes_and_claims), existing="reuse"))
         assert isinstance(again, Existing)
-        other = session(3, grants=grants[:-3] + ' "}')
+        other = session(3, scopes_and_claims=scopes_and_claims[:-3] + ' "}')
         assert isinstance(call(login(other, existing="reuse")), Opened)
 
     def test_text_that_is_not_ascii_in_grants_and_device(self, call: Call) -> None:
-        grants = {"claims": {"n": "\N{GRINNING FACE}\u00e9"}, "scopes": []}
-        raw = json.dumps(grants, ensure_ascii=False)
-        row = session(grants=raw, device=raw)
+        scopes_and_claims = {"claims": {"n": "\N{GRINNING FACE}\u00e9"}, "scopes": []}
+        raw = json.dumps(scopes_and_claims, ensure_ascii=False)
+        row = session(scopes_and_claims=raw, device=raw)
         call(login(row))
         assert call(Read(row.sid, START)) == row
 
@@ -80,8 +92,8 @@ class Content:
             lifetime_ends_at=FOREVER,
             previous_until=FOREVER,
             generation=2**31 + 1,
-            honoured_from=2**31,
-            retired_below=2**31 - 1,
+            oldest_accepted=2**31,
+            revoked_below=2**31 - 1,
         )
         call(login(row))
         assert call(Read(row.sid, FOREVER - 1)) == row

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from sessiongate.commands import Ended, Existing, LimitReached, Opened, Replayed, Rotated
-from sessiongate.records import Row
+from sessiongate.core.commands import Ended, Existing, LimitReached, Opened, Replayed, Rotated
+from sessiongate.core.row import Row
 
 __all__ = ["exact"]
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from sessiongate.commands import WHEN_DUE, Open, Policy, Touch
-from sessiongate.records import FOREVER, SECOND, Row
+from sessiongate.core.commands import WHEN_DUE, Open, Policy, Touch
+from sessiongate.core.row import FOREVER, SECOND, Row
 
 if TYPE_CHECKING:
-    from sessiongate.commands import ExistingPolicy
+    from sessiongate.core.commands import ExistingPolicy
 
 __all__ = ["HOUR", "MINUTE", "POLICY", "START", "login", "named", "session", "touch"]
 
@@ -19,7 +19,7 @@ START: Final = 1_700_000_000 * SECOND + 123_457
 """When the story begins: no whole second, so that a store which rounds is caught."""
 
 POLICY: Final = Policy(
-    timeout=HOUR, rotate_after=HOUR // 2, grace=30 * SECOND, touch_every=MINUTE, quantum=1
+    timeout=HOUR, rotate_after=HOUR // 2, grace=30 * SECOND, touch_every=MINUTE, time_resolution=1
 )
 
 
@@ -40,10 +40,10 @@ def session(name: object = "one", username: str = "alice", **changes: Any) -> Ro
         generation=0,
         rotated_at=START,
         previous_until=0,
-        honoured_from=0,
-        retired_below=0,
+        oldest_accepted=0,
+        revoked_below=0,
         shared=False,
-        grants="",
+        scopes_and_claims="",
         device="",
     )
     return row._replace(**changes)

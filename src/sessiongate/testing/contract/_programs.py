@@ -9,7 +9,7 @@ from __future__ import annotations
 from random import Random
 from typing import TYPE_CHECKING, Any, Final
 
-from sessiongate.commands import (
+from sessiongate.core.commands import (
     NEVER,
     NOW,
     WHEN_DUE,
@@ -24,12 +24,12 @@ from sessiongate.commands import (
     Sweep,
     Touch,
 )
-from sessiongate.records import FOREVER, SECOND
+from sessiongate.core.row import FOREVER, SECOND
 from sessiongate.stores.memory import MemoryStore
 from sessiongate.testing.contract._material import HOUR, MINUTE, POLICY, START, named, session
 
 if TYPE_CHECKING:
-    from sessiongate.commands import Command
+    from sessiongate.core.commands import Command
     from sessiongate.testing.contract._calls import Call
 
 _USERS: Final = ("alice", "bob", "\N{GRINNING FACE}")
@@ -73,7 +73,7 @@ class _Program:
             rotate_after=self._random.choice((POLICY.rotate_after, 5 * MINUTE, FOREVER)),
             grace=self._random.choice((0, 30 * SECOND)),
             touch_every=self._random.choice((0, MINUTE)),
-            quantum=self._random.choice((1, SECOND)),
+            time_resolution=self._random.choice((1, SECOND)),
         )
 
     def next(self) -> Command:
@@ -109,7 +109,7 @@ class _Program:
     def _open(self) -> Open:
         choice = self._random.choice
         self._opened += 1
-        issued_at = self.now - self.now % self._policy.quantum
+        issued_at = self.now - self.now % self._policy.time_resolution
         ends = choice((FOREVER, issued_at + 30 * MINUTE))
         row = session(
             self._opened,
@@ -119,7 +119,7 @@ class _Program:
             rotated_at=issued_at,
             expires_at=min(issued_at + self._policy.timeout, ends),
             lifetime_ends_at=ends,
-            grants=choice(_GRANTS),
+            scopes_and_claims=choice(_GRANTS),
             device=choice(("", '"phone"')),
         )
         return Open(

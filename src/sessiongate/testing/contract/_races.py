@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from sessiongate.commands import (
+from sessiongate.core.commands import (
     NOW,
     WHEN_DUE,
     Close,
@@ -26,7 +26,7 @@ from sessiongate.testing.contract._material import HOUR, POLICY, START, login, s
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from sessiongate.commands import Command
+    from sessiongate.core.commands import Command
     from sessiongate.testing.contract._calls import Race
 
 DUE = START + POLICY.rotate_after

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sessiongate.commands import (
+from sessiongate.core.commands import (
     NEVER,
     NOW,
     WHEN_DUE,
@@ -19,12 +19,12 @@ from sessiongate.commands import (
     Rotated,
     Sweep,
 )
-from sessiongate.records import FOREVER
+from sessiongate.core.row import FOREVER
 from sessiongate.testing.contract._material import HOUR, POLICY, START, login, session, touch
 
 if TYPE_CHECKING:
-    from sessiongate.commands import Command
-    from sessiongate.records import Row
+    from sessiongate.core.commands import Command
+    from sessiongate.core.row import Row
     from sessiongate.testing.contract._calls import Call
 
 END = START + HOUR
@@ -81,7 +81,7 @@ class Removal:
         assert call(Read(row.sid, START)) is None
 
     def test_close_with_a_generation_judges_it_by_the_table(self, call: Call) -> None:
-        state = session(generation=5, honoured_from=4, retired_below=3, previous_until=START + 2)
+        state = session(generation=5, oldest_accepted=4, revoked_below=3, previous_until=START + 2)
         ended, replayed = Ended(state.sid, "alice"), Replayed(state.sid, "alice")
         cases = [
             (6, START, None),
@@ -100,7 +100,7 @@ class Removal:
             call(Close(state.sid, now))
 
     def test_close_with_generation_0_and_a_username(self, call: Call) -> None:
-        row = session(generation=1, honoured_from=1)
+        row = session(generation=1, oldest_accepted=1)
         call(login(row))
         assert call(Close(row.sid, START, 0, "bob")) is None, "not theirs, so no replay either"
         assert call(Read(row.sid, START)) == row
@@ -108,7 +108,7 @@ class Removal:
         assert call(Read(row.sid, START)) is None
 
     def test_an_older_token_of_a_shared_session_closes_it(self, call: Call) -> None:
-        row = session(generation=5, honoured_from=5, retired_below=2, shared=True)
+        row = session(generation=5, oldest_accepted=5, revoked_below=2, shared=True)
         call(login(row))
         assert call(Close(row.sid, START, 1)) is None
         assert call(Close(row.sid, START, 2)) == Ended(row.sid, "alice")

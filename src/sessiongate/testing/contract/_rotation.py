@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sessiongate.commands import NEVER, NOW, WHEN_DUE, Read, Replayed, Rotated
-from sessiongate.records import FOREVER, SECOND
-from sessiongate.rotation import TABLE, classify, present
+from sessiongate.core.commands import NEVER, NOW, WHEN_DUE, Read, Replayed, Rotated
+from sessiongate.core.rotation import TABLE, classify, present
+from sessiongate.core.row import FOREVER, SECOND
 from sessiongate.testing.contract._material import (
     HOUR,
     MINUTE,
@@ -23,8 +23,8 @@ from sessiongate.testing.contract._material import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sessiongate.commands import Policy
-    from sessiongate.records import Row
+    from sessiongate.core.commands import Policy
+    from sessiongate.core.row import Row
     from sessiongate.testing.contract._calls import Call
 
 DUE = START + POLICY.rotate_after
@@ -122,8 +122,8 @@ class Rotation:
             rotated_at=later,
             last_accessed=later,
             expires_at=later + HOUR,
-            honoured_from=1,
-            retired_below=1,
+            oldest_accepted=1,
+            revoked_below=1,
         )
         assert call(touch(row, later, rotation=NOW)) == Rotated(successor)
         for rotation in (NEVER, WHEN_DUE, NOW):
@@ -150,7 +150,7 @@ class Rotation:
             # The successor is seen, which closes the window; it stays open for the grace.
             call(touch(row, now, generation=generation + 1, policy=policy))
         latest = call(Read(row.sid, now))
-        assert (latest.generation, latest.honoured_from) == (3, 1)
+        assert (latest.generation, latest.oldest_accepted) == (3, 1)
         for honoured in (1, 2):
             answer = call(touch(row, now, generation=honoured, rotation=NEVER, policy=policy))
             assert answer == latest
@@ -158,7 +158,7 @@ class Rotation:
         assert answer == Replayed(row.sid, row.username)
 
     def test_a_shared_session_does_not_rotate_but_can_be_refreshed(self, call: Call) -> None:
-        row = session(shared=True, generation=4, honoured_from=4)
+        row = session(shared=True, generation=4, oldest_accepted=4)
         call(login(row))
         kept = call(touch(row, DUE + MINUTE))
         assert kept == row._replace(last_accessed=DUE + MINUTE)
@@ -168,7 +168,7 @@ class Rotation:
         assert (refreshed.row.generation, refreshed.row.shared) == (5, False)
 
     def test_whole_seconds_where_the_quantum_asks_for_them(self, call: Call) -> None:
-        policy = POLICY._replace(quantum=SECOND)
+        policy = POLICY._replace(time_resolution=SECOND)
         for name, rotation in (("due", WHEN_DUE), ("now", NOW)):
             row = session(name)
             call(login(row))
@@ -209,13 +209,13 @@ def _cells() -> Iterator[tuple[Row, int, int, Policy]]:
         row = session(
             generation=generation,
             previous_until=window,
-            honoured_from=first,
-            retired_below=retired,
+            oldest_accepted=first,
+            revoked_below=retired,
             shared=shared,
             rotated_at=now - age,
             last_accessed=now - (MINUTE if shared else MINUTE - 1),
         )
-        policy = POLICY._replace(quantum=SECOND if age == POLICY.rotate_after else 1)
+        policy = POLICY._replace(time_resolution=SECOND if age == POLICY.rotate_after else 1)
         for presented in (1, 2, 3, 4, 5, 6):
             yield row, presented, now, policy
     # A clock that runs behind the row, and a row at the end of its lifetime.

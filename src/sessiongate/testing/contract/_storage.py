@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sessiongate.commands import (
+from sessiongate.core.commands import (
     NEVER,
     NOW,
     WHEN_DUE,

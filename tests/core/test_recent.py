@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 
-from sessiongate.recent import BATCH, Recent, remembering
+from sessiongate.core.recent import BATCH, Recent, remembering
 
 
 def test_what_is_in_use_stays_and_the_rest_is_forgotten() -> None:

@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Generator
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
-from sessiongate.commands import Command
+from sessiongate.core.commands import Command
 from sessiongate.events import Event
 
 if TYPE_CHECKING:
-    from sessiongate.commands import Outcome
+    from sessiongate.core.commands import Outcome
 
 __all__ = ["Flow", "arun", "run"]
 
@@ -23,14 +23,14 @@ T = TypeVar("T")
 Flow: TypeAlias = Generator[Command | Event, Any, T]
 
 
-def run(flow: Flow[T], ask: Callable[[Command], Outcome], tell: Callable[[Event], None]) -> T:
+def run(flow: Flow[T], ask: Callable[[Command], Outcome], emit: Callable[[Event], None]) -> T:
     """Run a flow to its end by calling."""
     outcome: Outcome = None
     try:
         while True:
             step = flow.send(outcome)
             if type(step) is Event:
-                tell(step)
+                emit(step)
                 outcome = None
             else:
                 outcome = ask(step)
@@ -41,7 +41,7 @@ def run(flow: Flow[T], ask: Callable[[Command], Outcome], tell: Callable[[Event]
 async def arun(
     flow: Flow[T],
     ask: Callable[[Command], Awaitable[Outcome]],
-    tell: Callable[[Event], Awaitable[None]],
+    emit: Callable[[Event], Awaitable[None]],
 ) -> T:
     """Run a flow to its end by awaiting."""
     outcome: Outcome = None
@@ -49,7 +49,7 @@ async def arun(
         while True:
             step = flow.send(outcome)
             if type(step) is Event:
-                await tell(step)
+                await emit(step)
                 outcome = None
             else:
                 outcome = await ask(step)

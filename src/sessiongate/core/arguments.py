@@ -11,7 +11,7 @@ from datetime import timedelta
 from functools import partial
 from typing import Any, Final, TypeAlias, TypeGuard
 
-from sessiongate.records import SECOND
+from sessiongate.core.row import SECOND
 
 __all__ = [
     "Seconds",

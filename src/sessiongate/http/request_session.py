@@ -8,36 +8,36 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, TypeVar, final
 
-from sessiongate.arguments import check_choice
-from sessiongate.commands import NOW
+from sessiongate.core.arguments import check_choice
+from sessiongate.core.commands import NOW
+from sessiongate.core.operations import EXISTING
 from sessiongate.errors import ResponseStartedError, StoreError
-from sessiongate.flows import EXISTING
 from sessiongate.http.client import describe
-from sessiongate.http.tickets import TRANSPORTS, Transport
+from sessiongate.http.token_reader import TRANSPORTS, Transport
 from sessiongate.http.user import User
-from sessiongate.tokens import Ticket
+from sessiongate.tokens import TokenPayload
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from datetime import datetime
 
-    from sessiongate.commands import Read, Touch
-    from sessiongate.drivers import Flow
-    from sessiongate.flows import Granted
+    from sessiongate.core.commands import Read, Touch
+    from sessiongate.core.operations import Granted
+    from sessiongate.core.row import Row
+    from sessiongate.core.steps import Flow
+    from sessiongate.http.authenticator import RequestAuthenticator
     from sessiongate.http.client import Client
-    from sessiongate.http.gate import Gate
     from sessiongate.http.refusals import Refusal
-    from sessiongate.records import Row
 
-__all__ = ["Arriving", "Handle", "Outgoing"]
+__all__ = ["PendingCheck", "RequestSession", "TokenDelivery"]
 
 T = TypeVar("T")
 
-Arriving: TypeAlias = tuple["Touch | Read", Ticket, int]
+PendingCheck: TypeAlias = tuple["Touch | Read", TokenPayload, int]
 """What the store is asked, about which token, and the generation that the client is to get past."""
 
 
-class Outgoing(NamedTuple):
+class TokenDelivery(NamedTuple):
     """What the response does to the client's tokens."""
 
     row: Row | None
@@ -49,7 +49,7 @@ class Outgoing(NamedTuple):
 
 
 @final
-class Handle:
+class RequestSession:
     """The session of one request: ``scope["sessiongate"]``, ``environ["sessiongate"]``.
 
     Starlette's ``request.auth`` as well. Belongs to its request; not for use by
@@ -60,10 +60,10 @@ class Handle:
     __slots__ = (
         "_client",
         "_gate",
-        "arriving",
         "holds_cookie",
         "invalid_token",
         "outgoing",
+        "pending_check",
         "refusal",
         "response_started",
         "store_failed",
@@ -71,10 +71,10 @@ class Handle:
         "user",
     )
 
-    def __init__(self, gate: Gate, client: Client | None = None) -> None:
+    def __init__(self, gate: RequestAuthenticator, client: Client | None = None) -> None:
         self._client = client
         self._gate = gate
-        self.arriving: Arriving | None = None
+        self.pending_check: PendingCheck | None = None
         """The token that came, until the store has answered."""
         self.refusal: Refusal | None = None
         """What is answered instead of the app."""
@@ -86,15 +86,15 @@ class Handle:
         """Whether a token came that is not valid."""
         self.holds_cookie = False
         """Whether the client has a session cookie that a response should know of."""
-        self.outgoing: Outgoing | None = None
+        self.outgoing: TokenDelivery | None = None
         self.response_started = False
         self.store_failed = False
 
     def __repr__(self) -> str:
-        return f"<Handle: {self.user!r} by {self.transport}>"
+        return f"<RequestSession: {self.user!r} by {self.transport}>"
 
     @property
-    def gate(self) -> Gate:
+    def gate(self) -> RequestAuthenticator:
         """The rules of the middleware that made this handle."""
         return self._gate
 
@@ -249,11 +249,11 @@ class Handle:
         self._become(granted.row, carrier)
         if carrier == "cookie":
             self.holds_cookie = True
-            self.outgoing = Outgoing(granted.row, cookie="issue")
+            self.outgoing = TokenDelivery(granted.row, cookie="issue")
         else:
             # Beside the new token the cookie of another session would be a 400.
             cookie: Literal["expire"] | None = "expire" if self.holds_cookie else None
-            self.outgoing = Outgoing(granted.row, by_header=True, cookie=cookie)
+            self.outgoing = TokenDelivery(granted.row, by_header=True, cookie=cookie)
         return granted.token
 
     def closing(self) -> Flow[None]:
@@ -263,12 +263,12 @@ class Handle:
             yield from self._gate.flows.close(self._gate.now(), row.sid, transport=transport)
         self._become(None, None)
         by_bearer_alone = transport == "bearer" and not self.holds_cookie
-        self.outgoing = None if by_bearer_alone else Outgoing(None, cookie="expire")
+        self.outgoing = None if by_bearer_alone else TokenDelivery(None, cookie="expire")
 
     def _refresh(self) -> Flow[Row | None]:
         self._before_response("refresh()")
         row = self.user.row
-        ticket = None if row is None else Ticket(row.sid, row.generation)
+        ticket = None if row is None else TokenPayload(row.sid, row.generation)
         return (yield from self._gate.flows.present(self._gate.now(), ticket, NOW, self.transport))
 
     def _refreshed(self, row: Row | None) -> str | None:
@@ -286,7 +286,7 @@ class Handle:
         if self.holds_cookie:
             gone = self.outgoing is not None and self.outgoing.cookie == "expire"
             cookie = "expire" if gone else "issue"
-        self.outgoing = Outgoing(row, self.transport == "bearer", cookie, rotated_at)
+        self.outgoing = TokenDelivery(row, self.transport == "bearer", cookie, rotated_at)
 
     def _described(self) -> dict[str, str] | None:
         return None if self._client is None else describe(self._client)

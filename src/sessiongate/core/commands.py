@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Final, Literal, NamedTuple, TypeAlias, final
 
-from sessiongate.records import Row
+from sessiongate.core.row import Row
 
 __all__ = [
     "NEVER",
@@ -51,7 +51,7 @@ class Policy(NamedTuple):
     """``FOREVER``: not by age."""
     grace: int
     touch_every: int
-    quantum: int
+    time_resolution: int
     """1, or ``SECOND`` where times must be whole seconds (JWT NumericDate)."""
 
 
@@ -59,7 +59,7 @@ class Open(NamedTuple):
     """Make a session, or say why not. Answers ``Opened``, ``Existing`` or ``LimitReached``.
 
     In this order: ``existing="reuse"`` finds the newest live row of the user
-    with the same ``grants``, shares it (``rotation.share``) and answers it. Otherwise
+    with the same ``scopes_and_claims``, shares it (``rotation.share``) and answers it. Otherwise
     ``replaces`` (whosesoever), and with ``existing="replace"`` all rows of the
     user, make room; then the user's limit and the total are checked, evicting
     the oldest or refusing. A refusal changes nothing at all. Old and new are

@@ -29,8 +29,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from sessiongate.commands import NOW, WHEN_DUE, Close, Ended, Policy, Replayed, Rotated
-from sessiongate.records import FOREVER, Row
+from sessiongate.core.commands import NOW, WHEN_DUE, Close, Ended, Policy, Replayed, Rotated
+from sessiongate.core.row import FOREVER, Row
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -80,9 +80,9 @@ def classify(row: Row, generation: int, now: int) -> str:
         return CURRENT
     if generation > row.generation:
         return UNISSUED
-    if generation < row.retired_below:
+    if generation < row.revoked_below:
         return RETIRED
-    if row.shared or (generation >= row.honoured_from and now < row.previous_until):
+    if row.shared or (generation >= row.oldest_accepted and now < row.previous_until):
         return PREVIOUS
     return STALE
 
@@ -128,8 +128,8 @@ def share(row: Row, now: int) -> Row:
     """The row whose token is handed out once more: what is stale by now does not come back."""
     if row.shared:
         return row
-    oldest = row.honoured_from if now < row.previous_until else row.generation
-    return row._replace(shared=True, honoured_from=oldest, retired_below=oldest)
+    oldest = row.oldest_accepted if now < row.previous_until else row.generation
+    return row._replace(shared=True, oldest_accepted=oldest, revoked_below=oldest)
 
 
 def _rotate(row: Row, now: int, policy: Policy) -> Row:
@@ -137,7 +137,7 @@ def _rotate(row: Row, now: int, policy: Policy) -> Row:
     overlap = now < row.previous_until
     return _successor(row, now, policy)._replace(
         previous_until=FOREVER,
-        honoured_from=max(row.honoured_from, row.generation - 1) if overlap else row.generation,
+        oldest_accepted=max(row.oldest_accepted, row.generation - 1) if overlap else row.generation,
     )
 
 
@@ -145,14 +145,14 @@ def _refresh(row: Row, now: int, policy: Policy) -> Row:
     """The successor of a row, every older generation retired at once."""
     return _successor(row, now, policy)._replace(
         previous_until=0,
-        honoured_from=row.generation + 1,
-        retired_below=row.generation + 1,
+        oldest_accepted=row.generation + 1,
+        revoked_below=row.generation + 1,
         shared=False,
     )
 
 
 def _successor(row: Row, now: int, policy: Policy) -> Row:
-    rotated_at = now - now % policy.quantum
+    rotated_at = now - now % policy.time_resolution
     return row._replace(
         generation=row.generation + 1,
         rotated_at=rotated_at,

@@ -6,16 +6,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sessiongate.http.cookies import SessionCookie
-from sessiongate.http.tickets import CONTRADICTION, Presented, TicketReader
-from sessiongate.tokens import Ticket
+from sessiongate.http.token_reader import CONTRADICTION, PresentedToken, TokenReader
+from sessiongate.tokens import TokenPayload
 
 NAME = b"__Host-session"
 TICKETS = {
-    "genuine": Ticket("one", 3),
-    "older": Ticket("one", 2),
-    "foreign": Ticket("two", 0),
-    "Bearer": Ticket("named like the scheme", 0),
-    "early": Ticket("one", 4, valid_from=10),
+    "genuine": TokenPayload("one", 3),
+    "older": TokenPayload("one", 2),
+    "foreign": TokenPayload("two", 0),
+    "Bearer": TokenPayload("named like the scheme", 0),
+    "early": TokenPayload("one", 4, valid_from=10),
 }
 
 NOW = 10
@@ -38,15 +38,15 @@ REQUESTS = st.tuples(
 )
 
 
-def reader() -> tuple[TicketReader, list[str]]:
+def reader() -> tuple[TokenReader, list[str]]:
     asked: list[str] = []
 
-    def read(token: str, now: int) -> Ticket | None:
+    def read(token: str, now: int) -> TokenPayload | None:
         asked.append(token)
         ticket = TICKETS.get(token)
         return None if ticket is None or now < ticket.valid_from else ticket
 
-    return TicketReader(SessionCookie(), read), asked
+    return TokenReader(SessionCookie(), read), asked
 
 
 @given(st.lists(REQUESTS, min_size=1, max_size=8))
@@ -55,7 +55,7 @@ def test_what_was_read_before_makes_no_difference(
 ) -> None:
     seasoned, _ = reader()
     for request in requests:
-        fresh: Presented | None = reader()[0].read(*request)
+        fresh: PresentedToken | None = reader()[0].read(*request)
         for _ in range(2):
             assert seasoned.read(*request) == fresh
 

@@ -8,34 +8,34 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
+from sessiongate.core.recent import Recent
 from sessiongate.http.credentials import AMBIGUOUS, NOTHING, read_credentials
-from sessiongate.recent import Recent
-from sessiongate.tokens import Ticket
+from sessiongate.tokens import TokenPayload
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from sessiongate.http.cookies import SessionCookie
 
-__all__ = ["CONTRADICTION", "TRANSPORTS", "Presented", "TicketReader", "Transport"]
+__all__ = ["CONTRADICTION", "TRANSPORTS", "PresentedToken", "TokenReader", "Transport"]
 
 Transport = Literal["cookie", "bearer"]
 TRANSPORTS: Final = ("cookie", "bearer")
 
-Presented: TypeAlias = tuple[Transport, Ticket | None, int, bool]
+PresentedToken: TypeAlias = tuple[Transport, TokenPayload | None, int, bool]
 """How the token came; what it says, ``None`` if it was not minted here by now; the generation that
 the client is to get past; and whether there is a cookie that a response should know of. A plain
 tuple, the quickest to take apart.
 """
 
-CONTRADICTION: Final[Presented] = "bearer", None, -1, False
+CONTRADICTION: Final[PresentedToken] = "bearer", None, -1, False
 """It is not clear who the request speaks for. No other result has that generation."""
 
 _LONGEST: Final = 2048
 """Bytes of a field that is remembered: more than most send."""
 
 
-class TicketReader:
+class TokenReader:
     """Reads the fields of one middleware's requests. Safe for any number of threads.
 
     Args:
@@ -43,19 +43,21 @@ class TicketReader:
         read: What a token says, by the clock.
     """
 
-    def __init__(self, cookie: SessionCookie, read: Callable[[str, int], Ticket | None]) -> None:
+    def __init__(
+        self, cookie: SessionCookie, read: Callable[[str, int], TokenPayload | None]
+    ) -> None:
         self._name = cookie.name.encode()
         self._longest = cookie.longest_kept
         self._read = read
-        self._by_cookie: Recent[bytes, Presented] = Recent()
-        self._by_bearer: Recent[bytes, Presented] = Recent()
+        self._by_cookie: Recent[bytes, PresentedToken] = Recent()
+        self._by_bearer: Recent[bytes, PresentedToken] = Recent()
 
     def __repr__(self) -> str:
-        return "<TicketReader>"
+        return "<TokenReader>"
 
     def read(
         self, cookies: Sequence[bytes], authorizations: Sequence[bytes], now: int
-    ) -> Presented | None:
+    ) -> PresentedToken | None:
         """What the fields ``Cookie`` and ``Authorization`` come down to; ``None``: nothing."""
         if len(cookies) + len(authorizations) != 1:
             return self._weigh(cookies, authorizations, now)
@@ -73,7 +75,7 @@ class TicketReader:
 
     def _weigh(
         self, cookies: Sequence[bytes], authorizations: Sequence[bytes], now: int
-    ) -> Presented | None:
+    ) -> PresentedToken | None:
         brought = read_credentials(self._name, cookies, authorizations)
         if brought is NOTHING:
             return None
@@ -96,5 +98,5 @@ class TicketReader:
         return "bearer", newer, older.generation, True
 
 
-def _generation(ticket: Ticket) -> int:
+def _generation(ticket: TokenPayload) -> int:
     return ticket.generation

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, ItemsView, Iterator, Mapping, ValuesView
 from typing import TYPE_CHECKING, Any
 
-from sessiongate.records import Row, moment
+from sessiongate.core.row import Row, to_datetime
 
 if TYPE_CHECKING:
-    from sessiongate.flows import Flows
+    from sessiongate.core.operations import Flows
 
 __all__ = ["SessionsView"]
 
@@ -53,7 +53,7 @@ class SessionsView(Mapping[str, dict[str, Any]]):
     def _about(self, row: Row) -> dict[str, Any]:
         return {
             "username": row.username,
-            "created_at": moment(row.created_at),
-            "last_accessed": moment(row.last_accessed),
+            "created_at": to_datetime(row.created_at),
+            "last_accessed": to_datetime(row.last_accessed),
             "expires_at": self._flows.expires_at(row),
         }

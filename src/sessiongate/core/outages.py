@@ -11,7 +11,7 @@ from __future__ import annotations
 from threading import Lock
 from typing import Final
 
-from sessiongate.records import SECOND
+from sessiongate.core.row import SECOND
 
 __all__ = ["Outages"]
 

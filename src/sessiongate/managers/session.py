@@ -1,7 +1,4 @@
-"""The three managers: the public verbs, in both colours, over one set of flows."""
-
-# The token parameter of the JWT manager has a name of its own, as documented.
-# pyright: reportIncompatibleMethodOverride=false
+"""Sessions behind opaque tokens: the public verbs, sync and async, over one set of operations."""
 
 from __future__ import annotations
 
@@ -10,7 +7,7 @@ import logging
 import time
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, cast
 
-from sessiongate.arguments import (
+from sessiongate.core.arguments import (
     Seconds,
     check_choice,
     check_count,
@@ -19,28 +16,27 @@ from sessiongate.arguments import (
     is_handle,
     microseconds,
 )
-from sessiongate.commands import NEVER, NOW, ExistingPolicy, Policy
-from sessiongate.drivers import arun, run
+from sessiongate.core.commands import NEVER, NOW, ExistingPolicy, Policy
+from sessiongate.core.operations import EXISTING, Flows, Granted, Settings
+from sessiongate.core.outages import Outages
+from sessiongate.core.row import FOREVER, SECOND, Row, device_of, scopes_and_claims_of, to_datetime
+from sessiongate.core.steps import arun, run
 from sessiongate.errors import ConfigurationError, StoreError
-from sessiongate.flows import EXISTING, Flows, Granted, Settings
-from sessiongate.keys import MAKE_ONE, random_secret
-from sessiongate.outages import Outages
-from sessiongate.records import FOREVER, SECOND, Row, device_of, grants_of, moment
-from sessiongate.sessions_view import SessionsView
+from sessiongate.managers.sessions_view import SessionsView
 from sessiongate.stores.memory import MemoryStore
+from sessiongate.tokens.keys import MAKE_ONE, random_secret
 from sessiongate.tokens.opaque import OpaqueCodec
 
 if TYPE_CHECKING:
-    import builtins
     from collections.abc import Callable, Iterable, Mapping
 
-    from sessiongate.commands import Command, Outcome
-    from sessiongate.drivers import Flow
+    from sessiongate.core.commands import Command, Outcome
+    from sessiongate.core.steps import Flow
     from sessiongate.events import Event, Listener
     from sessiongate.stores.base import Store
-    from sessiongate.tokens import Codec, Ticket
+    from sessiongate.tokens import Codec, TokenPayload
 
-__all__ = ["JWTSessionManager", "SessionManager", "SingleSessionManager"]
+__all__ = ["SessionManager", "SingleSessionManager", "ended_as_public"]
 
 T = TypeVar("T")
 
@@ -143,7 +139,7 @@ class SessionManager:
         )
         codec = self._make_codec(self._key(secret_key), timeout, strict=strict_keys)
         # Times that a JWT states are whole seconds; so are then the row's.
-        timeout = -(-timeout // codec.quantum) * codec.quantum
+        timeout = -(-timeout // codec.time_resolution) * codec.time_resolution
         policy = Policy(
             timeout=timeout + codec.leeway,
             rotate_after=_rotate_after(rotate_after, timeout),
@@ -151,12 +147,12 @@ class SessionManager:
             touch_every=self._store.touch_every
             if touch_every is None
             else microseconds(touch_every, "touch_every"),
-            quantum=codec.quantum,
+            time_resolution=codec.time_resolution,
         )
         lifetime = FOREVER
         if max_lifetime is not None:
             lifetime = microseconds(max_lifetime, "max_lifetime", positive=True)
-            lifetime = -(-lifetime // codec.quantum) * codec.quantum + codec.leeway
+            lifetime = -(-lifetime // codec.time_resolution) * codec.time_resolution + codec.leeway
         self.flows = Flows(
             codec,
             Settings(
@@ -286,11 +282,11 @@ class SessionManager:
         Raises:
             StoreError: The store is down; the session may live on.
         """
-        return _ended(self.run(self._close(self._read(session_id))))
+        return ended_as_public(self.run(self._close(self._read(session_id))))
 
     async def ainvalidate_session(self, session_id: str) -> tuple[bool, str | None]:
         """``invalidate_session``, to await."""
-        return _ended(await self.arun(self._close(self._read(session_id))))
+        return ended_as_public(await self.arun(self._close(self._read(session_id))))
 
     def session_username(self, session_id: str) -> str | None:
         """The user of a valid session, or ``None``; otherwise like ``validate_session``."""
@@ -403,7 +399,7 @@ class SessionManager:
         """The manager's clock, in microseconds."""
         return round(self._clock() * SECOND)
 
-    def _read(self, token: object) -> Ticket | None:
+    def _read(self, token: object) -> TokenPayload | None:
         return self.flows.read(token, self.now())
 
     def _sid(self, keep: str | None) -> str | None:
@@ -422,7 +418,7 @@ class SessionManager:
         now = self.now()
         return self.flows.present(now, self.flows.read(token, now), rotation)
 
-    def _close(self, ticket: Ticket | None) -> Flow[str | None]:
+    def _close(self, ticket: TokenPayload | None) -> Flow[str | None]:
         if ticket is None:
             return None
         now = self.now()
@@ -436,9 +432,9 @@ class SessionManager:
         if row is None:
             return None
         information = self.flows.codec.information(row)
-        if not row.grants:
+        if not row.scopes_and_claims:
             return information
-        scopes, claims = grants_of(row)
+        scopes, claims = scopes_and_claims_of(row)
         if scopes:
             information["scopes"] = list(scopes)
         return information | claims
@@ -447,10 +443,10 @@ class SessionManager:
         return [
             {
                 "handle": row.sid,
-                "created_at": moment(row.created_at),
-                "last_accessed": moment(row.last_accessed),
+                "created_at": to_datetime(row.created_at),
+                "last_accessed": to_datetime(row.last_accessed),
                 "expires_at": self.flows.expires_at(row),
-                "scopes": list(grants_of(row)[0]),
+                "scopes": list(scopes_and_claims_of(row)[0]),
                 "device": device_of(row),
             }
             for row in rows
@@ -462,15 +458,15 @@ class SessionManager:
     def run(self, flow: Flow[T]) -> T:
         """Run a flow on the store, telling its events."""
         self.check_listener()  # at the start: nothing is done that the caller never hears of
-        return run(flow, self._ask, self.tell)
+        return run(flow, self._ask, self.emit)
 
     async def arun(self, flow: Flow[T]) -> T:
         """Run a flow on the store, telling its events, without blocking the loop."""
-        return await arun(flow, self._aask, self.atell)
+        return await arun(flow, self._aask, self.aemit)
 
     def _look(self, flow: Flow[T]) -> T:
         """``run``, for what has no events: an async listener misses nothing."""
-        return run(flow, self._ask, self.tell)
+        return run(flow, self._ask, self.emit)
 
     def check_listener(self) -> None:
         """Refuse to do without awaiting what an async listener is to hear of."""
@@ -482,7 +478,7 @@ class SessionManager:
         try:
             outcome = self._store.execute(command)
         except StoreError:
-            self.tell(self.flows.failed(command))
+            self.emit(self.flows.failed(command))
             raise
         if self.outages.pending:
             self.log_answer()
@@ -493,7 +489,7 @@ class SessionManager:
         try:
             outcome = await self._store.aexecute(command)
         except StoreError:
-            await self.atell(self.flows.failed(command))
+            await self.aemit(self.flows.failed(command))
             raise
         if self.outages.pending:
             self.log_answer()
@@ -505,7 +501,7 @@ class SessionManager:
         if failures is not None:
             self.logger.warning(_ANSWERS_AGAIN, failures)
 
-    def tell(self, event: Event) -> None:
+    def emit(self, event: Event) -> None:
         """Log an event and hand it to the listener, whatever that makes of it."""
         logged = self._log(event)
         if self._on_event is None:
@@ -519,7 +515,7 @@ class SessionManager:
             if logged:
                 self.logger.exception(_LISTENER_FAILED, event.kind)
 
-    async def atell(self, event: Event) -> None:
+    async def aemit(self, event: Event) -> None:
         """``tell``, to await."""
         logged = self._log(event)
         if self._on_event is None:
@@ -567,114 +563,6 @@ class SingleSessionManager(SessionManager):
         super().__init__(session_timeout, **kwargs)
 
 
-class JWTSessionManager(SessionManager):
-    """Sessions behind JWTs (RFC 7519) that other services can verify as well.
-
-    Unlike a bare JWT, one that was revoked or refreshed away is invalid here.
-    Takes all of ``SessionManager``, and:
-
-    Args:
-        secret_key: A secret for the HS algorithms, used as it is; for the
-            others a private key as PEM. A random secret by default.
-        algorithm: HS256, HS384, HS512, RS256 … PS512, ES256 … ES512 or EdDSA.
-        issuer: The ``iss`` claim.
-        audience: The ``aud`` claim.
-        leeway: Seconds of clock skew forgiven in ``iat`` and ``exp``.
-
-    Raises:
-        ConfigurationError: The key does not fit the algorithm, is public
-            where a secret is needed (RFC 8725, section 2.1), or the extra
-            ``crypto`` is missing.
-    """
-
-    def __init__(
-        self,
-        session_timeout: Seconds = 3600,
-        max_concurrent_sessions: int | None = 10,
-        secret_key: Any = None,
-        *,
-        algorithm: str = "HS512",
-        issuer: str = "plantdb-api",
-        audience: str = "plantdb-client",
-        leeway: Seconds = 0,
-        **kwargs: Any,
-    ) -> None:
-        self._jwt: dict[str, Any] = {
-            "algorithm": algorithm,
-            "issuer": issuer,
-            "audience": audience,
-            "leeway": microseconds(leeway, "leeway"),
-        }
-        super().__init__(session_timeout, max_concurrent_sessions, secret_key=secret_key, **kwargs)
-
-    def validate_session(self, jwt_token: str) -> dict[str, Any] | None:
-        """Who a JWT speaks for, or ``None``; see ``SessionManager.validate_session``."""
-        return super().validate_session(jwt_token)
-
-    async def avalidate_session(self, jwt_token: str) -> dict[str, Any] | None:
-        """``validate_session``, to await."""
-        return await super().avalidate_session(jwt_token)
-
-    def refresh_session(self, jwt_token: str) -> str | None:
-        """A new JWT for a valid session; see ``SessionManager.refresh_session``."""
-        return super().refresh_session(jwt_token)
-
-    async def arefresh_session(self, jwt_token: str) -> str | None:
-        """``refresh_session``, to await."""
-        return await super().arefresh_session(jwt_token)
-
-    def invalidate_session(
-        self, jwt_token: str | None = None, jti: str | None = None
-    ) -> tuple[bool, str | None]:
-        """End a session, named by its JWT or by the ``jti``; see ``SessionManager``."""
-        return _ended(self.run(self._ending(jwt_token, jti)))
-
-    async def ainvalidate_session(
-        self, jwt_token: str | None = None, jti: str | None = None
-    ) -> tuple[bool, str | None]:
-        """``invalidate_session``, to await."""
-        return _ended(await self.arun(self._ending(jwt_token, jti)))
-
-    def session_username(self, jwt_token: str) -> str | None:
-        """The user of a valid session, or ``None``."""
-        return super().session_username(jwt_token)
-
-    async def asession_username(self, jwt_token: str) -> str | None:
-        """``session_username``, to await."""
-        return await super().asession_username(jwt_token)
-
-    @property
-    def secret_key(self) -> Any:
-        """As it was given, or the random one; read-only: other keys take another manager."""
-        return self._secret_key
-
-    def jwks(self) -> dict[str, builtins.list[dict[str, Any]]]:
-        """The public keys as a JWK Set (RFC 7517), for services that verify."""
-        return self._jwt_codec.jwks()
-
-    def _ending(self, jwt_token: str | None, jti: str | None) -> Flow[str | None]:
-        if jwt_token is not None and jti is not None:
-            msg = "pass jwt_token or jti, not both"
-            raise ValueError(msg)
-        if jti is None:
-            return self._close(self._read(jwt_token))
-        named = self.flows.codec.ticket(jti)
-        if named is None:
-            return self._close(None)
-        return self.flows.close(self.now(), named.sid, generation=named.generation, named=True)
-
-    def _key(self, secret_key: Any) -> Any:
-        self._secret_key = super()._key(secret_key)
-        return self._secret_key
-
-    def _make_codec(self, secret_key: Any, timeout: int, *, strict: bool) -> Codec:
-        # Here, because PyJWT loads all of cryptography, and opaque tokens need none.
-        from sessiongate.tokens.jwt import JWTCodec  # noqa: PLC0415
-
-        self._jwt_codec = JWTCodec(secret_key, timeout=timeout, strict=strict, **self._jwt)
-        return self._jwt_codec
-
-
 def _rotate_after(value: Seconds | Literal["half"] | None, timeout: int) -> int:
     if value is None:
         return FOREVER
@@ -691,7 +579,8 @@ def _token(granted: Granted | None) -> str | None:
     return None if granted is None else granted.token
 
 
-def _ended(username: str | None) -> tuple[bool, str | None]:
+def ended_as_public(username: str | None) -> tuple[bool, str | None]:
+    """What ``invalidate_session`` answers of a session that ended, or did not."""
     return username is not None, username
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sessiongate.devices.words import name_of
+from sessiongate.devices.labels import name_of
 
 MOZILLA = "Mozilla/5.0"
 KHTML = "AppleWebKit/537.36 (KHTML, like Gecko)"

@@ -11,7 +11,7 @@ import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
-from sessiongate.arguments import (
+from sessiongate.core.arguments import (
     check_choice,
     check_claims,
     check_device,
@@ -20,7 +20,7 @@ from sessiongate.arguments import (
     is_handle,
     to_json,
 )
-from sessiongate.commands import (
+from sessiongate.core.commands import (
     NOW,
     Close,
     CloseUser,
@@ -38,9 +38,9 @@ from sessiongate.commands import (
     Sweep,
     Touch,
 )
+from sessiongate.core.row import FOREVER, Row, to_datetime
+from sessiongate.core.superseded import Superseded
 from sessiongate.events import Event
-from sessiongate.records import FOREVER, Row, moment
-from sessiongate.superseded import Superseded
 from sessiongate.tokens import LONGEST_TOKEN
 from sessiongate.tokens.reader import Reader
 
@@ -48,15 +48,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from datetime import datetime
 
-    from sessiongate.commands import Command
-    from sessiongate.drivers import Flow
-    from sessiongate.tokens import Codec, Ticket
+    from sessiongate.core.commands import Command
+    from sessiongate.core.steps import Flow
+    from sessiongate.tokens import Codec, TokenPayload
 
-__all__ = ["BITE", "EXISTING", "Flows", "Granted", "Settings"]
+__all__ = ["BATCH_SIZE", "EXISTING", "Flows", "Granted", "Settings"]
 
 EXISTING: Final = ("reuse", "new", "replace")
 
-BITE: Final = 500
+BATCH_SIZE: Final = 500
 """Rows a single ``Sweep`` may remove: a few milliseconds on every store."""
 
 
@@ -120,7 +120,7 @@ class Flows:
             user_limit=self.settings.user_limit,
             evict=self.settings.evict,
         )
-        at = moment(now)
+        at = to_datetime(now)
         if isinstance(outcome, LimitReached):
             yield Event("limit_reached", at, username, None, transport, outcome.scope)
             return None
@@ -134,7 +134,7 @@ class Flows:
         yield Event("login", at, username, row.sid, transport, "requested")
         return Granted(row, token)
 
-    def read(self, token: object, now: int) -> Ticket | None:
+    def read(self, token: object, now: int) -> TokenPayload | None:
         """What a token says, or ``None`` for anything that was not minted here by now.
 
         One that has expired is read as well: only the store can see to it that
@@ -144,7 +144,7 @@ class Flows:
         return None if ticket is None or now < ticket.valid_from else ticket
 
     def present(
-        self, now: int, ticket: Ticket | None, rotation: int, transport: str | None = None
+        self, now: int, ticket: TokenPayload | None, rotation: int, transport: str | None = None
     ) -> Flow[Row | None]:
         """The row that a token opens, rotated if asked and due, or ``None``."""
         if ticket is None:
@@ -158,7 +158,7 @@ class Flows:
 
     # The two halves of it, for the middleware: it asks on every request, and needs no flow.
 
-    def ask(self, now: int, ticket: Ticket, rotation: int) -> Touch | Read:
+    def ask(self, now: int, ticket: TokenPayload, rotation: int) -> Touch | Read:
         """What the store is asked about a token."""
         if ticket.expires_at <= now:
             # Looked at, so that a row as old goes for good; one that lives on is left alone.
@@ -167,19 +167,19 @@ class Flows:
         return tuple.__new__(Touch, (ticket.sid, ticket.generation, now, self._policy, rotation))
 
     def judge(
-        self, command: Touch | Read, ticket: Ticket, outcome: Any, transport: str | None
+        self, command: Touch | Read, ticket: TokenPayload, outcome: Any, transport: str | None
     ) -> tuple[Row | None, Event | None]:
         """What the outcome means: the row that the token opens, if any, and what is to be told."""
         if type(command) is Read:
             return None, None
         row, event = outcome, None
         if type(outcome) is not Row:
-            row, event = self._turned(command, outcome, transport)
+            row, event = self._interpret_change(command, outcome, transport)
         if row is not None and ticket.username is not None and ticket.username != row.username:
             return None, event
         return row, event
 
-    def _turned(
+    def _interpret_change(
         self, command: Touch, outcome: Any, transport: str | None
     ) -> tuple[Row | None, Event | None]:
         """What an outcome means by which the session has changed, or is none."""
@@ -190,12 +190,14 @@ class Flows:
         row = outcome.row
         self.superseded.add(row.sid, row.generation, command.now)
         reason = "refreshed" if command.rotation == NOW else "due"
-        at = moment(command.now)
+        at = to_datetime(command.now)
         return row, Event("rotated", at, row.username, row.sid, transport, reason)
 
     def failed(self, command: Command) -> Event:
         """What is to be told where the store did not answer."""
-        return Event("store_failed", moment(command.now), reason=type(command).__name__.lower())
+        return Event(
+            "store_failed", to_datetime(command.now), reason=type(command).__name__.lower()
+        )
 
     def close(
         self,
@@ -243,9 +245,9 @@ class Flows:
         """Remove all that is expired, in bites: how many there were."""
         total = 0
         while True:
-            removed: int = yield Sweep(now, BITE)
+            removed: int = yield Sweep(now, BATCH_SIZE)
             total += removed
-            if removed < BITE:
+            if removed < BATCH_SIZE:
                 return total
 
     def count(self, now: int) -> Flow[int]:
@@ -273,7 +275,7 @@ class Flows:
 
     def expires_at(self, row: Row) -> datetime:
         """When the session ends unless it is refreshed, as its token states it."""
-        return moment(row.expires_at - self.codec.leeway)
+        return to_datetime(row.expires_at - self.codec.leeway)
 
     def _new_row(
         self,
@@ -284,9 +286,9 @@ class Flows:
         device: object,
     ) -> Row:
         names, members = check_scopes(scopes), check_claims(claims)
-        grants = {"scopes": names, "claims": members} if names or members else None
+        scopes_and_claims = {"scopes": names, "claims": members} if names or members else None
         policy = self.settings.policy
-        issued_at = now - now % policy.quantum
+        issued_at = now - now % policy.time_resolution
         lifetime_ends_at = min(issued_at + self.settings.lifetime, FOREVER)
         return Row(
             sid=secrets.token_urlsafe(16),
@@ -298,19 +300,21 @@ class Flows:
             generation=0,
             rotated_at=issued_at,
             previous_until=0,
-            honoured_from=0,
-            retired_below=0,
+            oldest_accepted=0,
+            revoked_below=0,
             shared=False,
-            grants="" if grants is None else to_json(grants, "claims"),
+            scopes_and_claims=""
+            if scopes_and_claims is None
+            else to_json(scopes_and_claims, "claims"),
             device=check_device(device),
         )
 
     def _ended(self, ended: Ended, now: int, transport: str | None, reason: str) -> Event:
         self.superseded.add(ended.sid, FOREVER, now)
-        return Event("logout", moment(now), ended.username, ended.sid, transport, reason)
+        return Event("logout", to_datetime(now), ended.username, ended.sid, transport, reason)
 
     def _replayed(self, replayed: Replayed, now: int, transport: str | None) -> Event:
         self.superseded.add(replayed.sid, FOREVER, now)
         return Event(
-            "replayed", moment(now), replayed.username, replayed.sid, transport, "stale_token"
+            "replayed", to_datetime(now), replayed.username, replayed.sid, transport, "stale_token"
         )

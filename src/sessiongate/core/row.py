@@ -10,7 +10,7 @@ import json
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple, final
 
-__all__ = ["FOREVER", "SECOND", "Row", "device_of", "grants_of", "moment"]
+__all__ = ["FOREVER", "SECOND", "Row", "device_of", "scopes_and_claims_of", "to_datetime"]
 
 SECOND: Final = 1_000_000
 """The unit of time inside: so fine that a refresh always ends later than what it refreshes."""
@@ -25,7 +25,7 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 class Row(NamedTuple):
     """One session. A tuple, because one is read on every request.
 
-    ``retired_below <= honoured_from <= generation`` always holds.
+    ``revoked_below <= oldest_accepted <= generation`` always holds.
     """
 
     sid: str
@@ -44,13 +44,13 @@ class Row(NamedTuple):
     """When the current generation was made."""
     previous_until: int
     """Until when predecessors are honoured; ``FOREVER``: the successor was not seen yet."""
-    honoured_from: int
+    oldest_accepted: int
     """The oldest generation honoured while ``previous_until`` is not reached."""
-    retired_below: int
+    revoked_below: int
     """Generations below were ended on purpose: invalid, but no replay."""
     shared: bool
     """The token was handed out more than once: it does not rotate by itself."""
-    grants: str
+    scopes_and_claims: str
     """Scopes and claims as canonical JSON, ``""`` for none."""
     device: str
     """What the client is, as JSON, ``""`` for unknown."""
@@ -62,17 +62,17 @@ class Row(NamedTuple):
         return tuple.__new__(Row, fields)
 
 
-def moment(microseconds: int) -> datetime:
+def to_datetime(microseconds: int) -> datetime:
     """The instant as an aware UTC ``datetime``."""
     return _EPOCH + timedelta(0, 0, microseconds)
 
 
-def grants_of(row: Row) -> tuple[tuple[str, ...], dict[str, Any]]:
+def scopes_and_claims_of(row: Row) -> tuple[tuple[str, ...], dict[str, Any]]:
     """The scopes and the custom claims that the session was opened with."""
-    if not row.grants:
+    if not row.scopes_and_claims:
         return (), {}
-    grants = json.loads(row.grants)
-    return tuple(grants["scopes"]), grants["claims"]
+    scopes_and_claims = json.loads(row.scopes_and_claims)
+    return tuple(scopes_and_claims["scopes"]), scopes_and_claims["claims"]
 
 
 def device_of(row: Row) -> Any:

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from sessiongate.commands import Existing, LimitReached, Open
-from sessiongate.rotation import share
+from sessiongate.core.commands import Existing, LimitReached, Open
+from sessiongate.core.rotation import share
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from sessiongate.records import Row
+    from sessiongate.core.row import Row
 
 __all__ = ["Admitted", "Shelf", "admit"]
 
@@ -51,7 +51,7 @@ def admit(command: Open, shelf: Shelf) -> Admitted | Existing | LimitReached:
     mine = shelf.of_user(command.row.username) if command.looks_at_user else ()
     if command.existing == "reuse":
         for row in reversed(mine):
-            if row.grants == command.row.grants:
+            if row.scopes_and_claims == command.row.scopes_and_claims:
                 return Existing(share(row, command.now))
     replaced = None if command.replaces is None else shelf.find(command.replaces)
     out = {} if replaced is None else {replaced.sid: replaced}

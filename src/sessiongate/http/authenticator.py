@@ -5,30 +5,30 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypedDict, TypeVar
 
-from sessiongate.arguments import check_text
-from sessiongate.commands import NEVER, WHEN_DUE
+from sessiongate.core.arguments import check_text
+from sessiongate.core.commands import NEVER, WHEN_DUE
+from sessiongate.core.row import SECOND, Row, to_datetime
 from sessiongate.errors import ConfigurationError
 from sessiongate.http import refusals
 from sessiongate.http.cookies import SessionCookie
 from sessiongate.http.csrf import SAFE_METHODS, check_origins, is_cross_site
-from sessiongate.http.handle import Handle
-from sessiongate.http.tickets import CONTRADICTION, TicketReader
+from sessiongate.http.request_session import RequestSession
+from sessiongate.http.token_reader import CONTRADICTION, TokenReader
 from sessiongate.managers import SessionManager
-from sessiongate.records import SECOND, Row, moment
 from sessiongate.tokens import LONGEST_TOKEN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from datetime import datetime
 
-    from sessiongate.commands import Outcome
+    from sessiongate.core.commands import Outcome
+    from sessiongate.core.operations import Flows
     from sessiongate.events import Event
-    from sessiongate.flows import Flows
     from sessiongate.http.client import Client
-    from sessiongate.http.handle import Arriving
-    from sessiongate.http.tickets import Transport
+    from sessiongate.http.request_session import PendingCheck
+    from sessiongate.http.token_reader import Transport
 
-__all__ = ["Gate", "Leaving", "Options"]
+__all__ = ["Options", "RequestAuthenticator", "ResponseChanges"]
 
 T = TypeVar("T")
 
@@ -39,7 +39,7 @@ _SERVER_ERROR: Final = 500
 
 
 class Options(TypedDict, total=False):
-    """The keywords of both middlewares; ``Gate`` says what each means."""
+    """The keywords of both middlewares; ``RequestAuthenticator`` says what each means."""
 
     cookie: SessionCookie | None
     refreshed_token_header: str
@@ -49,7 +49,7 @@ class Options(TypedDict, total=False):
     record_device: bool
 
 
-class Leaving(NamedTuple):
+class ResponseChanges(NamedTuple):
     """What the session adds to a response, which is then not to be stored."""
 
     status: int
@@ -59,7 +59,7 @@ class Leaving(NamedTuple):
     extra: tuple[tuple[str, str], ...] = ()
 
 
-class Gate:
+class RequestAuthenticator:
     """The rules of one middleware over one manager. Safe for threads and tasks.
 
     Args:
@@ -110,13 +110,13 @@ class Gate:
         self._reject_invalid_bearer = reject_invalid_bearer
         self._record_device = record_device
         self.flows: Flows = manager.flows
-        self._tickets = TicketReader(self.cookie, self.flows.read)
+        self._tickets = TokenReader(self.cookie, self.flows.read)
         self.now: Callable[[], int] = manager.now
         self.store = manager.store
         # Of its own class only: what inherits from it may wait.
-        self.waits: bool = vars(type(manager.store)).get("waits", True)
+        self.blocking: bool = vars(type(manager.store)).get("blocking", True)
         self._outages, self._log_answer = manager.outages, manager.log_answer
-        self.tell, self.atell = manager.tell, manager.atell
+        self.emit, self.aemit = manager.emit, manager.aemit
         self.run, self.arun = manager.run, manager.arun
         self.information: Callable[[Row | None], dict[str, Any] | None] = manager.information
 
@@ -127,7 +127,7 @@ class Gate:
     def rotates_at(self, row: Row) -> datetime | None:
         """From when on a request rotates the token; ``None``: no request will."""
         due = row.rotated_at + self.flows.settings.policy.rotate_after
-        return None if row.shared or due >= row.expires_at else moment(due)
+        return None if row.shared or due >= row.expires_at else to_datetime(due)
 
     def longest_token(self, transport: Transport) -> int:
         return self.cookie.longest_value if transport == "cookie" else LONGEST_TOKEN
@@ -140,10 +140,10 @@ class Gate:
         client: Client,
         header: Callable[[T, str], Sequence[bytes]],
         headers: T,
-    ) -> Handle:
+    ) -> RequestSession:
         """What a request brings: nothing, a refusal, or a token to ask the store about.
 
-        A handle that is ``arriving`` has yet to ``enter``, with what the store
+        A handle that is ``pending_check`` has yet to ``enter``, with what the store
         answers, or to ``fail``.
 
         Args:
@@ -154,7 +154,7 @@ class Gate:
             header: Finds in ``headers`` all fields of a lower-case name.
             headers: The header fields, as the stack has them.
         """
-        handle = Handle(self, client if self._record_device else None)
+        handle = RequestSession(self, client if self._record_device else None)
         if not cookies and not authorizations:
             return handle
         now = self.now()
@@ -174,13 +174,15 @@ class Gate:
             handle.refusal = refusals.CROSS_SITE
         else:
             rotation = NEVER if method == "OPTIONS" else WHEN_DUE
-            handle.arriving = self.flows.ask(now, ticket, rotation), ticket, behind
+            handle.pending_check = self.flows.ask(now, ticket, rotation), ticket, behind
         return handle
 
-    def enter(self, handle: Handle, arriving: Arriving, outcome: Outcome) -> Event | None:
+    def enter(
+        self, handle: RequestSession, pending_check: PendingCheck, outcome: Outcome
+    ) -> Event | None:
         """Settle by the store's answer what the token is worth: what is to be told of it."""
-        handle.arriving = None
-        command, ticket, behind = arriving
+        handle.pending_check = None
+        command, ticket, behind = pending_check
         if self._outages.pending:
             self._log_answer()
         row, event = self.flows.judge(command, ticket, outcome, handle.transport)
@@ -192,31 +194,31 @@ class Gate:
             handle.renew(row, rotated_at=command.now)
         return event
 
-    def fail(self, handle: Handle, arriving: Arriving) -> Event:
+    def fail(self, handle: RequestSession, pending_check: PendingCheck) -> Event:
         """Refuse, for the store did not answer: what is to be told of it."""
-        handle.arriving = None
+        handle.pending_check = None
         handle.refusal = refusals.UNAVAILABLE
-        return self.flows.failed(arriving[0])
+        return self.flows.failed(pending_check[0])
 
-    def _keep_out(self, handle: Handle) -> None:
+    def _keep_out(self, handle: RequestSession) -> None:
         """Go on without a user: the token that came is not valid."""
         if handle.transport == "bearer" and self._reject_invalid_bearer:
             handle.refusal = refusals.login_required(self.realm, invalid_token=True)
         handle.transport = None
         handle.invalid_token = True
 
-    def leave(self, handle: Handle, status: int) -> Leaving | None:
+    def leave(self, handle: RequestSession, status: int) -> ResponseChanges | None:
         """What the response of this status is to carry; ``None``: nothing of the session."""
         handle.response_started = True
         if handle.store_failed and status >= _SERVER_ERROR:
             refusal = refusals.UNAVAILABLE
-            return Leaving(refusal.status, extra=refusal.headers)
+            return ResponseChanges(refusal.status, extra=refusal.headers)
         outgoing = handle.outgoing
         if outgoing is None:
             return None
         row = outgoing.row
         if row is None:
-            return Leaving(status, set_cookie=self.cookie.expire())
+            return ResponseChanges(status, set_cookie=self.cookie.expire())
         now = self.now()
         if self.flows.superseded.covers(row.sid, row.generation):
             return None  # the token has died since, or the client has a newer one
@@ -229,7 +231,7 @@ class Gate:
             set_cookie = self.cookie.issue(token, seconds_left)
         elif outgoing.cookie == "expire":
             set_cookie = self.cookie.expire()
-        return Leaving(status, set_cookie, token if outgoing.by_header else None)
+        return ResponseChanges(status, set_cookie, token if outgoing.by_header else None)
 
     def _is_late(self, rotated_at: int, status: int, now: int) -> bool:
         """Whether a rotated token is better kept: the next response brings it again.

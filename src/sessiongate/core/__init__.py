@@ -1,0 +1,1 @@
+"""All rules, pure: no I/O, no clock, no framework."""

@@ -1,0 +1,6 @@
+"""The three managers: the public verbs, sync and async, over one set of operations."""
+
+from sessiongate.managers.jwt import JWTSessionManager
+from sessiongate.managers.session import SessionManager, SingleSessionManager
+
+__all__ = ["JWTSessionManager", "SessionManager", "SingleSessionManager"]
