@@ -1,11 +1,13 @@
-"""The ASGI edge: headers in, a decision, headers out. No rule stands here."""
+"""The ASGI adapter: headers in, a decision, headers out. No rule stands here."""
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeAlias, Unpack
 
 from sessiongate.errors import StoreError
 from sessiongate.http.authenticator import RequestAuthenticator
+from sessiongate.http.credentials import SUBPROTOCOL, bearer_subprotocol
 from sessiongate.http.csrf import WEBSOCKET
 from sessiongate.http.refusals import UNAVAILABLE
 from sessiongate.http.response import ResponseFields
@@ -14,8 +16,9 @@ from sessiongate.http.websockets import DENIAL, POLICY_VIOLATION, can_deny
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 
-    from sessiongate.http.authenticator import Options
-    from sessiongate.http.refusals import Refusal
+    from sessiongate.core.steps import Flow
+    from sessiongate.http.request_session import RequestSession
+    from sessiongate.http.settings import MiddlewareOptions
     from sessiongate.managers import SessionManager
 
     Scope: TypeAlias = MutableMapping[str, Any]
@@ -34,17 +37,22 @@ class SessionAuthMiddleware:
     """Attaches the user to each request and rotates the token in the response.
 
     Sets ``scope["user"]`` and ``scope["auth"]`` as Starlette does, and
-    ``scope["sessiongate"]``, the ``RequestSession`` of the request. Takes the keywords
-    of ``RequestAuthenticator``. ``http`` and ``websocket`` scopes are judged, all others pass
-    through untouched. Never blocks the event loop.
+    ``scope["sessiongate"]``, the ``RequestSession``. Takes the keywords of
+    ``MiddlewareSettings``. Handles ``http`` and ``websocket`` scopes; all others
+    pass through untouched. Never blocks the event loop.
+
+    A request whose credential is not valid goes on as an anonymous one. Only
+    where the store cannot say who it is, the answer is a 503 of the middleware.
     """
 
-    def __init__(self, app: ASGIApp, manager: SessionManager, **options: Unpack[Options]) -> None:
+    def __init__(
+        self, app: ASGIApp, manager: SessionManager, **options: Unpack[MiddlewareOptions]
+    ) -> None:
         self.app = app
-        self._gate = RequestAuthenticator(manager, **options)
-        self._fields = ResponseFields(self._gate, str.encode)
+        self._authenticator = RequestAuthenticator(manager, **options)
+        self._fields = ResponseFields(self._authenticator.settings, str.encode)
 
-    async def __call__(  # noqa: C901 - in one piece, for every call is paid by every request
+    async def __call__(  # noqa: C901, PLR0912 - in one piece, for every call is paid by every request
         self, scope: Scope, receive: Receive, send: Send
     ) -> None:
         kind = scope["type"]
@@ -52,13 +60,16 @@ class SessionAuthMiddleware:
             await self.app(scope, receive, send)
             return
 
-        gate, headers = self._gate, scope["headers"]
+        authenticator, headers = self._authenticator, scope["headers"]
         cookies: list[bytes] = []
         authorizations: list[bytes] = []
         for name, value in headers:
             if name in _CREDENTIALS:
                 (cookies if name == b"cookie" else authorizations).append(value)
-        handle = gate.read(
+        subprotocol = None
+        if kind == "websocket":
+            subprotocol = _take_subprotocol(scope, authorizations)
+        session = authenticator.parse_request(
             scope["method"] if kind == "http" else WEBSOCKET,
             cookies,
             authorizations,
@@ -66,54 +77,82 @@ class SessionAuthMiddleware:
             _header,
             headers,
         )
-        pending_check = handle.pending_check
-        if pending_check is not None:
+        pending = session.pending_check
+        if pending is not None:
             try:
-                if gate.blocking:
-                    outcome = await gate.store.aexecute(pending_check[0])
+                if authenticator.blocking:
+                    outcome = await authenticator.store.aexecute(pending[0])
                 else:
-                    outcome = gate.store.execute(pending_check[0])
-                event = gate.enter(handle, pending_check, outcome)
+                    outcome = authenticator.store.execute(pending[0])
+                event = authenticator.apply_result(session, pending, outcome)
             except StoreError:
-                event = gate.fail(handle, pending_check)
+                event = authenticator.store_failed(session)
             if event is not None:
-                await gate.aemit(event)
-        if handle.refusal is not None:
+                await authenticator.manager.aemit(event)
+        elif session.pending_flow is not None:
+            await self._run_pending(session, session.pending_flow)
+        if session.unavailable:
             if kind == "websocket":
                 await receive()  # the connect, in place of the app
-            await self._refuse(handle.refusal, scope, send)
+            await self._answer_unavailable(scope, send)
             return
-        scope["sessiongate"] = handle
-        scope["user"] = handle.user
-        scope["auth"] = handle
+        scope["sessiongate"] = session
+        scope["user"] = session.user
+        scope["auth"] = session
 
-        def send_with_session(message: Message) -> Awaitable[None]:
+        async def send_with_session(message: Message) -> None:
             if message["type"] in _STARTS:
-                leaving = gate.leave(handle, message.get("status", 101))
-                fields = self._fields.apply(message.get("headers") or (), leaving)
+                changes = authenticator.prepare_response(session, message.get("status", 101))
+                fields = self._fields.apply(message.get("headers") or (), changes)
                 message = {**message, "headers": fields}
-                if leaving is not None and "status" in message:
-                    message["status"] = leaving.status
-            return send(message)
+                if changes is not None and "status" in message:
+                    message["status"] = changes.status
+                if subprotocol is not None and message["type"] == "websocket.accept":
+                    message["subprotocol"] = message.get("subprotocol") or subprotocol
+            await send(message)
 
         try:
             await self.app(scope, receive, send_with_session)
-        except StoreError:
-            if handle.response_started:
+        except BaseException as error:
+            await self._undo_login(session)
+            if session.response_started or not isinstance(error, StoreError):
                 raise
-            await self._refuse(UNAVAILABLE, scope, send)
+            await self._answer_unavailable(scope, send)
 
-    async def _refuse(self, refusal: Refusal, scope: Scope, send: Send) -> None:
-        """Answer instead of the app; a websocket is refused before it is accepted."""
+    async def _run_pending(self, session: RequestSession, flow: Flow[None]) -> None:
+        try:
+            await self._authenticator.manager.arun(flow)
+        except StoreError:
+            self._authenticator.store_failed(session)
+
+    async def _undo_login(self, session: RequestSession) -> None:
+        """No response of ours will bring the token: the server's own 500 goes around us."""
+        flow = self._authenticator.undo_login(session)
+        if flow is not None:
+            with suppress(StoreError):  # it is in the log; the error of the view is what counts
+                await self._authenticator.manager.arun(flow)
+
+    async def _answer_unavailable(self, scope: Scope, send: Send) -> None:
+        """Answer 503 instead of the app; a websocket is refused before it is accepted."""
         kind = "http.response"
         if scope["type"] == "websocket":
             if not can_deny(scope):
                 await send({"type": "websocket.close", "code": POLICY_VIOLATION})
                 return
             kind = DENIAL
-        headers, body = self._fields.refuse(refusal)
-        await send({"type": f"{kind}.start", "status": refusal.status, "headers": headers})
+        headers, body = self._fields.refuse(UNAVAILABLE)
+        await send({"type": f"{kind}.start", "status": UNAVAILABLE.status, "headers": headers})
         await send({"type": f"{kind}.body", "body": body})
+
+
+def _take_subprotocol(scope: Scope, authorizations: list[bytes]) -> str | None:
+    """Read a bearer token that was offered as a subprotocol; the app is not shown it."""
+    credential, others = bearer_subprotocol(scope.get("subprotocols") or ())
+    if credential is None:
+        return None
+    authorizations.append(credential)
+    scope["subprotocols"] = others
+    return SUBPROTOCOL
 
 
 def _header(headers: Iterable[tuple[bytes, bytes]], name: str) -> list[bytes]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 __all__ = [
     "ConfigurationError",
+    "CrossSiteError",
     "ResponseStartedError",
     "SessionGateError",
     "StoreError",
@@ -38,6 +39,17 @@ class StoreError(SessionGateError):
 
     code = "store_failed"
     status = 503
+
+
+class CrossSiteError(SessionGateError):
+    """A login by cookie came from another site (login CSRF); nothing was done.
+
+    The kits for frameworks answer 403. ``trusted_origins`` of the middleware
+    names sites that may, ``login(…, cross_site=True)`` a view that may.
+    """
+
+    code = "cross_site"
+    status = 403
 
 
 class ResponseStartedError(SessionGateError, RuntimeError):

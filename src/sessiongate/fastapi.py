@@ -25,7 +25,6 @@ from starlette.exceptions import WebSocketException
 from starlette.requests import HTTPConnection
 from starlette.websockets import WebSocket
 
-from sessiongate.connections import handle_of, judge
 from sessiongate.core.arguments import Seconds, check_scopes, check_text
 from sessiongate.http.cookies import SessionCookie
 from sessiongate.http.guard import Guard, safe_redirect
@@ -33,8 +32,8 @@ from sessiongate.http.refusals import Refusal
 from sessiongate.http.request_session import RequestSession
 from sessiongate.http.user import User
 from sessiongate.http.websockets import POLICY_VIOLATION, can_deny
+from sessiongate.starlette import check_connection, login_user, logout_user, session_of
 from sessiongate.starlette import login_required as starlette_login_required
-from sessiongate.starlette import login_user, logout_user
 
 __all__ = [
     "CurrentSession",
@@ -88,10 +87,10 @@ def _required(schemes: _Schemes, fresh: Seconds | None, login_url: str | None) -
 
         For ``Depends``, or for ``Security`` with scopes: 403 to who lacks one.
         """
-        refusal = judge(guard_for(tuple(security_scopes.scopes)), connection)
+        refusal = check_connection(guard_for(tuple(security_scopes.scopes)), connection)
         if refusal is not None:
             _refuse(connection, refusal)
-        return handle_of(connection).user
+        return session_of(connection).user
 
     return current_user
 
@@ -107,7 +106,7 @@ def _optional(schemes: _Schemes, required: GivesUser) -> Callable[..., Awaitable
 
         With the scopes of ``Security`` a user who lacks one is refused all the same.
         """
-        if not handle_of(connection).user.is_authenticated:
+        if not session_of(connection).user.is_authenticated:
             return None
         return await required(connection, security_scopes, None, None)
 
@@ -243,7 +242,7 @@ async def current_session(connection: HTTPConnection) -> RequestSession:
 
     For sync endpoints: ``login`` and ``logout`` are its methods.
     """
-    return handle_of(connection)
+    return session_of(connection)
 
 
 _security = SessionSecurity()

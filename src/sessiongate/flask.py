@@ -54,7 +54,7 @@ def login_user(username: str, **options: Any) -> str | None:
         ConfigurationError: There is no middleware.
         StoreError: The store is down; nothing was opened.
     """
-    return _handle().login(username, **options)
+    return _session().login(username, **options)
 
 
 def logout_user() -> None:
@@ -64,7 +64,7 @@ def logout_user() -> None:
         ConfigurationError: There is no middleware.
         StoreError: The store is down; the session may live on.
     """
-    _handle().logout()
+    _session().logout()
 
 
 @overload
@@ -146,7 +146,7 @@ class ScopeRequired(_Refused, Forbidden):
 
 def _demand(guard: Guard) -> None:
     """Let the request pass, or raise."""
-    refusal = guard.judge(_handle(), _page)
+    refusal = guard.check(_session(), _page)
     if refusal is not None:
         _refuse(refusal)
 
@@ -168,18 +168,18 @@ def _refuse(refusal: Refusal) -> NoReturn:
     abort(Response(status=refusal.status, headers=refusal.headers))
 
 
-def _handle() -> RequestSession:
-    handle: RequestSession | None = request.environ.get("sessiongate")
-    if handle is None:
+def _session() -> RequestSession:
+    session: RequestSession | None = request.environ.get("sessiongate")
+    if session is None:
         msg = (
             "no session on this request: wrap the app with "
             "app.wsgi_app = SessionAuthMiddleware(app.wsgi_app, manager)"
         )
         raise ConfigurationError(msg)
-    return handle
+    return session
 
 
-current_user: User = cast("User", LocalProxy(lambda: _handle().user))
+current_user: User = cast("User", LocalProxy(lambda: _session().user))
 """The user of the current request; anonymous if not logged in. Follows at once.
 
 Without the middleware its attributes raise ``ConfigurationError``.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from starlette.exceptions import HTTPException
@@ -14,9 +15,8 @@ from starlette.requests import HTTPConnection
 from starlette.responses import PlainTextResponse, RedirectResponse
 from starlette.websockets import WebSocket
 
-from sessiongate.connections import handle_of, judge
 from sessiongate.errors import ConfigurationError
-from sessiongate.http.guard import Guard, check_view, safe_redirect
+from sessiongate.http.guard import Guard, Page, check_view, safe_redirect
 from sessiongate.http.websockets import POLICY_VIOLATION, can_deny
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from sessiongate.core.arguments import Seconds
     from sessiongate.http.refusals import Refusal
+    from sessiongate.http.request_session import RequestSession
     from sessiongate.http.user import User
 
 __all__ = ["current_user", "login_required", "login_user", "logout_user", "safe_redirect"]
@@ -41,7 +42,7 @@ def current_user(connection: HTTPConnection) -> User:
     Raises:
         ConfigurationError: There is no middleware.
     """
-    return handle_of(connection).user
+    return session_of(connection).user
 
 
 async def login_user(connection: HTTPConnection, username: str, **options: Any) -> str | None:
@@ -56,7 +57,7 @@ async def login_user(connection: HTTPConnection, username: str, **options: Any) 
         ConfigurationError: There is no middleware.
         StoreError: The store is down; nothing was opened.
     """
-    return await handle_of(connection).alogin(username, **options)
+    return await session_of(connection).alogin(username, **options)
 
 
 async def logout_user(connection: HTTPConnection) -> None:
@@ -66,7 +67,7 @@ async def logout_user(connection: HTTPConnection) -> None:
         ConfigurationError: There is no middleware.
         StoreError: The store is down; the session may live on.
     """
-    await handle_of(connection).alogout()
+    await session_of(connection).alogout()
 
 
 @overload
@@ -112,7 +113,7 @@ def login_required(
             @functools.wraps(endpoint)
             async def asynchronous(*args: Any, **kwargs: Any) -> Any:
                 connection = _connection(args, kwargs)
-                refusal = judge(guard, connection)
+                refusal = check_connection(guard, connection)
                 if refusal is None:
                     return await endpoint(*args, **kwargs)
                 if isinstance(connection, WebSocket):
@@ -123,7 +124,7 @@ def login_required(
 
         @functools.wraps(endpoint)
         def synchronous(*args: Any, **kwargs: Any) -> Any:
-            refusal = judge(guard, _connection(args, kwargs))
+            refusal = check_connection(guard, _connection(args, kwargs))
             return endpoint(*args, **kwargs) if refusal is None else _refuse(refusal)
 
         return synchronous
@@ -161,3 +162,40 @@ async def _deny(websocket: WebSocket, refusal: Refusal) -> None:
         await websocket.send_denial_response(response)
     else:
         await websocket.close(POLICY_VIOLATION)
+
+
+# What FastAPI's dependencies build on as well.
+
+
+def session_of(connection: HTTPConnection) -> RequestSession:
+    """The session of a request or websocket.
+
+    Raises:
+        ConfigurationError: There is no middleware.
+    """
+    session: RequestSession | None = connection.scope.get("sessiongate")
+    if session is None:
+        msg = (
+            "no session on this request: add the middleware with "
+            "app.add_middleware(SessionAuthMiddleware, manager=manager)"
+        )
+        raise ConfigurationError(msg)
+    return session
+
+
+def check_connection(guard: Guard, connection: HTTPConnection) -> Refusal | None:
+    """Why a request or websocket is refused, or ``None``."""
+    return guard.check(session_of(connection), partial(_page, connection))
+
+
+def _page(connection: HTTPConnection) -> Page | None:
+    scope = connection.scope
+    if scope["type"] == "websocket":
+        return None
+    return Page(
+        scope["method"],
+        scope["path"],
+        scope["query_string"].decode("latin-1"),
+        connection.headers.get("accept", ""),
+        connection.headers.get("sec-fetch-mode", ""),
+    )

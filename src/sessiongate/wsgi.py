@@ -1,12 +1,14 @@
-"""The WSGI edge (PEP 3333): headers in, a decision, headers out. No rule stands here."""
+"""The WSGI adapter (PEP 3333): headers in, a decision, headers out. No rule stands here."""
 
 from __future__ import annotations
 
+from contextlib import suppress
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, Unpack
 
 from sessiongate.errors import StoreError
 from sessiongate.http.authenticator import RequestAuthenticator
+from sessiongate.http.credentials import SUBPROTOCOL, bearer_subprotocol
 from sessiongate.http.csrf import WEBSOCKET, is_handshake
 from sessiongate.http.refusals import UNAVAILABLE
 from sessiongate.http.response import ResponseFields
@@ -15,10 +17,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
-    from sessiongate.http.authenticator import Options
+    from sessiongate.core.steps import Flow
     from sessiongate.http.client import Client
-    from sessiongate.http.refusals import Refusal
     from sessiongate.http.request_session import RequestSession
+    from sessiongate.http.settings import MiddlewareOptions
     from sessiongate.http.user import User
     from sessiongate.managers import SessionManager
 
@@ -31,80 +33,118 @@ _TITLES: Final = {
     "origin": "HTTP_ORIGIN",
     "host": "HTTP_HOST",
 }
+_SUBPROTOCOLS: Final = "HTTP_SEC_WEBSOCKET_PROTOCOL"
+_SWITCHING: Final = 101
 
 
 class SessionAuthMiddleware:
     """Attaches the user to each request and rotates the token in the response.
 
-    Sets ``environ["REMOTE_USER"]`` (absent for the anonymous; UTF-8 in the
-    Latin-1 clothes that PEP 3333 asks for; told anew when the response starts)
-    and ``environ["sessiongate"]``, the ``RequestSession`` of the request.
-    Takes the keywords of ``RequestAuthenticator``. The body is passed on as it comes, so
-    streams stream.
+    Sets ``environ["REMOTE_USER"]`` (absent for the anonymous; UTF-8 bytes
+    decoded as Latin-1, as PEP 3333 requires; updated when the response starts)
+    and ``environ["sessiongate"]``, the ``RequestSession``. Takes the keywords of
+    ``MiddlewareSettings``. The body is passed on as it comes, so streams stream.
+
+    A request whose credential is not valid goes on as an anonymous one. Only
+    where the store cannot say who it is, the answer is a 503 of the middleware.
     """
 
     def __init__(
-        self, app: WSGIApplication, manager: SessionManager, **options: Unpack[Options]
+        self,
+        app: WSGIApplication,
+        manager: SessionManager,
+        **options: Unpack[MiddlewareOptions],
     ) -> None:
         self.app = app
-        self._gate = RequestAuthenticator(manager, **options)
+        self._authenticator = RequestAuthenticator(manager, **options)
         manager.check_listener()
-        self._fields = ResponseFields(self._gate, str)
+        self._fields = ResponseFields(self._authenticator.settings, str)
 
-    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        gate = self._gate
+    def __call__(  # noqa: C901 - in one piece, for every call is paid by every request
+        self, environ: WSGIEnvironment, start_response: StartResponse
+    ) -> Iterable[bytes]:
+        authenticator = self._authenticator
         method = environ["REQUEST_METHOD"]
+        authorizations = _header(environ, "authorization")
+        subprotocol = None
         if "HTTP_UPGRADE" in environ and is_handshake(method, environ["HTTP_UPGRADE"]):
             method = WEBSOCKET
-        handle = gate.read(
+            credential = _take_subprotocol(environ)
+            if credential is not None:
+                authorizations += (credential,)
+                subprotocol = SUBPROTOCOL
+        session = authenticator.parse_request(
             method,
             _header(environ, "cookie"),
-            _header(environ, "authorization"),
+            authorizations,
             _client(environ),
             _header,
             environ,
         )
-        pending_check = handle.pending_check
-        if pending_check is not None:
+        pending = session.pending_check
+        if pending is not None:
             try:
-                event = gate.enter(handle, pending_check, gate.store.execute(pending_check[0]))
+                outcome = authenticator.store.execute(pending[0])
+                event = authenticator.apply_result(session, pending, outcome)
             except StoreError:
-                event = gate.fail(handle, pending_check)
+                event = authenticator.store_failed(session)
             if event is not None:
-                gate.emit(event)
-        if handle.refusal is not None:
-            return self._refuse(handle.refusal, environ, start_response)
-        environ["sessiongate"] = handle
-        _name(environ, handle.user)
+                authenticator.manager.emit(event)
+        elif session.pending_flow is not None:
+            self._run_pending(session, session.pending_flow)
+        if session.unavailable:
+            return self._answer_unavailable(environ, start_response)
+        environ["sessiongate"] = session
+        _set_remote_user(environ, session.user)
 
         def start_with_session(
             status: str, headers: list[tuple[str, str]], exc_info: Any = None, /
         ) -> Callable[[bytes], object]:
-            _name(environ, handle.user)
-            leaving = gate.leave(handle, int(status[:3]))
-            if leaving is not None and leaving.status != int(status[:3]):
-                status = _line(leaving.status)
-            fields = self._fields.apply(headers, leaving)
+            if environ.get("sessiongate") is session:  # or another middleware inside has its own
+                _set_remote_user(environ, session.user)
+            code = int(status[:3])
+            changes = authenticator.prepare_response(session, code)
+            if changes is not None and changes.status != code:
+                status = _line(changes.status)
+            fields = self._fields.apply(headers, changes)
+            if subprotocol is not None and code == _SWITCHING:
+                _answer_subprotocol(fields, subprotocol)
             if exc_info is None:
                 return start_response(status, fields)
             return start_response(status, fields, exc_info)
 
-        def refuse() -> list[bytes]:
-            return self._refuse(UNAVAILABLE, environ, start_response)
+        def answer_unavailable() -> list[bytes]:
+            return self._answer_unavailable(environ, start_response)
 
         try:
             body = self.app(environ, start_with_session)
-            return body if handle.response_started else _LateBody(body, handle, refuse)
-        except StoreError:
-            if handle.response_started:
+        except BaseException as error:
+            self._undo_login(session)
+            if session.response_started or not isinstance(error, StoreError):
                 raise
-            return refuse()
+            return answer_unavailable()
+        if session.response_started:
+            return body
+        return _LateBody(body, session, answer_unavailable, self._undo_login)
 
-    def _refuse(
-        self, refusal: Refusal, environ: WSGIEnvironment, start_response: StartResponse
+    def _run_pending(self, session: RequestSession, flow: Flow[None]) -> None:
+        try:
+            self._authenticator.manager.run(flow)
+        except StoreError:
+            self._authenticator.store_failed(session)
+
+    def _undo_login(self, session: RequestSession) -> None:
+        """No response of ours will bring the token: the server's own 500 goes around us."""
+        flow = self._authenticator.undo_login(session)
+        if flow is not None:
+            with suppress(StoreError):  # it is in the log; the error of the view is what counts
+                self._authenticator.manager.run(flow)
+
+    def _answer_unavailable(
+        self, environ: WSGIEnvironment, start_response: StartResponse
     ) -> list[bytes]:
-        headers, body = self._fields.refuse(refusal)
-        start_response(_line(refusal.status), headers)
+        headers, body = self._fields.refuse(UNAVAILABLE)
+        start_response(_line(UNAVAILABLE.status), headers)
         # Not all servers keep the body of an answer to HEAD to themselves.
         return [] if environ["REQUEST_METHOD"] == "HEAD" else [body]
 
@@ -113,12 +153,17 @@ class _LateBody:
     """The body of an app that begins when it is read, such as a generator: it fails as late."""
 
     def __init__(
-        self, body: Iterable[bytes], handle: RequestSession, refuse: Callable[[], list[bytes]]
+        self,
+        body: Iterable[bytes],
+        session: RequestSession,
+        answer_unavailable: Callable[[], list[bytes]],
+        undo_login: Callable[[RequestSession], None],
     ) -> None:
         self._body = body
         self._chunks = iter(body)
-        self._handle = handle
-        self._refuse = refuse
+        self._session = session
+        self._answer_unavailable = answer_unavailable
+        self._undo_login = undo_login
 
     def __iter__(self) -> Iterator[bytes]:
         return self
@@ -126,17 +171,35 @@ class _LateBody:
     def __next__(self) -> bytes:
         try:
             return next(self._chunks)
-        except StoreError:
-            if self._handle.response_started:
+        except StopIteration:
+            raise
+        except BaseException as error:
+            self._undo_login(self._session)
+            if self._session.response_started or not isinstance(error, StoreError):
                 raise
-            self._chunks = iter(self._refuse())
-            return next(self._chunks)
+        self._chunks = iter(self._answer_unavailable())
+        return next(self._chunks)
 
     def close(self) -> None:
         """Pass on what the server is obliged to call."""
+        self._undo_login(self._session)  # the client has gone before the response began
         close = getattr(self._body, "close", None)
         if close is not None:
             close()
+
+
+def _take_subprotocol(environ: WSGIEnvironment) -> bytes | None:
+    """Read a bearer token that was offered as a subprotocol; the app is not shown it."""
+    offered = [one.strip() for one in environ.get(_SUBPROTOCOLS, "").split(",")]
+    credential, others = bearer_subprotocol(offered)
+    if credential is not None:
+        environ[_SUBPROTOCOLS] = ", ".join(others)
+    return credential
+
+
+def _answer_subprotocol(fields: list[tuple[str, str]], subprotocol: str) -> None:
+    if not any(name.lower() == "sec-websocket-protocol" for name, _ in fields):
+        fields.append(("Sec-WebSocket-Protocol", subprotocol))
 
 
 def _header(environ: WSGIEnvironment, name: str) -> tuple[bytes, ...]:
@@ -152,7 +215,7 @@ def _client(environ: WSGIEnvironment) -> Client:
     return fields, (environ.get("REMOTE_ADDR"),)
 
 
-def _name(environ: WSGIEnvironment, user: User) -> None:
+def _set_remote_user(environ: WSGIEnvironment, user: User) -> None:
     """Say who it is, or that it is nobody, whatever stood there before."""
     username = user.username
     if username is None:

@@ -11,6 +11,7 @@ from wsgiref.validate import validator
 
 from sessiongate import JWTSessionManager, SessionManager
 from sessiongate.asgi import SessionAuthMiddleware as ASGIMiddleware
+from sessiongate.http.guard import Guard
 from sessiongate.stores import MemoryStore
 from sessiongate.testing import CountingStore, ManualClock
 from sessiongate.wsgi import SessionAuthMiddleware as WSGIMiddleware
@@ -33,6 +34,7 @@ __all__ = [
     "View",
     "Way",
     "attributes",
+    "bare",
     "bearer",
     "cookie",
     "drive",
@@ -120,15 +122,16 @@ class Reply:
 
 @dataclass
 class Call:
-    """A view's request: one way to use the handle, whichever the stack."""
+    """A view's request: one way to use the session, whichever the stack."""
 
     site: Site
     method: str
-    handle: RequestSession
+    session: RequestSession
     places: dict[str, Any]
     """The environ or the scope."""
     _start: Callable[[Reply], Awaitable[None]]
     started: bool = False
+    refused: bool = False
 
     async def start(self, reply: Reply) -> None:
         """Send the status and the header fields now."""
@@ -137,19 +140,19 @@ class Call:
 
     async def login(self, username: str, **options: Any) -> str | None:
         if self.site.stack == "wsgi":
-            return self.handle.login(username, **options)
-        return await self.handle.alogin(username, **options)
+            return self.session.login(username, **options)
+        return await self.session.alogin(username, **options)
 
     async def logout(self) -> None:
         if self.site.stack == "wsgi":
-            self.handle.logout()
+            self.session.logout()
         else:
-            await self.handle.alogout()
+            await self.session.alogout()
 
     async def refresh(self) -> str | None:
         if self.site.stack == "wsgi":
-            return self.handle.refresh()
-        return await self.handle.arefresh()
+            return self.session.refresh()
+        return await self.session.arefresh()
 
     async def meanwhile(self, *headers: Header, view: View, method: str = "GET") -> Response:
         """Hold this request where it is, and carry out another one from start to end."""
@@ -159,9 +162,25 @@ class Call:
 View: TypeAlias = Callable[[Call], Coroutine[Any, Any, Reply]]
 
 
-async def show(_call: Call) -> Reply:
-    """The view that does nothing."""
+async def show(call: Call) -> Reply:
+    """The view that does nothing, for whom it lets in; a credential that is none is refused."""
+    return refused(call) or Reply()
+
+
+async def bare(_call: Call) -> Reply:
+    """The view that does nothing, whoever comes."""
     return Reply()
+
+
+def refused(call: Call) -> Reply | None:
+    """What a guard answers to a request that came with a problem."""
+    if call.session.problem is None:
+        return None
+    refusal = Guard().check(call.session, lambda: None)
+    assert refusal is not None
+    call.refused = True
+    headers = [(n.encode(), v.encode("latin-1")) for n, v in refusal.headers]
+    return Reply(refusal.status, (PLAIN, *headers), (refusal.text.encode(),))
 
 
 async def enter(call: Call) -> Reply:
@@ -243,11 +262,12 @@ class Site:
                 headers = [(n.decode("latin-1"), v.decode("latin-1")) for n, v in reply.headers]
                 start_response(f"{reply.status} Whatever", headers)
 
-            handle: RequestSession = environ["test.sessiongate"]
+            session: RequestSession = environ["test.sessiongate"]
             name = environ.get("REMOTE_USER")
-            _look(seen, handle, None if name is None else name.encode("latin-1").decode())
-            call = Call(self, environ["REQUEST_METHOD"], handle, environ, start)
+            _look(seen, session, None if name is None else name.encode("latin-1").decode())
+            call = Call(self, environ["REQUEST_METHOD"], session, environ, start)
             reply = drive(view(call))
+            seen.reached = not call.refused
             if not call.started:
                 drive(start(reply))
             return list(reply.body)
@@ -265,12 +285,13 @@ class Site:
                 head = {"status": reply.status, "headers": list(reply.headers)}
                 await send({"type": "http.response.start", **head})
 
-            handle: RequestSession = scope["sessiongate"]
+            session: RequestSession = scope["sessiongate"]
             user = scope["user"]
             assert scope["auth"].scopes[:1] == (["authenticated"] if user.is_authenticated else [])
-            _look(seen, handle, user.username)
-            call = Call(self, scope["method"], handle, scope, start)
+            _look(seen, session, user.username)
+            call = Call(self, scope["method"], session, scope, start)
             reply = await view(call)
+            seen.reached = not call.refused
             if not call.started:
                 await start(reply)
             for chunk in reply.body:
@@ -426,11 +447,11 @@ async def connect(
     return await call_asgi(guarded, scope, {"type": "websocket.connect"})
 
 
-def _look(seen: _Seen, handle: RequestSession, named: str | None) -> None:
+def _look(seen: _Seen, session: RequestSession, named: str | None) -> None:
     """Every place must name the same user."""
-    assert handle.user.username == named
-    assert handle.user.is_authenticated == (named is not None) == (handle.transport is not None)
-    seen.reached, seen.who, seen.transport = True, named, handle.transport
+    assert session.user.username == named
+    assert session.user.is_authenticated == (named is not None) == (session.transport is not None)
+    seen.reached, seen.who, seen.transport = True, named, session.transport
 
 
 def drive(coroutine: Coroutine[Any, Any, T]) -> T:

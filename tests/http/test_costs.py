@@ -12,7 +12,7 @@ both_ways = pytest.mark.parametrize("way", [cookie, bearer])
 
 async def look(call: Call) -> Reply:
     """All that a view may read of the handle."""
-    handle, user = call.handle, call.handle.user
+    handle, user = call.session, call.session.user
     assert (user.username, user.identity, user.display_name) == ("alice", "alice", "alice")
     assert user.info is not None
     assert (user.scopes, handle.transport in {"cookie", "bearer"}) == ((), True)

@@ -29,11 +29,11 @@ both_ways = pytest.mark.parametrize("way", [cookie, bearer])
 
 def is_user(call: Call, username: str | None) -> None:
     """Every place names this user, now."""
-    user = call.handle.user
+    user = call.session.user
     assert user.username == username
     assert user.is_authenticated == (username is not None)
     assert (user.info or {}).get("username") == username
-    assert (call.handle.session is None) == (username is None)
+    assert (call.session.session is None) == (username is None)
     if call.site.stack == "asgi":
         assert call.places["user"] is user
         assert call.places["user"].display_name == (username or "")
@@ -61,7 +61,7 @@ async def logout(call: Call) -> Reply:
 
 
 async def refresh(call: Call) -> Reply:
-    user = call.handle.user.username
+    user = call.session.user.username
     token = await call.refresh()
     assert (token is None) == (user is None)
     is_user(call, user)
@@ -158,8 +158,8 @@ def test_scopes_claims_and_device_are_kept(site: Site) -> None:
     token = site.ask(view=logging_in(**options)).token
 
     async def look(call: Call) -> Reply:
-        assert call.handle.user.scopes == ("a", "b")
-        assert (call.handle.user.info or {})["tenant"] == 7
+        assert call.session.user.scopes == ("a", "b")
+        assert (call.session.user.info or {})["tenant"] == 7
         if call.site.stack == "asgi":
             assert call.places["auth"].scopes == ["authenticated", "a", "b"]
         return Reply()
@@ -177,7 +177,7 @@ def test_login_at_a_limit_keeps_the_old_session(make: MakeSite, rule: str) -> No
     browser = None if holder == token else token
 
     async def view(call: Call) -> Reply:
-        before = call.handle.user.username
+        before = call.session.user.username
         assert await call.login("bob") is None
         is_user(call, before)
         return Reply()

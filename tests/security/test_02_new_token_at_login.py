@@ -35,7 +35,7 @@ def test_more_scopes_are_a_new_token(site: Site, way: Way) -> None:
         return Reply()
 
     async def scopes(call: Call) -> Reply:
-        return Reply(body=[" ".join(call.handle.user.scopes).encode()])
+        return Reply(body=[" ".join(call.session.user.scopes).encode()])
 
     promoted = site.ask(way(plain), view=promote).token
     assert promoted not in {None, plain}

@@ -20,11 +20,11 @@ def ending(which: str, handle: str | None = None) -> View:
     """A view of the page that lists a user's devices."""
 
     async def view(call: Call) -> Reply:
-        manager, username = call.site.manager, call.handle.user.username or ""
+        manager, username = call.site.manager, call.session.user.username or ""
         if which == "all":
             count = manager.invalidate_user_sessions(username)
         elif which == "all but this":
-            count = manager.invalidate_user_sessions(username, keep=call.handle.session)
+            count = manager.invalidate_user_sessions(username, keep=call.session.session)
         else:
             count = int(manager.invalidate_user_session(username, handle or ""))
         return Reply(body=[str(count).encode()])

@@ -31,7 +31,7 @@ def test_a_logout_elsewhere_is_final_for_a_request_in_flight(
 
     async def slow(call: Call) -> Reply:
         await there.aask(way(token), view=leave)
-        assert call.handle.user.username == "alice"
+        assert call.session.user.username == "alice"
         if then == "refresh":
             assert await call.refresh() is None
         elif then == "logout":

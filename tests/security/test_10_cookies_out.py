@@ -48,7 +48,7 @@ def test_a_token_too_large_for_a_cookie_opens_nothing(site: Site) -> None:
     async def too_large(call: Call) -> Reply:
         with pytest.raises(ValueError, match="token of"):
             await call.login("bob", claims={"a": "x" * 4000})
-        assert call.handle.user.username == "alice"
+        assert call.session.user.username == "alice"
         return Reply()
 
     response = site.ask(cookie(old), view=too_large)

@@ -12,7 +12,7 @@ MALFORMED = (b"authorization", b"Bearer x y")
 
 async def guarded(call: Call) -> Reply:
     """A view that only users with the scope may see; as the decorators do it."""
-    refusal = Guard(scopes=["write"]).judge(call.handle, lambda: None)
+    refusal = Guard(scopes=["write"]).judge(call.session, lambda: None)
     if refusal is None:
         return Reply()
     headers = [(name.lower().encode(), value.encode()) for name, value in refusal.headers]

@@ -124,7 +124,7 @@ def test_a_verb_that_fails_leaves_the_request_as_it_was(
         brittle.down = True
         with pytest.raises(StoreError):
             await (call.login("bob") if verb == "login" else getattr(call, verb)())
-        assert call.handle.user.username == "alice"
+        assert call.session.user.username == "alice"
         return Reply(409)
 
     response = site.ask(cookie(token), view=view)

@@ -46,7 +46,7 @@ def test_header_fields_name_nobody(site: Site, name: bytes) -> None:
     assert response.who is None
 
     async def look(call: Call) -> Reply:
-        assert call.handle.session is None
+        assert call.session.session is None
         assert "REMOTE_USER" not in call.places
         return Reply()
 
@@ -74,7 +74,7 @@ def test_an_identity_ends_with_its_request(site: Site) -> None:
 
 def test_each_way_of_saying_nobody(site: Site) -> None:
     async def look(call: Call) -> Reply:
-        handle, user = call.handle, call.handle.user
+        handle, user = call.session, call.session.user
         assert (handle.transport, handle.session, handle.age) == (None, None, None)
         assert (handle.expires_at, handle.rotates_at) == (None, None)
         assert (user.username, user.info, user.scopes) == (None, None, ())
@@ -97,8 +97,8 @@ def test_no_repr_shows_a_token(site: Site) -> None:
     token = site.open()
 
     async def look(call: Call) -> Reply:
-        shown = [repr(call.handle), repr(call.handle.user), repr(call.places.get("auth"))]
-        assert token not in " ".join([*shown, str(call.handle)])
+        shown = [repr(call.session), repr(call.session.user), repr(call.places.get("auth"))]
+        assert token not in " ".join([*shown, str(call.session)])
         return Reply()
 
     assert site.ask(cookie(token), view=look).status == 200

@@ -9,12 +9,13 @@ import unicodedata
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from functools import partial
-from typing import Any, Final, TypeAlias, TypeGuard
+from typing import Any, Final, Literal, TypeAlias, TypedDict, TypeGuard
 
 from sessiongate.core.row import SECOND
 
 __all__ = [
     "Seconds",
+    "SessionOptions",
     "check_choice",
     "check_claims",
     "check_count",
@@ -29,6 +30,20 @@ __all__ = [
 
 Seconds: TypeAlias = int | float | timedelta
 """A duration in seconds, or a ``timedelta``."""
+
+
+class SessionOptions(TypedDict, total=False):
+    """The keywords of ``create_session``, and of whatever opens a session."""
+
+    existing: Literal["reuse", "new", "replace"] | None
+    """What to do if the user has a live session; ``None``: as the manager says."""
+    scopes: Iterable[str]
+    """What the session may do (RFC 6749, section 3.3)."""
+    claims: Mapping[str, Any] | None
+    """Custom JSON values, shown again by ``validate_session``."""
+    device: Any
+    """What the client is, as JSON; shown by ``user_sessions``. ``None``: unknown."""
+
 
 _TEXT_LIMIT: Final = 256
 _JSON_LIMIT: Final = 4096

@@ -45,7 +45,7 @@ from sessiongate.tokens import LONGEST_TOKEN
 from sessiongate.tokens.reader import Reader
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
 
     from sessiongate.core.commands import Command
@@ -98,7 +98,7 @@ class Flows:
         scopes: Iterable[str] = (),
         claims: Mapping[str, Any] | None = None,
         device: object = None,
-        replaces: str | None = None,
+        replaces: Sequence[str] = (),
         transport: str | None = None,
         longest: int = LONGEST_TOKEN,
     ) -> Flow[Granted | None]:
@@ -115,7 +115,7 @@ class Flows:
             row=row,
             now=now,
             existing=policy,
-            replaces=replaces,
+            replaces=replaces[0] if replaces else None,
             limit=self.settings.limit,
             user_limit=self.settings.user_limit,
             evict=self.settings.evict,
@@ -128,9 +128,11 @@ class Flows:
             yield Event("login", at, username, outcome.row.sid, transport, "reused")
             return Granted(outcome.row, self.codec.mint(outcome.row))
         for ended in outcome.ended:
-            replaced = ended.sid == replaces or (policy == "replace" and ended.username == username)
+            replaced = ended.sid in replaces or (policy == "replace" and ended.username == username)
             reason = "replaced" if replaced else "evicted"
             yield self._ended(ended, now, transport, reason)
+        for sid in replaces[1:]:
+            yield from self.close(now, sid, transport=transport)
         yield Event("login", at, username, row.sid, transport, "requested")
         return Granted(row, token)
 
@@ -149,16 +151,16 @@ class Flows:
         """The row that a token opens, rotated if asked and due, or ``None``."""
         if ticket is None:
             return None
-        command = self.ask(now, ticket, rotation)
+        command = self.build_check(now, ticket, rotation)
         outcome = yield command
-        row, event = self.judge(command, ticket, outcome, transport)
+        row, event = self.interpret(command, ticket, outcome, transport)
         if event is not None:
             yield event
         return row
 
     # The two halves of it, for the middleware: it asks on every request, and needs no flow.
 
-    def ask(self, now: int, ticket: TokenPayload, rotation: int) -> Touch | Read:
+    def build_check(self, now: int, ticket: TokenPayload, rotation: int) -> Touch | Read:
         """What the store is asked about a token."""
         if ticket.expires_at <= now:
             # Looked at, so that a row as old goes for good; one that lives on is left alone.
@@ -166,7 +168,7 @@ class Flows:
         # As ``Touch(…)`` makes it, in half the time.
         return tuple.__new__(Touch, (ticket.sid, ticket.generation, now, self._policy, rotation))
 
-    def judge(
+    def interpret(
         self, command: Touch | Read, ticket: TokenPayload, outcome: Any, transport: str | None
     ) -> tuple[Row | None, Event | None]:
         """What the outcome means: the row that the token opens, if any, and what is to be told."""
@@ -272,6 +274,16 @@ class Flows:
         """The live sessions of a user, or of all."""
         rows: tuple[Row, ...] = yield List(username, now)
         return rows
+
+    def rotates_at(self, row: Row) -> int | None:
+        """From when on a request rotates the token, in microseconds; ``None``: no request will."""
+        due = row.rotated_at + self._policy.rotate_after
+        return None if row.shared or due >= row.expires_at else due
+
+    def is_due(self, row: Row, now: int) -> bool:
+        """Whether a request that comes now rotates the token."""
+        due = self.rotates_at(row)
+        return due is not None and due <= now
 
     def expires_at(self, row: Row) -> datetime:
         """When the session ends unless it is refreshed, as its token states it."""

@@ -23,7 +23,7 @@ __all__ = ["PRIVATE", "STYLESHEET", "Answer", "Asked", "Endpoint", "Endpoints"]
 class Asked(NamedTuple):
     """A request of a user who is logged in."""
 
-    handle: RequestSession
+    session: RequestSession
     path: str
     """As routed, so decoded, with whatever the app is mounted under."""
     named: str
@@ -116,16 +116,16 @@ class Endpoints:
     def _page(self, asked: Asked) -> Flow[DevicesPage]:
         devices = yield from _list(asked)
         return DevicesPage(
-            username=asked.handle.user.identity,
+            username=asked.session.user.identity,
             devices=devices,
-            now=to_datetime(asked.handle.gate.now()),
+            now=to_datetime(asked.session.settings.manager.now()),
             url=_url(asked.path),
             home_url=self._home_url,
         )
 
     def _end(self, asked: Asked) -> Flow[Answer]:
         yield from _end(asked)
-        if not asked.handle.user.is_authenticated:
+        if not asked.session.user.is_authenticated:
             return _see_other(self._home_url)
         return _see_other(_url(asked.path, "/end/", asked.named))
 
@@ -147,29 +147,31 @@ class Endpoints:
 
 
 def _list(asked: Asked) -> Flow[tuple[Device, ...]]:
-    handle, gate = asked.handle, asked.handle.gate
+    session, manager = asked.session, asked.session.settings.manager
     # The identity, which is "" for nobody: no name at all would list everybody's.
-    rows = yield from gate.flows.list(gate.now(), handle.user.identity)
-    return devices_of(handle, rows)
+    rows = yield from manager.flows.list(manager.now(), session.user.identity)
+    return devices_of(session, rows)
 
 
 def _end(asked: Asked) -> Flow[bool]:
     """End the session that is named, if it is this user's; one's own is a logout."""
-    handle, gate = asked.handle, asked.handle.gate
-    if asked.named == handle.session:
-        yield from handle.closing()
+    session, manager = asked.session, asked.session.settings.manager
+    if asked.named == session.session:
+        yield from session.closing()
         return True
-    username = handle.user.identity
+    username = session.user.identity
     return (
-        yield from gate.flows.close_of(
-            gate.now(), username, asked.named, transport=handle.transport
+        yield from manager.flows.close_of(
+            manager.now(), username, asked.named, transport=session.transport
         )
     )
 
 
 def _end_others(asked: Asked) -> Flow[int]:
-    handle, gate = asked.handle, asked.handle.gate
-    return (yield from gate.flows.close_user(gate.now(), handle.user.identity, handle.session))
+    session, manager = asked.session, asked.session.settings.manager
+    return (
+        yield from manager.flows.close_user(manager.now(), session.user.identity, session.session)
+    )
 
 
 def _url(path: str, *below: str) -> str:

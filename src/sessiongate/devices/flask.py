@@ -70,7 +70,7 @@ def my_devices(
             asked = Asked(
                 request.environ["sessiongate"], request.script_root + request.path, handle
             )
-            found = asked.handle.run(endpoint.view(asked))
+            found = asked.session.run(endpoint.view(asked))
             if render is None or isinstance(found, Answer):
                 return _response(endpoints.render(found))
             response = current_app.make_response(current_app.ensure_sync(render)(found))

@@ -93,7 +93,7 @@ class DevicesPage:
         return self.below(f"end/{device.handle}")
 
 
-def devices_of(handle: RequestSession, rows: Iterable[Row]) -> tuple[Device, ...]:
+def devices_of(session: RequestSession, rows: Iterable[Row]) -> tuple[Device, ...]:
     """The sessions of the user who asks, in the order of a page."""
     devices = [
         Device(
@@ -102,8 +102,8 @@ def devices_of(handle: RequestSession, rows: Iterable[Row]) -> tuple[Device, ...
             ip=ip_of(recorded),
             created_at=to_datetime(row.created_at),
             last_accessed=to_datetime(row.last_accessed),
-            expires_at=handle.gate.flows.expires_at(row),
-            is_current=row.sid == handle.session,
+            expires_at=session.settings.manager.flows.expires_at(row),
+            is_current=row.sid == session.session,
             device=recorded,
         )
         for row in rows

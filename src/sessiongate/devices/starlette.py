@@ -72,7 +72,7 @@ def my_devices(
         async def view(request: Request) -> Response:
             handle = request.path_params.get("handle", "")
             asked = Asked(request.scope["sessiongate"], request.scope["path"], handle)
-            found = await asked.handle.arun(endpoint.view(asked))
+            found = await asked.session.arun(endpoint.view(asked))
             if render is None or isinstance(found, Answer):
                 return _response(endpoints.render(found))
             rendered = render(request, found)

@@ -1,59 +1,48 @@
-"""The middleware's decisions, once for WSGI and ASGI: who comes in, what goes out."""
+"""The middleware's decisions, once for WSGI and ASGI: who a request comes from, what goes back.
+
+Parse the request, ask the store, apply its answer; then prepare the response.
+The middleware answers in the app's place in one case only: the store cannot
+say who it is.
+"""
 
 from __future__ import annotations
 
-import re
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypedDict, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar, Unpack
 
-from sessiongate.core.arguments import check_text
 from sessiongate.core.commands import NEVER, WHEN_DUE
-from sessiongate.core.row import SECOND, Row, to_datetime
-from sessiongate.errors import ConfigurationError
+from sessiongate.core.row import SECOND, Row
 from sessiongate.http import refusals
-from sessiongate.http.cookies import SessionCookie
-from sessiongate.http.csrf import SAFE_METHODS, check_origins, is_cross_site
+from sessiongate.http.csrf import SAFE_METHODS, describe_cross_site, is_cross_site
 from sessiongate.http.request_session import RequestSession
-from sessiongate.http.token_reader import CONTRADICTION, TokenReader
-from sessiongate.managers import SessionManager
-from sessiongate.tokens import LONGEST_TOKEN
+from sessiongate.http.settings import MiddlewareOptions, MiddlewareSettings
+from sessiongate.http.token_reader import TokenReader
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
-    from datetime import datetime
+    from collections.abc import Callable, Sequence
 
     from sessiongate.core.commands import Outcome
-    from sessiongate.core.operations import Flows
+    from sessiongate.core.steps import Flow
     from sessiongate.events import Event
     from sessiongate.http.client import Client
+    from sessiongate.http.csrf import CrossSite
     from sessiongate.http.request_session import PendingCheck
-    from sessiongate.http.token_reader import Transport
+    from sessiongate.managers import SessionManager
+    from sessiongate.tokens import TokenPayload
 
-__all__ = ["Options", "RequestAuthenticator", "ResponseChanges"]
+__all__ = ["RequestAuthenticator", "ResponseChanges"]
 
 T = TypeVar("T")
 
-_HEADER: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}")
-_REALM: Final = re.compile(r"[ !#-\[\]-~]*")
 _REFUSED: Final = frozenset({401, 403})
 _SERVER_ERROR: Final = 500
-
-
-class Options(TypedDict, total=False):
-    """The keywords of both middlewares; ``RequestAuthenticator`` says what each means."""
-
-    cookie: SessionCookie | None
-    refreshed_token_header: str
-    trusted_origins: Iterable[str]
-    realm: str
-    reject_invalid_bearer: bool
-    record_device: bool
+_NEVER_AWAITED: Final = "%s was called and never awaited, so it did nothing: write `await …`"
 
 
 class ResponseChanges(NamedTuple):
     """What the session adds to a response, which is then not to be stored."""
 
     status: int
-    set_cookie: str | None = None
+    set_cookies: tuple[str, ...] = ()
     token: str | None = None
     """For the response header."""
     extra: tuple[tuple[str, str], ...] = ()
@@ -62,77 +51,22 @@ class ResponseChanges(NamedTuple):
 class RequestAuthenticator:
     """The rules of one middleware over one manager. Safe for threads and tasks.
 
-    Args:
-        manager: Any of the three managers.
-        cookie: The session cookie; strict by default, ``SessionCookie.for_http()``
-            for development without TLS.
-        refreshed_token_header: The response header that carries a token to
-            bearer clients.
-        trusted_origins: Other origins, such as ``"https://app.example.com"``,
-            whose requests with our cookie are not refused as cross-site.
-        realm: Named in ``WWW-Authenticate`` challenges.
-        reject_invalid_bearer: Answer 401 to a bearer token that is not valid,
-            whatever the page; off, the request goes on as an anonymous one.
-        record_device: Keep the user agent and the IP with a session that is
-            opened by ``login`` without ``device=``, until it ends.
-
-    Raises:
-        ValueError, TypeError: An argument is unfit; the message says how.
+    Takes the keywords of ``MiddlewareSettings``, which says what each means.
     """
 
-    def __init__(
-        self,
-        manager: SessionManager,
-        *,
-        cookie: SessionCookie | None = None,
-        refreshed_token_header: str = "X-Refreshed-Token",  # noqa: S107 - a name, no secret
-        trusted_origins: Iterable[str] = (),
-        realm: str = "sessiongate",
-        reject_invalid_bearer: bool = True,
-        record_device: bool = True,
-    ) -> None:
-        if not isinstance(manager, SessionManager):
-            msg = f"manager must be a SessionManager, not {type(manager).__name__}"
-            raise TypeError(msg)
-        if cookie is not None and not isinstance(cookie, SessionCookie):
-            msg = "cookie must be a SessionCookie, such as SessionCookie(name='__Host-id')"
-            raise TypeError(msg)
-        if not _HEADER.fullmatch(refreshed_token_header):
-            msg = "refreshed_token_header must be the name of a header, such as 'X-Refreshed-Token'"
-            raise ConfigurationError(msg)
-        if not _REALM.fullmatch(check_text(realm, "realm")):
-            msg = "realm must be ASCII without quotes and backslashes"
-            raise ConfigurationError(msg)
-        self.realm = realm
-        self.cookie = SessionCookie() if cookie is None else cookie
-        self.refreshed_token_header = refreshed_token_header
-        self._trusted = check_origins(trusted_origins)
-        self._reject_invalid_bearer = reject_invalid_bearer
-        self._record_device = record_device
-        self.flows: Flows = manager.flows
-        self._tickets = TokenReader(self.cookie, self.flows.read)
-        self.now: Callable[[], int] = manager.now
+    def __init__(self, manager: SessionManager, **options: Unpack[MiddlewareOptions]) -> None:
+        self.settings = MiddlewareSettings(manager, **options)
+        self._record_device = self.settings.record_device
+        self._flows = manager.flows
+        self._now: Callable[[], int] = manager.now
+        self._tokens = TokenReader(self.settings.cookie, manager.flows.read)
+        self.manager = manager
         self.store = manager.store
         # Of its own class only: what inherits from it may wait.
         self.blocking: bool = vars(type(manager.store)).get("blocking", True)
-        self._outages, self._log_answer = manager.outages, manager.log_answer
-        self.emit, self.aemit = manager.emit, manager.aemit
-        self.run, self.arun = manager.run, manager.arun
-        self.information: Callable[[Row | None], dict[str, Any] | None] = manager.information
+        self._outages = manager.outages
 
-    def age(self, row: Row) -> float:
-        """Seconds since the login that opened the session."""
-        return (self.now() - row.created_at) / SECOND
-
-    def rotates_at(self, row: Row) -> datetime | None:
-        """From when on a request rotates the token; ``None``: no request will."""
-        due = row.rotated_at + self.flows.settings.policy.rotate_after
-        return None if row.shared or due >= row.expires_at else to_datetime(due)
-
-    def longest_token(self, transport: Transport) -> int:
-        return self.cookie.longest_value if transport == "cookie" else LONGEST_TOKEN
-
-    def read(
+    def parse_request(
         self,
         method: str,
         cookies: Sequence[bytes],
@@ -141,111 +75,149 @@ class RequestAuthenticator:
         header: Callable[[T, str], Sequence[bytes]],
         headers: T,
     ) -> RequestSession:
-        """What a request brings: nothing, a refusal, or a token to ask the store about.
+        """What a request brings: nothing, a problem, or tokens to ask the store about.
 
-        A handle that is ``pending_check`` has yet to ``enter``, with what the store
-        answers, or to ``fail``.
+        A session with a ``pending_check`` waits for ``apply_result`` with what
+        the store answers; one with a ``pending_flow`` for that to be run. Where
+        the store fails, ``store_failed`` is called instead.
 
         Args:
             method: The method, or ``"WEBSOCKET"``.
             cookies: Each ``Cookie`` field, as the bytes that came.
             authorizations: Each ``Authorization`` field.
-            client: What the client told of itself, and where it is.
+            client: What the client says of itself, and where it is.
             header: Finds in ``headers`` all fields of a lower-case name.
             headers: The header fields, as the stack has them.
         """
-        handle = RequestSession(self, client if self._record_device else None)
+        elsewhere = None if method in SAFE_METHODS else self._cross_site(header, headers)
+        session = RequestSession(self.settings, client if self._record_device else None, elsewhere)
         if not cookies and not authorizations:
-            return handle
-        now = self.now()
-        presented = self._tickets.read(cookies, authorizations, now)
-        if presented is None:
-            return handle
-        handle.transport, ticket, behind, handle.holds_cookie = presented
-        if presented is CONTRADICTION:
-            handle.refusal = refusals.invalid_request(self.realm)
-        elif ticket is None:
-            self._keep_out(handle)
-        elif (
-            method not in SAFE_METHODS
-            and handle.transport == "cookie"
-            and self._is_cross_site(header, headers)
-        ):
-            handle.refusal = refusals.CROSS_SITE
+            return session
+        now = self._now()
+        session.credentials = credentials = self._tokens.read(cookies, authorizations, now)
+        tokens = credentials.tokens
+        if not tokens:
+            session.problem = credentials.problem
+        elif elsewhere is not None and not credentials.by_authorization:
+            session.problem = "cross_site"
+            self.settings.report_cross_site("a session cookie counted for nothing", elsewhere)
         else:
             rotation = NEVER if method == "OPTIONS" else WHEN_DUE
-            handle.pending_check = self.flows.ask(now, ticket, rotation), ticket, behind
-        return handle
+            if len(tokens) == 1:
+                token = tokens[0]
+                session.pending_check = (
+                    self._flows.build_check(now, token, rotation),
+                    token,
+                    credentials.sent_generation,
+                )
+            else:
+                session.pending_flow = self._choose(session, now, rotation)
+        return session
 
-    def enter(
-        self, handle: RequestSession, pending_check: PendingCheck, outcome: Outcome
+    def apply_result(
+        self, session: RequestSession, pending: PendingCheck, outcome: Outcome
     ) -> Event | None:
-        """Settle by the store's answer what the token is worth: what is to be told of it."""
-        handle.pending_check = None
-        command, ticket, behind = pending_check
+        """Apply the store's answer to the request; return the event to emit, if any."""
+        session.pending_check = None
+        check, token, sent_generation = pending
         if self._outages.pending:
-            self._log_answer()
-        row, event = self.flows.judge(command, ticket, outcome, handle.transport)
-        if row is None:
-            self._keep_out(handle)
-            return event
-        handle.user.row = row
-        if row.generation != behind and not row.shared:
-            handle.renew(row, rotated_at=command.now)
+            self.manager.log_answer()
+        transport = session.credentials.transport
+        row, event = self._flows.interpret(check, token, outcome, transport)
+        self._set_user(session, row, sent_generation, check.now)
         return event
 
-    def fail(self, handle: RequestSession, pending_check: PendingCheck) -> Event:
-        """Refuse, for the store did not answer: what is to be told of it."""
-        handle.pending_check = None
-        handle.refusal = refusals.UNAVAILABLE
-        return self.flows.failed(pending_check[0])
+    def _choose(self, session: RequestSession, now: int, rotation: int) -> Flow[None]:
+        """Ask about each session that came: one live one counts, of two neither does."""
+        live: list[tuple[TokenPayload, Row]] = []
+        for token in session.credentials.tokens:
+            row = yield from self._flows.present(now, token, NEVER, "cookie")
+            if row is not None:
+                live.append((token, row))
+        if len(live) > 1:
+            session.problem = "invalid_request"
+            return
+        row, sent_generation = None, 0
+        if live:
+            token, row = live[0]
+            sent_generation = token.generation
+            if rotation != NEVER and self._flows.is_due(row, now):
+                row = yield from self._flows.present(now, token, rotation, "cookie")
+        self._set_user(session, row, sent_generation, now)
 
-    def _keep_out(self, handle: RequestSession) -> None:
-        """Go on without a user: the token that came is not valid."""
-        if handle.transport == "bearer" and self._reject_invalid_bearer:
-            handle.refusal = refusals.login_required(self.realm, invalid_token=True)
-        handle.transport = None
-        handle.invalid_token = True
+    def _set_user(
+        self, session: RequestSession, row: Row | None, sent_generation: int, now: int
+    ) -> None:
+        if row is None:
+            session.problem = "invalid_token"
+            return
+        session.transport = session.credentials.transport
+        session.user.row = row
+        if row.generation != sent_generation and not row.shared:
+            session.send_token(row, rotated_at=now)
 
-    def leave(self, handle: RequestSession, status: int) -> ResponseChanges | None:
+    def store_failed(self, session: RequestSession) -> Event | None:
+        """Mark that the store could not say who it is; return the event to emit, if any."""
+        pending = session.pending_check
+        session.pending_check = None
+        session.unavailable = True
+        return None if pending is None else self._flows.failed(pending[0])
+
+    def prepare_response(self, session: RequestSession, status: int) -> ResponseChanges | None:
         """What the response of this status is to carry; ``None``: nothing of the session."""
-        handle.response_started = True
-        if handle.store_failed and status >= _SERVER_ERROR:
+        session.response_started = True
+        session.opened = None
+        for verb in session.never_awaited():
+            self.manager.logger.error(_NEVER_AWAITED, verb)
+        if session.store_failed and status >= _SERVER_ERROR:
             refusal = refusals.UNAVAILABLE
             return ResponseChanges(refusal.status, extra=refusal.headers)
-        outgoing = handle.outgoing
-        if outgoing is None:
+        delivery = session.delivery
+        if delivery is None:
             return None
-        row = outgoing.row
+        cookie, row = self.settings.cookie, delivery.row
+        # Others under its name, which this one would not replace, would shadow it.
+        tidied = session.credentials.several_cookies and delivery.tidies
+        others = cookie.expire_others() if tidied else ()
         if row is None:
-            return ResponseChanges(status, set_cookie=self.cookie.expire())
-        now = self.now()
-        if self.flows.superseded.covers(row.sid, row.generation):
+            return ResponseChanges(status, (*others, cookie.expire()))
+        now = self._now()
+        if self._flows.superseded.covers(row.sid, row.generation):
             return None  # the token has died since, or the client has a newer one
-        if outgoing.rotated_at is not None and self._is_late(outgoing.rotated_at, status, now):
+        if delivery.rotated_at is not None and self._is_late(delivery.rotated_at, status, now):
             return None
-        token = self.flows.codec.mint(row)
-        set_cookie = None
-        if outgoing.cookie == "issue":
+        token = self._flows.codec.mint(row)
+        set_cookies: tuple[str, ...] = ()
+        if delivery.cookie == "issue":
             seconds_left = max(1, -(-(row.expires_at - now) // SECOND))
-            set_cookie = self.cookie.issue(token, seconds_left)
-        elif outgoing.cookie == "expire":
-            set_cookie = self.cookie.expire()
-        return ResponseChanges(status, set_cookie, token if outgoing.by_header else None)
+            set_cookies = (*others, cookie.issue(token, seconds_left))
+        elif delivery.cookie == "expire":
+            set_cookies = (*others, cookie.expire())
+        return ResponseChanges(status, set_cookies, token if delivery.by_header else None)
+
+    def undo_login(self, session: RequestSession) -> Flow[Any] | None:
+        """Close what the request opened, where no response will bring the client its token."""
+        sid, session.opened = session.opened, None
+        if sid is None or session.response_started:
+            return None
+        return self._flows.close(self._now(), sid, transport=session.transport)
 
     def _is_late(self, rotated_at: int, status: int, now: int) -> bool:
-        """Whether a rotated token is better kept: the next response brings it again.
+        """Whether the next response is to bring a rotated token, and not this one.
 
         It may be older than what the client has; and a refusal hands out nothing.
         A grace too short for any view to be in time counts as a second here.
         """
-        late = max(self.flows.settings.policy.grace, SECOND)
+        late = max(self._flows.settings.policy.grace, SECOND)
         return status in _REFUSED or now - rotated_at > late
 
-    def _is_cross_site(self, header: Callable[[T, str], Sequence[bytes]], headers: T) -> bool:
-        return is_cross_site(
-            header(headers, "sec-fetch-site"),
-            header(headers, "origin"),
-            header(headers, "host"),
-            self._trusted,
-        )
+    def _cross_site(
+        self, header: Callable[[T, str], Sequence[bytes]], headers: T
+    ) -> CrossSite | None:
+        fetch_site, origins = header(headers, "sec-fetch-site"), header(headers, "origin")
+        if not fetch_site and not origins:
+            return None  # no browser's
+        hosts = header(headers, "host")
+        if not is_cross_site(fetch_site, origins, hosts, self.settings.trusted_origins):
+            return None
+        return describe_cross_site(fetch_site, origins, hosts)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from sessiongate.errors import ConfigurationError
@@ -112,6 +112,21 @@ class SessionCookie:
     def expire(self) -> str:
         """The value of a ``Set-Cookie`` that deletes it: the same attributes, in the past."""
         return self._dump("", 0)
+
+    def expire_others(self) -> tuple[str, ...]:
+        """``Set-Cookie`` values that delete what this cookie does not replace under its name.
+
+        A browser tells cookies apart by name, domain and path: what was set
+        before a change of ``domain`` or ``path`` would be sent beside this one.
+        """
+        hosts = {self.domain, None}
+        paths = {self.path, "/"}
+        return tuple(
+            replace(self, domain=domain, path=path).expire()
+            for domain in sorted(hosts, key=str)
+            for path in sorted(paths)
+            if (domain, path) != (self.domain, self.path)
+        )
 
     def _dump(self, value: str, max_age: int | None) -> str:
         # Here, because a cookie is written rarely and werkzeug takes long to load.

@@ -1,23 +1,43 @@
 """The one reader of credentials, for both stacks, on bytes.
 
-Invariant: whatever bytes come, it finds exactly our token, or refuses, or
-finds nothing; it never raises. Names are compared byte for byte; nothing is
-unquoted or decoded; a broken neighbour never hides our cookie; and hostile
-sizes cost no more than a scan (RFC 6265bis, section 5.8; RFC 6750, section 2.1).
+Invariant: whatever bytes come, it finds the values that were sent under our
+name, or refuses, or finds nothing; it never raises. Names are compared byte
+for byte; nothing is unquoted or decoded; a broken neighbour never hides our
+cookie; the cost is linear in the bytes, whatever repeats in them (RFC
+6265bis, section 5.8; RFC 6750, section 2.1).
 """
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["AMBIGUOUS", "NOTHING", "Credentials", "read_credentials"]
+__all__ = [
+    "MALFORMED",
+    "TRANSPORTS",
+    "Transport",
+    "bearer_subprotocol",
+    "read_bearer",
+    "read_cookies",
+]
 
-_MANY: Final = 4096
-"""Times our cookie's name may stand in the cookies; servers' limits let fewer through."""
+Transport: TypeAlias = Literal["cookie", "bearer"]
+TRANSPORTS: Final = ("cookie", "bearer")
+
+MALFORMED: Final = ""
+"""In place of a bearer token: something stands where one belongs, and it is not clear which."""
+
+SUBPROTOCOL: Final = "sessiongate.bearer"
+"""Offered by a browser's websocket, right before the token."""
+
+_MOST_PAIRS: Final = 4096
+"""Pairs that mention our name and are looked at; servers' limits let fewer through."""
+
+_MOST_VALUES: Final = 64
+"""Values under our name that are kept; a browser holds at most some 180 cookies of a site."""
 
 _LONGEST: Final = 65536
 """Bytes of parameters that are looked at; servers' limits let fewer through."""
@@ -33,71 +53,73 @@ _JOINED: Final = re.compile(rb",[ \t]*(?:,|\Z|" + _TOKEN + rb"(?![ \t]*=)(?:[ \t
 _BLANK: Final = b" \t"
 
 
-Credentials: TypeAlias = tuple[str | None, str | None]
-"""What a request brought, as text that is not judged yet: of the cookie, and of the bearer."""
+def read_cookies(name: bytes, fields: Sequence[bytes]) -> list[str]:
+    """Each different value under our name, the last one first.
 
-NOTHING: Final[Credentials] = (None, None)
-AMBIGUOUS: Final[Credentials] = ("", "")
-"""Something stands where a credential belongs, and it is not clear which."""
+    Empty values count as absent. A browser sends the cookie of the longer path
+    first, and of two equal ones the older (RFC 6265bis, section 5.8.3): so the
+    last value is the most likely to be the newest.
 
-
-def read_credentials(
-    name: bytes, cookies: Sequence[bytes], authorizations: Sequence[bytes]
-) -> Credentials:
-    """Read the fields of a request: ``Cookie`` and ``Authorization``, each as often as it came."""
-    bearer = None
-    if authorizations:
-        # WSGI servers join repeated fields with a comma; so both stacks judge the same bytes.
-        bearer = _bearer(b",".join(authorizations).strip(_BLANK))
-        if bearer == "":
-            return AMBIGUOUS
-    cookie = _cookie(name, cookies)
-    if cookie is None:
-        return NOTHING if bearer is None else (None, bearer)
-    if cookie == b"":
-        return AMBIGUOUS
-    return cookie.decode("latin-1"), bearer
-
-
-def _cookie(name: bytes, fields: Sequence[bytes]) -> bytes | None:
-    """The one value under our name; ``None`` if there is none, ``b""`` if it is not clear which.
-
-    Empty values count as absent.
+    Args:
+        name: Of our cookie.
+        fields: Each ``Cookie`` field as it came. HTTP/2 splits the field.
     """
-    # HTTP/2 splits the field; WSGI servers have put it together again.
     field = fields[0] if len(fields) == 1 else b"; ".join(fields)
     start = name + b"="
-    pieces = field.split(start, _MANY)
-    count = len(pieces)
-    if count > _MANY:
-        return b""
-    found = None
-    for at in range(1, count):
-        # A pair begins after nothing but blanks, back to a semicolon or the start.
-        before = pieces[at - 1].rstrip(_BLANK)
-        if before.endswith(b";") or (at == 1 and not before):
-            value, ended, _ = pieces[at].partition(b";")
-            if not ended and at + 1 < count:  # it runs on to the next semicolon, whatever is in it
-                value = start.join(pieces[at:]).partition(b";")[0]
-            value = value.strip(_BLANK)
-            if value and value != found:
-                if found is not None:
-                    return b""
-                found = value
-    return found
+    values: list[str] = []
+    end = len(field)
+    for _ in range(_MOST_PAIRS):
+        found = field.rfind(start, 0, end)
+        if found < 0:
+            break
+        begin = field.rfind(b";", 0, found)
+        stop = field.find(b";", found, end)
+        pair = field[begin + 1 : stop if stop >= 0 else end].lstrip(_BLANK)
+        if pair.startswith(start):
+            value = pair[len(start) :].strip(_BLANK).decode("latin-1")
+            if value and value not in values:
+                values.append(value)
+                if len(values) == _MOST_VALUES:
+                    break
+        if begin < 0:
+            break
+        end = begin
+    return values
 
 
-def _bearer(value: bytes) -> str | None:
-    """The bearer token; ``None`` if the scheme is another, ``""`` if it is malformed."""
+def read_bearer(fields: Sequence[bytes]) -> str | None:
+    """The bearer token; ``None`` if there is none, ``MALFORMED`` if it is not clear which.
+
+    Args:
+        fields: Each ``Authorization`` field as it came. WSGI servers join
+            repeated ones with a comma, so both stacks judge the same bytes.
+    """
+    if not fields:
+        return None
+    value = b",".join(fields).strip(_BLANK)
     if not _SCHEME.match(value):
-        return ""
+        return MALFORMED
     scheme, _, token = value.partition(b" ")
     if scheme.lower() != b"bearer":
-        return "" if _is_joined(value) else None
+        return MALFORMED if _is_joined(value) else None
     token = token.lstrip(b" ")
     if not token or token.find(b" ") >= 0 or token.find(b"\t") >= 0 or token.find(b",") >= 0:
-        return ""
+        return MALFORMED
     return token.decode("latin-1")
+
+
+def bearer_subprotocol(offered: Sequence[str]) -> tuple[bytes | None, list[str]]:
+    """The credential that a browser's websocket offers as subprotocols, and the other ones.
+
+    ``["sessiongate.bearer", TOKEN, "chat"]`` gives ``b"Bearer TOKEN"`` and
+    ``["chat"]``; without the first word, ``None`` and all of them. A script in
+    a browser can set no ``Authorization`` on a websocket.
+    """
+    if SUBPROTOCOL not in offered:
+        return None, list(offered)
+    at = offered.index(SUBPROTOCOL)
+    token = offered[at + 1] if at + 1 < len(offered) else ""
+    return b"Bearer " + token.encode("latin-1", "replace"), [*offered[:at], *offered[at + 2 :]]
 
 
 def _is_joined(value: bytes) -> bool:

@@ -7,14 +7,25 @@ Prevention Cheat Sheet). A request with neither is no browser's.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from sessiongate.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-__all__ = ["SAFE_METHODS", "WEBSOCKET", "check_origins", "is_cross_site", "is_handshake"]
+__all__ = [
+    "SAFE_METHODS",
+    "WEBSOCKET",
+    "CrossSite",
+    "check_origins",
+    "describe_cross_site",
+    "is_cross_site",
+    "is_handshake",
+]
+
+CrossSite: TypeAlias = tuple[str, str]
+"""Where a request of another site came from and which host it asked, for the log."""
 
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 """RFC 9110, section 9.2.1."""
@@ -23,6 +34,8 @@ WEBSOCKET: Final = "WEBSOCKET"
 """In place of a method."""
 
 _ORIGIN: Final = re.compile(r"([a-z][a-z0-9+.-]*)://([a-z0-9._-]+|\[[0-9a-f:.]+\])(?::(\d{1,5}))?")
+_LONGEST_SHOWN: Final = 128
+"""Characters of a header that a log line shows."""
 _DEFAULT_PORTS: Final = {"http": "80", "https": "443"}
 
 
@@ -38,7 +51,7 @@ def check_origins(origins: Iterable[str]) -> frozenset[str]:
         raise TypeError(msg)
     known = set()
     for origin in origins:
-        spelled = _spell(origin) if isinstance(origin, str) else None
+        spelled = _normalise(origin) if isinstance(origin, str) else None
         if spelled is None:
             msg = "trusted_origins must hold origins such as 'https://app.example.com', no path"
             raise ConfigurationError(msg)
@@ -54,7 +67,7 @@ def is_cross_site(
 ) -> bool:
     """Judge the values of ``Sec-Fetch-Site``, ``Origin`` and ``Host``."""
     origin = _one(origins)
-    spelled = None if origin is None else _spell(origin)
+    spelled = None if origin is None else _normalise(origin)
     if spelled is not None and spelled in trusted:
         return False
     if fetch_site:
@@ -64,11 +77,25 @@ def is_cross_site(
     return spelled is None or not _is_host(spelled, _one(hosts))
 
 
+def describe_cross_site(
+    fetch_site: Sequence[bytes], origins: Sequence[bytes], hosts: Sequence[bytes]
+) -> CrossSite:
+    """The two sites of a refused request, as text that is safe in a log line."""
+    if origins:
+        return f"Origin: {_shown(origins)}", _shown(hosts)
+    return f"Sec-Fetch-Site: {_shown(fetch_site)}, no Origin", _shown(hosts)
+
+
+def _shown(values: Sequence[bytes]) -> str:
+    text = b", ".join(values)[:_LONGEST_SHOWN].decode("latin-1")
+    return "".join(c if c.isascii() and c.isprintable() else "?" for c in text)
+
+
 def _one(values: Sequence[bytes]) -> str | None:
     return values[0].decode("latin-1").strip(" \t").lower() if len(values) == 1 else None
 
 
-def _spell(origin: str) -> str | None:
+def _normalise(origin: str) -> str | None:
     """An origin in lower case and without its default port, ``None`` for ``null`` and nonsense."""
     found = _ORIGIN.fullmatch(origin.lower())
     if found is None:
@@ -85,4 +112,4 @@ def _is_host(origin: str, host: str | None) -> bool:
     The scheme is the origin's own: behind TLS termination this server sees
     ``http`` where the browser spoke ``https``.
     """
-    return host is not None and _spell(f"{origin.partition('://')[0]}://{host}") == origin
+    return host is not None and _normalise(f"{origin.partition('://')[0]}://{host}") == origin

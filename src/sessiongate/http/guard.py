@@ -67,21 +67,23 @@ class Guard:
             raise TypeError(msg)
         self._login_url = login_url
 
-    def judge(self, handle: RequestSession, asked: Callable[[], Page | None]) -> Refusal | None:
+    def check(self, session: RequestSession, asked: Callable[[], Page | None]) -> Refusal | None:
         """Why the request is refused, or ``None``.
 
-        ``asked`` tells of the page where it matters; ``None`` for a websocket.
+        ``asked`` describes the page where it matters; ``None`` for a websocket.
         """
-        user = handle.user
+        user, realm = session.user, session.realm
         if not user.is_authenticated:
-            refusal = refusals.login_required(handle.gate.realm, invalid_token=handle.invalid_token)
+            if session.problem == "cross_site":
+                return refusals.CROSS_SITE  # a login page would be asked from that site as well
+            refusal = _anonymous(session)
         elif self._scopes and not set(self._scopes) <= set(user.scopes):
-            return refusals.insufficient_scope(handle.gate.realm, self._scopes)
-        elif self._fresh is not None and (handle.age or 0) > self._fresh:
-            refusal = refusals.stale_login(handle.gate.realm, int(self._fresh))
+            return refusals.insufficient_scope(realm, self._scopes)
+        elif self._fresh is not None and (session.age or 0) > self._fresh:
+            refusal = refusals.stale_login(realm, int(self._fresh))
         else:
             return None
-        if self._login_url is None or handle.transport == "bearer":
+        if self._login_url is None or session.by_authorization:
             return refusal
         page = asked()
         if page is None or not page.is_browsed:
@@ -95,6 +97,13 @@ class Guard:
             return url
         separator = "&" if urlsplit(url).query else "?"
         return f"{url}{separator}next={quote(page.target, safe='/')}"
+
+
+def _anonymous(session: RequestSession) -> Refusal:
+    if session.problem == "invalid_request":
+        return refusals.invalid_request(session.realm, two_sessions=session.two_sessions)
+    invalid_token = session.problem == "invalid_token"
+    return refusals.login_required(session.realm, invalid_token=invalid_token)
 
 
 def check_view(view: object, for_classes: str) -> None:

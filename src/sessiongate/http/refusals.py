@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 __all__ = [
     "CROSS_SITE",
     "RETRY_AFTER",
+    "TOO_MANY_SESSIONS",
     "UNAVAILABLE",
     "Refusal",
     "insufficient_scope",
@@ -28,7 +29,7 @@ RETRY_AFTER: Final = ("Retry-After", "5")
 
 @final
 class Refusal(NamedTuple):
-    """A whole response, for the edge to send."""
+    """Why a request is not let through: a response, or the exception of a framework."""
 
     status: int
     text: str
@@ -43,10 +44,11 @@ def login_required(realm: str, *, invalid_token: bool) -> Refusal:
     return _refuse(401, "Authentication is required.\n", _challenge(realm))
 
 
-def invalid_request(realm: str) -> Refusal:
-    """400: what came is malformed, or contradicts itself."""
-    parameters = 'error="invalid_request", error_description="The credentials are malformed"'
-    return _refuse(400, "The credentials are malformed.\n", _challenge(realm, parameters))
+def invalid_request(realm: str, *, two_sessions: bool) -> Refusal:
+    """400: the ``Authorization`` header is malformed, or two live sessions came."""
+    reason = _TWO_SESSIONS if two_sessions else _MALFORMED
+    parameters = f'error="invalid_request", error_description="{reason}"'
+    return _refuse(400, f"{reason}.\n", _challenge(realm, parameters))
 
 
 def insufficient_scope(realm: str, scopes: Sequence[str]) -> Refusal:
@@ -66,6 +68,10 @@ def redirect(location: str) -> Refusal:
     return _refuse(303, "", ("Location", location))
 
 
+_MALFORMED: Final = "The Authorization header is malformed"
+_TWO_SESSIONS: Final = "The request came with two sessions, log in again"
+
+
 def _challenge(realm: str, parameters: str = "") -> tuple[str, str]:
     return "WWW-Authenticate", f'Bearer realm="{realm}"' + (parameters and f", {parameters}")
 
@@ -74,5 +80,12 @@ def _refuse(status: int, text: str, *headers: tuple[str, str]) -> Refusal:
     return Refusal(status, text, (*headers, ("Cache-Control", "no-store")))
 
 
-CROSS_SITE: Final = _refuse(403, "The request came from another site.\n")
+CROSS_SITE: Final = _refuse(
+    403,
+    "This request came from another site, so your login was not used. "
+    "Open this site itself and try again.\n",
+)
+TOO_MANY_SESSIONS: Final = _refuse(
+    403, "There are too many sessions: log out on another device, then try again.\n"
+)
 UNAVAILABLE: Final = _refuse(503, "Sessions are unavailable for the moment.\n", RETRY_AFTER)

@@ -1,40 +1,56 @@
 """What a view may do with the session of its request.
 
-Each verb is one store step, carried out at once. Nothing of the session is
-written when the view is done: the response only carries the token out.
+Each verb is one step of the store, carried out at once. Nothing of the session
+is written when the view is done: the response only carries the token out.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, TypeVar, final
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, TypeVar, Unpack, final
 
-from sessiongate.core.arguments import check_choice
+from sessiongate.core.arguments import SessionOptions, check_choice
 from sessiongate.core.commands import NOW
 from sessiongate.core.operations import EXISTING
-from sessiongate.errors import ResponseStartedError, StoreError
+from sessiongate.core.row import SECOND, to_datetime
+from sessiongate.errors import CrossSiteError, ResponseStartedError, StoreError
 from sessiongate.http.client import describe
-from sessiongate.http.token_reader import TRANSPORTS, Transport
+from sessiongate.http.credentials import TRANSPORTS, Transport
+from sessiongate.http.token_reader import NOTHING
 from sessiongate.http.user import User
 from sessiongate.tokens import TokenPayload
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Coroutine
     from datetime import datetime
 
     from sessiongate.core.commands import Read, Touch
     from sessiongate.core.operations import Granted
     from sessiongate.core.row import Row
     from sessiongate.core.steps import Flow
-    from sessiongate.http.authenticator import RequestAuthenticator
     from sessiongate.http.client import Client
-    from sessiongate.http.refusals import Refusal
+    from sessiongate.http.csrf import CrossSite
+    from sessiongate.http.settings import MiddlewareSettings
+    from sessiongate.http.token_reader import Credentials, Problem
 
-__all__ = ["PendingCheck", "RequestSession", "TokenDelivery"]
+__all__ = ["LoginOptions", "PendingCheck", "RequestSession", "TokenDelivery"]
 
 T = TypeVar("T")
 
 PendingCheck: TypeAlias = tuple["Touch | Read", TokenPayload, int]
-"""What the store is asked, about which token, and the generation that the client is to get past."""
+"""What the store is asked, about which token, and what the client is to be given news of."""
+
+
+class LoginOptions(SessionOptions, total=False):
+    """The keywords of ``login``; those of ``create_session``, and two more."""
+
+    transport: Transport | None
+    """How the token goes out; by default the way the request's own came, or as a cookie.
+
+    ``"bearer"``: in the response header; no cookie is set, and one that came is deleted.
+    """
+    cross_site: bool
+    """``True``: the request comes from another site on purpose, as an OpenID Connect
+    ``form_post`` does, whose ``state`` the view has checked."""
 
 
 class TokenDelivery(NamedTuple):
@@ -46,6 +62,8 @@ class TokenDelivery(NamedTuple):
     cookie: Literal["issue", "expire"] | None = None
     rotated_at: int | None = None
     """When the middleware rotated the token by itself: such a one is not sent late."""
+    tidies: bool = False
+    """Whether cookies that the configured one does not replace are expired: a login or logout."""
 
 
 @final
@@ -59,34 +77,54 @@ class RequestSession:
 
     __slots__ = (
         "_client",
-        "_gate",
-        "holds_cookie",
-        "invalid_token",
-        "outgoing",
+        "_cross_site",
+        "_not_awaited",
+        "_settings",
+        "credentials",
+        "delivery",
+        "opened",
         "pending_check",
-        "refusal",
+        "pending_flow",
+        "problem",
         "response_started",
         "store_failed",
         "transport",
+        "unavailable",
         "user",
     )
 
-    def __init__(self, gate: RequestAuthenticator, client: Client | None = None) -> None:
+    def __init__(
+        self,
+        settings: MiddlewareSettings,
+        client: Client | None = None,
+        cross_site: CrossSite | None = None,
+    ) -> None:
         self._client = client
-        self._gate = gate
+        self._cross_site = cross_site
+        self._settings = settings
+        self._not_awaited: list[str] | None = None
+        self.credentials: Credentials = NOTHING
+        """What came; the middleware's business, like the rest that is not documented here."""
         self.pending_check: PendingCheck | None = None
-        """The token that came, until the store has answered."""
-        self.refusal: Refusal | None = None
-        """What is answered instead of the app."""
+        """What the store is still to be asked about the one token that came."""
+        self.pending_flow: Flow[None] | None = None
+        """The same where tokens of several sessions came."""
+        self.unavailable = False
+        """Whether the store could not say who it is, so that the answer is a 503."""
         self.transport: Transport | None = None
         """How the token came, ``"cookie"`` or ``"bearer"``; ``None`` for the anonymous."""
-        self.user = User(gate.information)
+        self.problem: Problem | None = None
+        """Why a credential that came makes no user; ``None`` if none came or it is valid.
+
+        ``"invalid_token"``: expired, ended, or not minted here;
+        ``"invalid_request"``: malformed, or two live sessions came;
+        ``"cross_site"``: a cookie that another site sent along.
+        """
+        self.user = User(settings.manager.information)
         """Who it is; one object for the whole request."""
-        self.invalid_token = False
-        """Whether a token came that is not valid."""
-        self.holds_cookie = False
-        """Whether the client has a session cookie that a response should know of."""
-        self.outgoing: TokenDelivery | None = None
+        self.delivery: TokenDelivery | None = None
+        self.opened: str | None = None
+        """The session that this request has opened, until its response has started."""
         self.response_started = False
         self.store_failed = False
 
@@ -94,9 +132,14 @@ class RequestSession:
         return f"<RequestSession: {self.user!r} by {self.transport}>"
 
     @property
-    def gate(self) -> RequestAuthenticator:
-        """The rules of the middleware that made this handle."""
-        return self._gate
+    def settings(self) -> MiddlewareSettings:
+        """The settings of the middleware that made this object."""
+        return self._settings
+
+    @property
+    def realm(self) -> str:
+        """What challenges name."""
+        return self._settings.realm
 
     @property
     def scopes(self) -> list[str]:
@@ -116,75 +159,72 @@ class RequestSession:
     def expires_at(self) -> datetime | None:
         """When the session ends unless it is refreshed; ``None`` for the anonymous."""
         row = self.user.row
-        return None if row is None else self._gate.flows.expires_at(row)
+        return None if row is None else self._settings.manager.flows.expires_at(row)
 
     @property
     def rotates_at(self) -> datetime | None:
         """From when on a request rotates the token; ``None``: no request will."""
         row = self.user.row
-        return None if row is None else self._gate.rotates_at(row)
+        due = None if row is None else self._settings.manager.flows.rotates_at(row)
+        return None if due is None else to_datetime(due)
 
     @property
     def age(self) -> float | None:
         """Seconds since the user last proved who they are; ``None`` for the anonymous."""
         row = self.user.row
-        return None if row is None else self._gate.age(row)
+        return None if row is None else (self._settings.manager.now() - row.created_at) / SECOND
 
-    def login(
-        self,
-        username: str,
-        *,
-        transport: Transport | None = None,
-        existing: Literal["reuse", "new", "replace"] | None = None,
-        scopes: Iterable[str] = (),
-        claims: Mapping[str, Any] | None = None,
-        device: Any = None,
-    ) -> str | None:
+    @property
+    def by_authorization(self) -> bool:
+        """Whether ``Authorization`` decided: then the client is no browser to redirect."""
+        return self.credentials.by_authorization
+
+    @property
+    def two_sessions(self) -> bool:
+        """Whether the problem is that two live sessions came."""
+        return self.problem == "invalid_request" and self.credentials.problem is None
+
+    @property
+    def is_cross_site(self) -> bool:
+        """Whether this is an unsafe request of another site, whose cookies count for nothing."""
+        return self._cross_site is not None and not self.by_authorization
+
+    def login(self, username: str, **options: Unpack[LoginOptions]) -> str | None:
         """Open a session for this client and return its token, or ``None`` at a limit.
 
         The session is always one of its own: two browsers cannot share a
-        rotating token, so ``existing="reuse"`` counts as ``"new"``. The
-        session the request came with ends in the same step (ASVS 7.2.4).
+        rotating token, so ``existing="reuse"`` counts as ``"new"``. Every
+        session whose genuine token came with the request ends in the same step
+        (ASVS 7.2.4). ``device`` is by default the user agent and the IP, as
+        the server saw them, unless the middleware is told
+        ``record_device=False``; ``{}`` for nothing.
 
         Args:
-            username: As in ``create_session``, like the rest.
-            transport: How the token goes out; by default the way the request's
-                own came, or as a cookie. ``"bearer"``: in the response header;
-                no cookie is set, and that of the session before is deleted.
-            existing: ``"replace"`` ends the user's other sessions.
-            scopes: What the session may do.
-            claims: Custom JSON values.
-            device: What the client is, as JSON; by default its user agent and
-                IP, as the server saw them, unless the middleware is told
-                ``record_device=False``. ``{}``: nothing.
+            username: As in ``create_session``, like the keywords of it.
+            options: See ``LoginOptions``.
 
         Raises:
+            CrossSiteError: The cookie would be set for another site's request
+                (login CSRF); nothing was done.
             ResponseStartedError: The headers have gone out; nothing was done.
             StoreError: The store is down; nothing was opened.
             ValueError, TypeError: An argument is unfit, or the token would be
                 too large for a cookie; nothing was opened.
         """
-        return self._logged_in(
-            self.run(self._login(username, transport, existing, scopes, claims, device))
-        )
+        return self._logged_in(self.run(self._login(username, **options)))
 
-    async def alogin(
-        self,
-        username: str,
-        *,
-        transport: Transport | None = None,
-        existing: Literal["reuse", "new", "replace"] | None = None,
-        scopes: Iterable[str] = (),
-        claims: Mapping[str, Any] | None = None,
-        device: Any = None,
-    ) -> str | None:
+    def alogin(
+        self, username: str, **options: Unpack[LoginOptions]
+    ) -> Coroutine[Any, Any, str | None]:
         """``login``, to await."""
-        return self._logged_in(
-            await self.arun(self._login(username, transport, existing, scopes, claims, device))
-        )
+        return self._noted("alogin()", lambda: self._alogin(username, **options))
 
     def logout(self) -> None:
-        """End the session on the server and delete the cookie; without a session, only that.
+        """End every session whose genuine token came, and delete the cookie.
+
+        Also one that a parallel refresh has just retired. Without a session
+        only the cookie is deleted. In an unsafe request of another site it does
+        nothing, and logs that.
 
         Raises:
             StoreError: The store is down; the session may live on, and the
@@ -192,9 +232,9 @@ class RequestSession:
         """
         self.run(self.closing())
 
-    async def alogout(self) -> None:
+    def alogout(self) -> Coroutine[Any, Any, None]:
         """``logout``, to await."""
-        await self.arun(self.closing())
+        return self._noted("alogout()", lambda: self.arun(self.closing()))
 
     def refresh(self) -> str | None:
         """Exchange the token now and return the new one, or ``None`` if the session is over.
@@ -207,38 +247,51 @@ class RequestSession:
         """
         return self._refreshed(self.run(self._refresh()))
 
-    async def arefresh(self) -> str | None:
+    def arefresh(self) -> Coroutine[Any, Any, str | None]:
         """``refresh``, to await."""
-        return self._refreshed(await self.arun(self._refresh()))
+        return self._noted("arefresh()", self._arefresh)
 
-    # Inside: what the verbs mean, in one text for both colours.
+    # Inside: what the verbs mean, in one text for sync and async.
+
+    async def _alogin(self, username: str, **options: Unpack[LoginOptions]) -> str | None:
+        return self._logged_in(await self.arun(self._login(username, **options)))
+
+    async def _arefresh(self) -> str | None:
+        return self._refreshed(await self.arun(self._refresh()))
 
     def _login(
         self,
         username: str,
-        transport: Transport | None,
-        existing: str | None,
-        scopes: Iterable[str],
-        claims: Mapping[str, Any] | None,
-        device: Any,
+        transport: Transport | None = None,
+        cross_site: bool = False,  # noqa: FBT001, FBT002 - a keyword of the public verb
+        **options: Unpack[SessionOptions],
     ) -> Flow[tuple[Granted, Transport] | None]:
         self._before_response("login()")
         if transport is not None:
             check_choice(transport, "transport", TRANSPORTS)
-        flows, carrier = self._gate.flows, transport or self.transport or "cookie"
-        wanted = existing or flows.settings.existing
+        carrier: Transport = transport or self.transport or "cookie"
+        if carrier == "cookie" and self.is_cross_site and not cross_site:
+            self._report("a login by cookie was refused")
+            msg = (
+                "a login by cookie was asked for by another site: pass that site to the middleware "
+                "in trusted_origins, or cross_site=True for an OpenID Connect form_post"
+            )
+            raise CrossSiteError(msg)
+        settings = self._settings
+        flows = settings.manager.flows
+        wanted = options.get("existing") or flows.settings.existing
         if check_choice(wanted, "existing", EXISTING) == "reuse":
             wanted = "new"
+        options["existing"] = wanted
+        if options.get("device") is None:
+            options["device"] = None if self._client is None else describe(self._client)
         granted = yield from flows.open(
-            self._gate.now(),
+            settings.manager.now(),
             username,
-            existing=wanted,
-            scopes=scopes,
-            claims=claims,
-            device=self._described() if device is None else device,
-            replaces=self.session,
+            replaces=self._sessions_that_came(),
             transport=carrier,
-            longest=self._gate.longest_token(carrier),
+            longest=settings.longest_token(carrier),
+            **options,
         )
         return None if granted is None else (granted, carrier)
 
@@ -246,64 +299,111 @@ class RequestSession:
         if opened is None:
             return None
         granted, carrier = opened
-        self._become(granted.row, carrier)
+        self._set_session(granted.row, carrier)
+        self.opened = granted.row.sid
         if carrier == "cookie":
-            self.holds_cookie = True
-            self.outgoing = TokenDelivery(granted.row, cookie="issue")
+            self.delivery = TokenDelivery(granted.row, cookie="issue", tidies=True)
         else:
-            # Beside the new token the cookie of another session would be a 400.
-            cookie: Literal["expire"] | None = "expire" if self.holds_cookie else None
-            self.outgoing = TokenDelivery(granted.row, by_header=True, cookie=cookie)
+            # The cookie that came is of a session that has just ended.
+            held = self.credentials.cookie_came or self._issues_cookie()
+            cookie: Literal["expire"] | None = "expire" if held else None
+            self.delivery = TokenDelivery(
+                granted.row, by_header=True, cookie=cookie, tidies=cookie is not None
+            )
         return granted.token
 
     def closing(self) -> Flow[None]:
         """``logout`` as a flow."""
-        row, transport = self.user.row, self.transport
-        if row is not None:
-            yield from self._gate.flows.close(self._gate.now(), row.sid, transport=transport)
-        self._become(None, None)
-        by_bearer_alone = transport == "bearer" and not self.holds_cookie
-        self.outgoing = None if by_bearer_alone else TokenDelivery(None, cookie="expire")
+        if self.is_cross_site and self.opened is None:
+            self._report("a logout did nothing")
+            return
+        manager = self._settings.manager
+        for sid in self._sessions_that_came():
+            yield from manager.flows.close(manager.now(), sid, transport=self.transport)
+        by_header_alone = self.by_authorization and not self.credentials.cookie_came
+        by_header_alone = by_header_alone and not self._issues_cookie()
+        self._set_session(None, None)
+        self.opened = None
+        self.delivery = (
+            None if by_header_alone else TokenDelivery(None, cookie="expire", tidies=True)
+        )
+
+    def _sessions_that_came(self) -> tuple[str, ...]:
+        """The sids of all genuine tokens that came, and of what was opened since."""
+        tokens = self.credentials.tokens
+        if self._cross_site is None:
+            tokens += self.credentials.beside
+        sids = dict.fromkeys(token.sid for token in tokens)
+        if self.user.row is not None:
+            sids[self.user.row.sid] = None
+        return tuple(sids)
 
     def _refresh(self) -> Flow[Row | None]:
         self._before_response("refresh()")
-        row = self.user.row
-        ticket = None if row is None else TokenPayload(row.sid, row.generation)
-        return (yield from self._gate.flows.present(self._gate.now(), ticket, NOW, self.transport))
+        manager, row = self._settings.manager, self.user.row
+        token = None if row is None else TokenPayload(row.sid, row.generation)
+        return (yield from manager.flows.present(manager.now(), token, NOW, self.transport))
 
     def _refreshed(self, row: Row | None) -> str | None:
         if row is None:
-            self._become(None, None)
-            self.outgoing = None
+            self._set_session(None, None)
+            self.delivery = None
             return None
-        self._become(row, self.transport)
-        self.renew(row)
-        return self._gate.flows.codec.mint(row)
+        self._set_session(row, self.transport)
+        self.send_token(row)
+        return self._settings.manager.flows.codec.mint(row)
 
-    def renew(self, row: Row, rotated_at: int | None = None) -> None:
+    def send_token(self, row: Row, rotated_at: int | None = None) -> None:
         """Send the session's current token, each way that it came."""
+        before = self.delivery
         cookie: Literal["issue", "expire"] | None = None
-        if self.holds_cookie:
-            gone = self.outgoing is not None and self.outgoing.cookie == "expire"
-            cookie = "expire" if gone else "issue"
-        self.outgoing = TokenDelivery(row, self.transport == "bearer", cookie, rotated_at)
+        if before is not None and before.cookie == "expire":
+            cookie = "expire"
+        elif self.credentials.renews_cookie or self._issues_cookie():
+            cookie = "issue"
+        by_header = self.transport == "bearer"
+        tidies = before is not None and before.tidies
+        self.delivery = TokenDelivery(row, by_header, cookie, rotated_at, tidies)
 
-    def _described(self) -> dict[str, str] | None:
-        return None if self._client is None else describe(self._client)
+    def _issues_cookie(self) -> bool:
+        return self.delivery is not None and self.delivery.cookie == "issue"
 
-    def _become(self, row: Row | None, transport: Transport | None) -> None:
+    def _set_session(self, row: Row | None, transport: Transport | None) -> None:
         self.user.row = row
         self.transport = transport
+        self.problem = None
+
+    def _report(self, what_happened: str) -> None:
+        if self._cross_site is not None:
+            self._settings.report_cross_site(what_happened, self._cross_site)
 
     def _before_response(self, verb: str) -> None:
         if self.response_started:
             msg = f"{verb} came after the response had started: call it before the first byte"
             raise ResponseStartedError(msg)
 
+    def _noted(
+        self, verb: str, begin: Callable[[], Coroutine[Any, Any, T]]
+    ) -> Coroutine[Any, Any, T]:
+        """A coroutine that is noted until it begins: the log names one that never does."""
+        if self._not_awaited is None:
+            self._not_awaited = []
+        self._not_awaited.append(verb)
+        return self._awaited(verb, begin)
+
+    async def _awaited(self, verb: str, begin: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        if self._not_awaited is not None:
+            self._not_awaited.remove(verb)
+        return await begin()
+
+    def never_awaited(self) -> list[str]:
+        """The async verbs that were called and never began."""
+        return self._not_awaited or []
+
     def run(self, flow: Flow[T]) -> T:
         """Run a flow for this request; a store that fails makes its answer a 503."""
         try:
-            return self._gate.run(flow)
+            return self._settings.manager.run(flow)
         except StoreError:
             self.store_failed = True
             raise
@@ -311,7 +411,7 @@ class RequestSession:
     async def arun(self, flow: Flow[T]) -> T:
         """``run``, to await."""
         try:
-            return await self._gate.arun(flow)
+            return await self._settings.manager.arun(flow)
         except StoreError:
             self.store_failed = True
             raise

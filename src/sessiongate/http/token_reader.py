@@ -1,46 +1,65 @@
-"""The ticket that the credentials of a request come down to; no store is asked.
-
-Remembered is what a field says, for it says the same each time: never that the
-session is live, which is asked on every request.
-"""
+"""What the credentials of a request come down to; no store is asked."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
 
 from sessiongate.core.recent import Recent
-from sessiongate.http.credentials import AMBIGUOUS, NOTHING, read_credentials
-from sessiongate.tokens import TokenPayload
+from sessiongate.http.credentials import MALFORMED, Transport, read_bearer, read_cookies
+from sessiongate.tokens import TokenPayload  # noqa: TC001 - a field of a tuple, for who resolves it
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from sessiongate.http.cookies import SessionCookie
 
-__all__ = ["CONTRADICTION", "TRANSPORTS", "PresentedToken", "TokenReader", "Transport"]
+__all__ = ["NOTHING", "Credentials", "Problem", "TokenReader"]
 
-Transport = Literal["cookie", "bearer"]
-TRANSPORTS: Final = ("cookie", "bearer")
+Problem: TypeAlias = Literal["invalid_token", "invalid_request", "cross_site"]
+"""Why a credential that came makes no user."""
 
-PresentedToken: TypeAlias = tuple[Transport, TokenPayload | None, int, bool]
-"""How the token came; what it says, ``None`` if it was not minted here by now; the generation that
-the client is to get past; and whether there is a cookie that a response should know of. A plain
-tuple, the quickest to take apart.
-"""
-
-CONTRADICTION: Final[PresentedToken] = "bearer", None, -1, False
-"""It is not clear who the request speaks for. No other result has that generation."""
+_MOST_SESSIONS: Final = 4
+"""Different sessions that one request may name; further ones are ignored."""
 
 _LONGEST: Final = 2048
 """Bytes of a field that is remembered: more than most send."""
 
 
+class Credentials(NamedTuple):
+    """What the fields of a request say. Shared between requests, so never changed."""
+
+    transport: Transport | None = None
+    """How the tokens that count came."""
+    tokens: tuple[TokenPayload, ...] = ()
+    """The newest genuine token of each session that came, the last cookie first."""
+    sent_generation: int = 0
+    """The client is to be given what is newer than this."""
+    problem: Problem | None = None
+    """Why no token counts, where that is known without the store."""
+    by_authorization: bool = False
+    """Whether ``Authorization`` decides, so that the cookie counts for nothing."""
+    renews_cookie: bool = False
+    """Whether the cookie is of the session that counts, and is renewed with it."""
+    cookie_came: bool = False
+    """Whether anything came under the name of our cookie."""
+    several_cookies: bool = False
+    """Whether different values came under that name."""
+    beside: tuple[TokenPayload, ...] = ()
+    """Genuine tokens of other sessions in the cookie, which count for nothing."""
+
+
+NOTHING: Final = Credentials()
+
+
 class TokenReader:
     """Reads the fields of one middleware's requests. Safe for any number of threads.
 
+    Equal fields always say the same, so what they say is kept. Whether the
+    session is live is never kept: the store is asked on every request.
+
     Args:
         cookie: The session cookie.
-        read: What a token says, by the clock.
+        read: What a token says, by the clock; ``None`` if it was not minted here.
     """
 
     def __init__(
@@ -49,54 +68,82 @@ class TokenReader:
         self._name = cookie.name.encode()
         self._longest = cookie.longest_kept
         self._read = read
-        self._by_cookie: Recent[bytes, PresentedToken] = Recent()
-        self._by_bearer: Recent[bytes, PresentedToken] = Recent()
+        # Saves the search for the cookie and the look for its token: a third of a check in memory.
+        self._by_cookie: Recent[bytes, Credentials] = Recent()
+        self._by_bearer: Recent[bytes, Credentials] = Recent()
 
     def __repr__(self) -> str:
         return "<TokenReader>"
 
     def read(
         self, cookies: Sequence[bytes], authorizations: Sequence[bytes], now: int
-    ) -> PresentedToken | None:
-        """What the fields ``Cookie`` and ``Authorization`` come down to; ``None``: nothing."""
+    ) -> Credentials:
+        """What the fields ``Cookie`` and ``Authorization`` come down to."""
         if len(cookies) + len(authorizations) != 1:
-            return self._weigh(cookies, authorizations, now)
+            return self._resolve(cookies, authorizations, now)
         if cookies:
             recent, field = self._by_cookie, cookies[0]
         else:
             recent, field = self._by_bearer, authorizations[0]
         known = recent.get(field)
-        if known is not None and known[1] is not None and known[1].valid_from <= now:
+        if known is not None and known[1][0].valid_from <= now:
             return known
-        presented = self._weigh(cookies, authorizations, now)
-        if presented is not None and presented[1] is not None and len(field) <= _LONGEST:
-            recent.keep(field, presented)
-        return presented
+        found = self._resolve(cookies, authorizations, now)
+        if len(found.tokens) == 1 and len(field) <= _LONGEST:
+            recent.keep(field, found)
+        return found
 
-    def _weigh(
+    def _resolve(
         self, cookies: Sequence[bytes], authorizations: Sequence[bytes], now: int
-    ) -> PresentedToken | None:
-        brought = read_credentials(self._name, cookies, authorizations)
-        if brought is NOTHING:
-            return None
-        if brought is AMBIGUOUS:
-            return CONTRADICTION
-        by_cookie, by_bearer = brought
-        cookie = None
-        if by_cookie is not None and len(by_cookie) <= self._longest:
-            cookie = self._read(by_cookie, now)
-        if by_bearer is None:
-            return "cookie", cookie, 0 if cookie is None else cookie.generation, True
-        bearer = self._read(by_bearer, now)
-        if bearer is None or cookie is None:
-            generation = 0 if bearer is None else bearer.generation
-            return "bearer", bearer, generation, cookie is not None
-        if cookie.sid != bearer.sid:
-            return CONTRADICTION
-        # One of them may have been renewed without the other: that one counts.
-        older, newer = sorted((cookie, bearer), key=_generation)
-        return "bearer", newer, older.generation, True
+    ) -> Credentials:
+        values = read_cookies(self._name, cookies) if cookies else []
+        by_cookie = self._newest(values, now)
+        bearer = read_bearer(authorizations)
+        found = Credentials(cookie_came=bool(values), several_cookies=len(values) > 1)
+        if bearer is None:
+            if not by_cookie:
+                return found
+            return found._replace(
+                transport="cookie",
+                tokens=by_cookie,
+                sent_generation=by_cookie[0].generation,
+                renews_cookie=True,
+            )
+        found = found._replace(by_authorization=True, beside=by_cookie)
+        if bearer == MALFORMED:
+            return found._replace(problem="invalid_request")
+        token = self._read(bearer, now)
+        if token is None:
+            return found._replace(problem="invalid_token")
+        same = next((other for other in by_cookie if other.sid == token.sid), None)
+        if same is None:
+            return found._replace(
+                transport="bearer", tokens=(token,), sent_generation=token.generation
+            )
+        # One of the two may have been renewed without the other: the newer one counts.
+        older, newer = sorted((token, same), key=_generation)
+        return found._replace(
+            transport="bearer",
+            tokens=(newer,),
+            sent_generation=older.generation,
+            renews_cookie=True,
+            beside=tuple(other for other in by_cookie if other is not same),
+        )
+
+    def _newest(self, values: Iterable[str], now: int) -> tuple[TokenPayload, ...]:
+        """The newest genuine token of each session; what was not minted here is ignored."""
+        by_sid: dict[str, TokenPayload] = {}
+        for value in values:
+            token = self._read(value, now) if len(value) <= self._longest else None
+            if token is None:
+                continue
+            known = by_sid.get(token.sid)
+            if known is None and len(by_sid) == _MOST_SESSIONS:
+                continue
+            if known is None or token.generation > known.generation:
+                by_sid[token.sid] = token
+        return tuple(by_sid.values())
 
 
-def _generation(ticket: TokenPayload) -> int:
-    return ticket.generation
+def _generation(token: TokenPayload) -> int:
+    return token.generation

@@ -12,7 +12,8 @@ from sessiongate.errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
-    from sessiongate.http.authenticator import RequestAuthenticator, ResponseChanges
+    from sessiongate.http.authenticator import ResponseChanges
+    from sessiongate.http.settings import MiddlewareSettings
 
 __all__ = ["Seat", "seats_of"]
 
@@ -20,7 +21,7 @@ __all__ = ["Seat", "seats_of"]
 class Seat(Protocol):
     """The place of the token in a client."""
 
-    def keep(self, leaving: ResponseChanges) -> None:
+    def keep(self, changes: ResponseChanges) -> None:
         """Take what the response to a login carries."""
         ...
 
@@ -34,8 +35,8 @@ class Seat(Protocol):
         ...
 
 
-def seats_of(client: Any) -> Callable[[RequestAuthenticator, str | None], Seat]:
-    """What makes the seat in a client, for a gate and a base URL; the class tells which.
+def seats_of(client: Any) -> Callable[[MiddlewareSettings, str | None], Seat]:
+    """What makes the seat in a client, by its class: a function of settings and a base URL.
 
     Raises:
         TypeError: It is no client, or none of those that are known.
@@ -73,25 +74,25 @@ class _Bearer:
 class _InWerkzeug:
     """For ``werkzeug.test.Client`` and so for Flask's; its jar does not ask for HTTPS."""
 
-    def __init__(self, client: Any, gate: RequestAuthenticator, base_url: str | None) -> None:
+    def __init__(self, client: Any, settings: MiddlewareSettings, base_url: str | None) -> None:
         self._client = client
-        self._gate = gate
+        self._settings = settings
         # Where Flask's client asks if a request does not say otherwise.
         config = getattr(client.application, "config", {})
         address = base_url or f"//{config.get('SERVER_NAME') or 'localhost'}"
         self._host = urlsplit(address).hostname or ""
 
-    def keep(self, leaving: ResponseChanges) -> None:
-        cookie = self._gate.cookie
-        if leaving.token is not None:
-            self._send_along(_Bearer(leaving.token, self._gate.refreshed_token_header))
+    def keep(self, changes: ResponseChanges) -> None:
+        cookie = self._settings.cookie
+        if changes.token is not None:
+            self._send_along(_Bearer(changes.token, self._settings.refreshed_token_header))
             return
         domain = self._place["domain"]
         if self._host != domain and not self._host.endswith(f".{domain}"):
-            raise _out_of_place(self._gate, self._host)
+            raise _out_of_place(self._settings, self._host)
         self._client.set_cookie(
             cookie.name,
-            _value(leaving),
+            _value(changes),
             **self._place,
             origin_only=cookie.domain is None,
             secure=cookie.secure,
@@ -101,7 +102,7 @@ class _InWerkzeug:
         )
 
     def forget(self) -> None:
-        self._client.delete_cookie(self._gate.cookie.name, **self._place)
+        self._client.delete_cookie(self._settings.cookie.name, **self._place)
         if self._bearer is not None:
             del self._client.run_wsgi_app
 
@@ -109,13 +110,13 @@ class _InWerkzeug:
     def token(self) -> str | None:
         if self._bearer is not None:
             return self._bearer.token
-        kept = self._client.get_cookie(self._gate.cookie.name, **self._place)
+        kept = self._client.get_cookie(self._settings.cookie.name, **self._place)
         return None if kept is None else kept.value
 
     @property
     def _place(self) -> dict[str, str]:
         """What names the cookie in the jar, as a ``Set-Cookie`` of the server would."""
-        cookie = self._gate.cookie
+        cookie = self._settings.cookie
         return {"domain": cookie.domain or self._host, "path": cookie.path}
 
     @property
@@ -140,16 +141,16 @@ class _InHttpx:
     """For the clients of httpx, of httpx2 and so Starlette's, in both colours."""
 
     def __init__(
-        self, client: Any, library: Any, gate: RequestAuthenticator, base_url: str | None
+        self, client: Any, library: Any, settings: MiddlewareSettings, base_url: str | None
     ) -> None:
         self._client = client
         self._library = library
-        self._gate = gate
+        self._settings = settings
         self._address = base_url or "/"
 
-    def keep(self, leaving: ResponseChanges) -> None:
-        if leaving.token is not None:
-            bearer = _Bearer(leaving.token, self._gate.refreshed_token_header)
+    def keep(self, changes: ResponseChanges) -> None:
+        if changes.token is not None:
+            bearer = _Bearer(changes.token, self._settings.refreshed_token_header)
             self._client.auth = _bearer_auth(self._library, bearer)
             return
         request = self._client.build_request("GET", self._address)
@@ -158,14 +159,14 @@ class _InHttpx:
             raise ConfigurationError(msg)
         # The jar gets the very line that a login view would send: so a rotation and a logout
         # find the same entry in it.
-        headers = [("Set-Cookie", leaving.set_cookie)]
+        headers = [("Set-Cookie", changes.set_cookies[-1])]
         response = self._library.Response(200, headers=headers, request=request)
         self._client.cookies.extract_cookies(response)
         self._check(request.url)
 
     def forget(self) -> None:
         jar = self._client.cookies.jar
-        for cookie in [one for one in jar if one.name == self._gate.cookie.name]:
+        for cookie in [one for one in jar if one.name == self._settings.cookie.name]:
             jar.clear(cookie.domain, cookie.path, cookie.name)
         if self._bearer is not None:
             self._client.auth = None
@@ -174,7 +175,7 @@ class _InHttpx:
     def token(self) -> str | None:
         if self._bearer is not None:
             return self._bearer.token
-        ours = self._gate.cookie.name
+        ours = self._settings.cookie.name
         return next((one.value for one in self._client.cookies.jar if one.name == ours), None)
 
     @property
@@ -183,7 +184,7 @@ class _InHttpx:
 
     def _check(self, asked: Any) -> None:
         """See that the jar has taken the cookie and gives it out again."""
-        cookie = self._gate.cookie
+        cookie = self._settings.cookie
         request = self._client.build_request("GET", asked.join(cookie.path))
         if f"{cookie.name}={self.token}" in request.headers.get("Cookie", "").split("; "):
             return
@@ -194,7 +195,7 @@ class _InHttpx:
                 f"base_url='https://{asked.netloc.decode()}'"
             )
             raise ConfigurationError(msg)
-        raise _out_of_place(self._gate, asked.host)
+        raise _out_of_place(self._settings, asked.host)
 
 
 def _bearer_auth(library: Any, bearer: _Bearer) -> Any:
@@ -211,14 +212,16 @@ def _bearer_auth(library: Any, bearer: _Bearer) -> Any:
     return BearerAuth()
 
 
-def _value(leaving: ResponseChanges) -> str:
+def _value(changes: ResponseChanges) -> str:
     """The token in a ``Set-Cookie``; it holds no semicolon."""
-    return (leaving.set_cookie or "").partition(";")[0].partition("=")[2]
+    return (
+        (changes.set_cookies[-1] if changes.set_cookies else "").partition(";")[0].partition("=")[2]
+    )
 
 
-def _out_of_place(gate: RequestAuthenticator, host: str) -> ConfigurationError:
-    domain = gate.cookie.domain or host
+def _out_of_place(settings: MiddlewareSettings, host: str) -> ConfigurationError:
+    domain = settings.cookie.domain or host
     return ConfigurationError(
-        f"the cookie {gate.cookie.name!r} of the domain {domain!r} is not for the host {host!r}: "
+        f"the cookie {settings.cookie.name!r} of the domain {domain!r} is not for {host!r}: "
         f"make the client with base_url='https://{domain}', or pass base_url= where it has none"
     )

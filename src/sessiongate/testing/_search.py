@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from sessiongate.http.cookies import SessionCookie
     from sessiongate.managers import SessionManager
 
-__all__ = ["gate_of"]
+__all__ = ["authenticator_of"]
 
 _INNER: Final = (
     *("app", "application", "wsgi_app", "asgi_app", "wsgi_application"),
@@ -33,7 +33,7 @@ _ENOUGH: Final = 2000
 _OURS: Final = (asgi.SessionAuthMiddleware, wsgi.SessionAuthMiddleware)
 
 
-def gate_of(
+def authenticator_of(
     client: Any, manager: SessionManager | None, cookie: SessionCookie | None
 ) -> RequestAuthenticator:
     """The rules that the client will meet: those of its app, or those of a manager that is given.
@@ -41,15 +41,15 @@ def gate_of(
     Raises:
         ConfigurationError: No middleware is found, or not which one is meant.
     """
-    found = list(_gates(client))
+    found = list(_authenticators(client))
     if manager is None:
         return _only(found, cookie)
     stated = RequestAuthenticator(manager, cookie=cookie)
     if not found:
         return stated
-    for gate in found:
-        if gate.flows is stated.flows and cookie in {None, gate.cookie}:
-            return gate
+    for one in found:
+        if one.manager is stated.manager and cookie in {None, one.settings.cookie}:
+            return one
     msg = (
         "manager= and cookie= are not those of the SessionAuthMiddleware in the client's app: "
         "leave them out, they are found there"
@@ -67,18 +67,18 @@ def _only(found: list[RequestAuthenticator], cookie: SessionCookie | None) -> Re
             "manager= (and cookie=, if it is not the default) where the app is out of sight"
         )
         raise ConfigurationError(msg)
-    if any(gate.flows is not found[0].flows for gate in found):
+    if any(one.manager is not found[0].manager for one in found):
         msg = "this app has the sessions of several managers: say which is meant with manager="
         raise ConfigurationError(msg)
     return found[0]
 
 
-def _gates(client: Any) -> Iterator[RequestAuthenticator]:
-    """The gates of all middlewares that can be reached, the outer ones first."""
+def _authenticators(client: Any) -> Iterator[RequestAuthenticator]:
+    """The rules of all middlewares that can be reached, the outer ones first."""
     for thing in islice(_inside(client), _ENOUGH):
         middleware = thing if isinstance(thing, _OURS) else _announced(thing)
         if middleware is not None:
-            yield middleware._gate  # noqa: SLF001 - a tool of the same house
+            yield middleware._authenticator  # noqa: SLF001 - a tool of the same house
 
 
 def _announced(entry: Any) -> Any:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sessiongate.core.arguments import check_choice
+from sessiongate.core.arguments import SessionOptions, check_choice
 from sessiongate.errors import ConfigurationError
-from sessiongate.http.request_session import RequestSession
-from sessiongate.http.token_reader import TRANSPORTS
+from sessiongate.http.credentials import TRANSPORTS
+from sessiongate.http.request_session import RequestSession, TokenDelivery
 from sessiongate.testing._clients import seats_of
-from sessiongate.testing._search import gate_of
+from sessiongate.testing._search import authenticator_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from sessiongate.core.steps import Flow
     from sessiongate.http.authenticator import RequestAuthenticator
     from sessiongate.http.cookies import SessionCookie
-    from sessiongate.http.token_reader import Transport
+    from sessiongate.http.credentials import Transport
     from sessiongate.managers import SessionManager
     from sessiongate.testing._clients import Seat
 
@@ -67,10 +67,9 @@ def login_as(  # noqa: PLR0913 - one keyword for each rule
         StoreError: The store is down; nothing was opened.
         TypeError, ValueError: An argument is unfit; nothing was opened.
     """
-    gate, seat = _found(client, manager, cookie, base_url)
-    return gate.run(
-        _entering(gate, seat, username, transport, scopes=scopes, claims=claims, device=device)
-    )
+    authenticator, seat = _found(client, manager, cookie, base_url)
+    options = SessionOptions(scopes=scopes, claims=claims, device=device)
+    return authenticator.manager.run(_entering(authenticator, seat, username, transport, options))
 
 
 async def alogin_as(  # noqa: PLR0913 - as above
@@ -86,19 +85,23 @@ async def alogin_as(  # noqa: PLR0913 - as above
     base_url: str | None = None,
 ) -> Login:
     """``login_as``, to await; never blocks the event loop."""
-    gate, seat = _found(client, manager, cookie, base_url)
-    return await gate.arun(
-        _entering(gate, seat, username, transport, scopes=scopes, claims=claims, device=device)
-    )
+    authenticator, seat = _found(client, manager, cookie, base_url)
+    options = SessionOptions(scopes=scopes, claims=claims, device=device)
+    flow = _entering(authenticator, seat, username, transport, options)
+    return await authenticator.manager.arun(flow)
 
 
 class Login:
     """What ``login_as`` did to a client."""
 
     def __init__(
-        self, gate: RequestAuthenticator, seat: Seat, granted: Granted, transport: Transport
+        self,
+        authenticator: RequestAuthenticator,
+        seat: Seat,
+        granted: Granted,
+        transport: Transport,
     ) -> None:
-        self._gate = gate
+        self._authenticator = authenticator
         self._seat = seat
         self._transport = transport
         self.username = granted.row.username
@@ -119,15 +122,15 @@ class Login:
         Raises:
             StoreError: The store is down; the session may live on.
         """
-        self._gate.run(self._leaving())
+        self._authenticator.manager.run(self._leaving())
 
     async def alogout(self) -> None:
         """``logout``, to await."""
-        await self._gate.arun(self._leaving())
+        await self._authenticator.manager.arun(self._leaving())
 
     def _leaving(self) -> Flow[None]:
-        gate = self._gate
-        yield from gate.flows.close(gate.now(), self.session, transport=self._transport)
+        manager = self._authenticator.manager
+        yield from manager.flows.close(manager.now(), self.session, transport=self._transport)
         self._seat.forget()
 
 
@@ -135,38 +138,38 @@ def _found(
     client: Any, manager: SessionManager | None, cookie: SessionCookie | None, base_url: str | None
 ) -> tuple[RequestAuthenticator, Seat]:
     seat_for = seats_of(client)
-    gate = gate_of(client, manager, cookie)
-    return gate, seat_for(gate, base_url)
+    authenticator = authenticator_of(client, manager, cookie)
+    return authenticator, seat_for(authenticator.settings, base_url)
 
 
 def _entering(
-    gate: RequestAuthenticator,
+    authenticator: RequestAuthenticator,
     seat: Seat,
     username: str,
     transport: Transport,
-    **options: Any,
+    options: SessionOptions,
 ) -> Flow[Login]:
+    options["existing"] = "new"
     check_choice(transport, "transport", TRANSPORTS)
-    granted = yield from gate.flows.open(
-        gate.now(),
+    granted = yield from authenticator.manager.flows.open(
+        authenticator.manager.now(),
         username,
-        existing="new",
         transport=transport,
-        longest=gate.longest_token(transport),
+        longest=authenticator.settings.longest_token(transport),
         **options,
     )
     if granted is None:
         msg = f"{username!r} is not let in: the manager is at its limit; raise it for this test"
         raise ConfigurationError(msg)
-    login = Login(gate, seat, granted, transport)
-    handle = RequestSession(gate)
-    handle.transport, handle.holds_cookie = transport, transport == "cookie"
-    handle.renew(granted.row)
-    leaving = gate.leave(handle, 200)
+    login = Login(authenticator, seat, granted, transport)
+    session = RequestSession(authenticator.settings)
+    by_header = transport == "bearer"
+    session.delivery = TokenDelivery(granted.row, by_header, None if by_header else "issue")
+    changes = authenticator.prepare_response(session, 200)
     try:
         seat.forget()
-        if leaving is not None:
-            seat.keep(leaving)
+        if changes is not None:
+            seat.keep(changes)
     except Exception:
         yield from login._leaving()  # noqa: SLF001 - its own
         raise
