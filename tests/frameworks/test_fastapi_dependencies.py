@@ -233,7 +233,7 @@ def test_a_token_that_is_not_valid_leaves_the_user_anonymous_where_asked(
     async def who(user: OptionalUser) -> Any:
         return user and user.username
 
-    client = client_of(app, world, reject_invalid_bearer=False)
+    client = client_of(app, world)
     answer = client.get("/who", headers=world.headers("forged", transport))
     assert (answer.status_code, answer.json()) == (200, None)
 

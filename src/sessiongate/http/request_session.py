@@ -217,24 +217,24 @@ class RequestSession:
         self, username: str, **options: Unpack[LoginOptions]
     ) -> Coroutine[Any, Any, str | None]:
         """``login``, to await."""
-        return self._noted("alogin()", lambda: self._alogin(username, **options))
+        return self.to_await("alogin()", lambda: self._alogin(username, **options))
 
-    def logout(self) -> None:
+    def logout(self) -> bool:
         """End every session whose genuine token came, and delete the cookie.
 
         Also one that a parallel refresh has just retired. Without a session
-        only the cookie is deleted. In an unsafe request of another site it does
-        nothing, and logs that.
+        only the cookie is deleted. ``False`` in an unsafe request of another
+        site: nothing was done, and the log says so.
 
         Raises:
             StoreError: The store is down; the session may live on, and the
                 cookie stays.
         """
-        self.run(self.closing())
+        return self.run(self.closing())
 
-    def alogout(self) -> Coroutine[Any, Any, None]:
+    def alogout(self) -> Coroutine[Any, Any, bool]:
         """``logout``, to await."""
-        return self._noted("alogout()", lambda: self.arun(self.closing()))
+        return self.to_await("alogout()", lambda: self.arun(self.closing()))
 
     def refresh(self) -> str | None:
         """Exchange the token now and return the new one, or ``None`` if the session is over.
@@ -249,7 +249,7 @@ class RequestSession:
 
     def arefresh(self) -> Coroutine[Any, Any, str | None]:
         """``refresh``, to await."""
-        return self._noted("arefresh()", self._arefresh)
+        return self.to_await("arefresh()", self._arefresh)
 
     # Inside: what the verbs mean, in one text for sync and async.
 
@@ -312,11 +312,11 @@ class RequestSession:
             )
         return granted.token
 
-    def closing(self) -> Flow[None]:
+    def closing(self) -> Flow[bool]:
         """``logout`` as a flow."""
         if self.is_cross_site and self.opened is None:
             self._report("a logout did nothing")
-            return
+            return False
         manager = self._settings.manager
         for sid in self._sessions_that_came():
             yield from manager.flows.close(manager.now(), sid, transport=self.transport)
@@ -327,6 +327,7 @@ class RequestSession:
         self.delivery = (
             None if by_header_alone else TokenDelivery(None, cookie="expire", tidies=True)
         )
+        return True
 
     def _sessions_that_came(self) -> tuple[str, ...]:
         """The sids of all genuine tokens that came, and of what was opened since."""
@@ -382,7 +383,7 @@ class RequestSession:
             msg = f"{verb} came after the response had started: call it before the first byte"
             raise ResponseStartedError(msg)
 
-    def _noted(
+    def to_await(
         self, verb: str, begin: Callable[[], Coroutine[Any, Any, T]]
     ) -> Coroutine[Any, Any, T]:
         """A coroutine that is noted until it begins: the log names one that never does."""
