@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from typer.testing import CliRunner
 
 from sessiongate.cli import app
-from sessiongate.core.commands import Count, List, Open
 from sessiongate.core.row import FOREVER, SECOND, Row
+from sessiongate.testing.commands import Count, List, Open
 
 if TYPE_CHECKING:
     from sessiongate.stores import Store

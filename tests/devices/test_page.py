@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from tests.devices.site import Site
 
-    from sessiongate.core.commands import Command, Outcome
+    from sessiongate.testing.commands import Command
 
 LAPTOP = {"name": "Laptop", "ip": "192.0.2.7"}
 PHONE = {"user_agent": "Mozilla/5.0 (iPhone; …) Version/18.0 Safari/604.1", "ip": "2001:db8::1"}

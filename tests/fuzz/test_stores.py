@@ -14,28 +14,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.fuzz.rows import ROW
 
-from sessiongate.core.commands import (
-    NEVER,
-    NOW,
-    WHEN_DUE,
-    Close,
-    CloseUser,
-    Count,
-    List,
-    Open,
-    Policy,
-    Read,
-    Sweep,
-    Touch,
-)
+from sessiongate.core.outcomes import NEVER, NOW, WHEN_DUE, Policy
 from sessiongate.core.row import FOREVER, SECOND
 from sessiongate.stores import MemoryStore
+from sessiongate.testing.commands import Close, CloseUser, Count, List, Open, Read, Sweep, Touch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sessiongate.core.commands import Command, ExistingPolicy
+    from sessiongate.core.outcomes import ExistingPolicy
     from sessiongate.stores import Store
+    from sessiongate.testing.commands import Command
 
 START = 1_700_000_000 * SECOND + 123_457
 TIMEOUT, DUE, GRACE = 600 * SECOND, 300 * SECOND, 30 * SECOND

@@ -8,7 +8,7 @@ from sessiongate.errors import StoreError
 from sessiongate.stores import MemoryStore
 
 if TYPE_CHECKING:
-    from sessiongate.core.commands import Command, Outcome
+    from sessiongate.testing.commands import Command
 
 __all__ = ["BrittleStore"]
 

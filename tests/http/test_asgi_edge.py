@@ -24,7 +24,7 @@ from sessiongate.errors import StoreError
 from sessiongate.stores import MemoryStore
 
 if TYPE_CHECKING:
-    from sessiongate.core.commands import Command, Outcome
+    from sessiongate.testing.commands import Command
 
 START = {"type": "http.response.start", "status": 200, "headers": []}
 DENIAL = "websocket.http.response"

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from tests.managers.verbs import Make
 
-    from sessiongate.core.commands import Command, Outcome
     from sessiongate.testing import ManualClock
+    from sessiongate.testing.commands import Command
 
 Kind = type[SessionManager]
 

@@ -11,10 +11,10 @@ import pytest
 from tests.managers.verbs import KEY, Verbs
 
 from sessiongate import JWTSessionManager, SessionManager
-from sessiongate.core.commands import Sweep
 from sessiongate.core.row import SECOND
 from sessiongate.stores import MemoryStore
 from sessiongate.testing import CountingStore, ManualClock
+from sessiongate.testing.commands import Sweep
 
 if TYPE_CHECKING:
     from collections.abc import Callable

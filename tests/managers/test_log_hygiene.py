@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from tests.managers.verbs import Make
 
     from sessiongate import SessionManager
-    from sessiongate.core.commands import Command, Outcome
+    from sessiongate.testing.commands import Command
 
 FLOOD = 10_000
 

@@ -10,9 +10,9 @@ import pytest
 from tests.stores.postgres_server import PostgresServer
 from tests.stores.redis_server import RedisServer
 
-from sessiongate.core.commands import Sweep
 from sessiongate.core.row import FOREVER
 from sessiongate.stores import MemoryStore, PostgresStore, RedisStore, SQLiteStore
+from sessiongate.testing.commands import Sweep
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

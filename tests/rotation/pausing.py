@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from concurrent.futures import Future
 
-    from sessiongate.core.commands import Command, Outcome
     from sessiongate.stores import Store
+    from sessiongate.testing.commands import Command
 
 _LONG = 30
 """Seconds, after which a test that hangs is a test that fails."""

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Annotated, Final, NamedTuple, cast
 
 import typer
 
-from sessiongate.core.commands import Close, CloseUser, Count, Ended, List, Read, Sweep
 from sessiongate.core.operations import BATCH_SIZE
+from sessiongate.core.outcomes import Ended
 from sessiongate.core.row import SECOND, Row
 from sessiongate.errors import ConfigurationError
 from sessiongate.stores import open_store
+from sessiongate.testing.commands import Close, CloseUser, Count, List, Read, Sweep
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
