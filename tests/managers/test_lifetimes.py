@@ -14,7 +14,6 @@ from sessiongate import JWTSessionManager, SessionManager
 from sessiongate.core.row import SECOND
 from sessiongate.stores import MemoryStore
 from sessiongate.testing import CountingStore, ManualClock
-from sessiongate.testing.commands import Sweep
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -143,7 +142,7 @@ def test_cleanup_removes_the_expired_and_them_only(make_many: Make, clock: Manua
     token = m.create_session("alice")
     clock.advance(30)
     assert m.cleanup_expired_sessions() is None
-    assert store.execute(Sweep(round(clock() * SECOND), limit=10_000)) == 0
+    assert store.sweep(round(clock() * SECOND), 10_000) == 0
     assert len(m.manager.sessions) == 1
     assert m.session_username(token) == "alice"
 

@@ -14,7 +14,6 @@ from sessiongate.core.admission import Admission
 from sessiongate.core.outcomes import Ended, Existing, LimitReached, Opened, Replayed, Rotated
 from sessiongate.core.record import Record
 from sessiongate.core.rotation import close, present
-from sessiongate.core.row import Row
 from sessiongate.errors import StoreError
 
 if TYPE_CHECKING:
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from sessiongate.core.admission import Login
     from sessiongate.core.outcomes import Policy
     from sessiongate.core.record import RowCodec
+    from sessiongate.core.row import Row
     from sessiongate.core.steps import Step
 
 __all__ = ["BATCH_SIZE", "Decisions"]
@@ -56,7 +56,7 @@ class Decisions:
         data = yield "read", sid
         return (yield from self.touch_found(data, sid, generation, now, policy, rotation))
 
-    def touch_found(  # noqa: PLR0913 - as above
+    def touch_found(
         self, data: Any, sid: str, generation: int, now: int, policy: Policy, rotation: int
     ) -> Step[Row | Rotated | Replayed | None]:
         """``touch``, of what was read."""

@@ -74,7 +74,7 @@ class Records:
         sids = self._sids_of(username)
         return sids, [_record(self.rows[sid]) for sid in sids]
 
-    def commit(  # noqa: PLR0913 - as the protocol has it
+    def commit(
         self,
         username: str,
         out: Sequence[Record],

@@ -91,7 +91,7 @@ class MemoryStore:
         with self._lock:
             return self._records.of_user(username)
 
-    def commit(  # noqa: PLR0913 - as the protocol has it
+    def commit(
         self,
         username: str,
         out: Sequence[Record],
@@ -131,7 +131,7 @@ class MemoryStore:
     async def aof_user(self, username: str) -> tuple[Seen, Sequence[Record]]:
         return self.of_user(username)
 
-    async def acommit(  # noqa: PLR0913 - as the protocol has it
+    async def acommit(
         self,
         username: str,
         out: Sequence[Record],

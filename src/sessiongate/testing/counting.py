@@ -42,9 +42,10 @@ class CountingStore:
     def __getattr__(self, name: str) -> Any:
         # Whatever verbs the store has, in both colours; ``replace`` is left out, as it is no trip.
         verb = name.removeprefix("a")
-        if verb not in _VERBS:
+        method = getattr(self._store, name, None) if verb in _VERBS else None
+        if method is None:
             raise AttributeError(name)
-        return partial(self._counted, verb, getattr(self._store, name))
+        return partial(self._counted, verb, method)
 
     @property
     def calls(self) -> int:
