@@ -52,7 +52,7 @@ class SessionAuthMiddleware:
         self._authenticator = RequestAuthenticator(manager, **options)
         self._fields = ResponseFields(self._authenticator.settings, str.encode)
 
-    async def __call__(  # noqa: C901, PLR0912 - in one piece, for every call is paid by every request
+    async def __call__(  # noqa: C901 - in one piece, for every call is paid by every request
         self, scope: Scope, receive: Receive, send: Send
     ) -> None:
         kind = scope["type"]
@@ -79,17 +79,14 @@ class SessionAuthMiddleware:
         )
         pending = session.pending_check
         if pending is not None:
+            store, sid = authenticator.store, pending[0].sid
             try:
-                if authenticator.blocking:
-                    outcome = await authenticator.store.aexecute(pending[0])
-                else:
-                    outcome = authenticator.store.execute(pending[0])
-                event = authenticator.apply_result(session, pending, outcome)
+                data = await store.aread(sid) if authenticator.blocking else store.read(sid)
             except StoreError:
-                event = authenticator.store_failed(session)
-            if event is not None:
-                await authenticator.manager.aemit(event)
-        elif session.pending_flow is not None:
+                await authenticator.manager.aemit(authenticator.read_failed(session, pending))
+            else:
+                session.pending_flow = authenticator.apply_result(session, pending, data)
+        if session.pending_flow is not None:
             await self._run_pending(session, session.pending_flow)
         if session.unavailable:
             if kind == "websocket":
@@ -123,7 +120,7 @@ class SessionAuthMiddleware:
         try:
             await self._authenticator.manager.arun(flow)
         except StoreError:
-            self._authenticator.store_failed(session)
+            session.unavailable = True
 
     async def _undo_login(self, session: RequestSession) -> None:
         """No response of ours will bring the token: the server's own 500 goes around us."""

@@ -84,13 +84,12 @@ class SessionAuthMiddleware:
         pending = session.pending_check
         if pending is not None:
             try:
-                outcome = authenticator.store.execute(pending[0])
-                event = authenticator.apply_result(session, pending, outcome)
+                data = authenticator.store.read(pending[0].sid)
             except StoreError:
-                event = authenticator.store_failed(session)
-            if event is not None:
-                authenticator.manager.emit(event)
-        elif session.pending_flow is not None:
+                authenticator.manager.emit(authenticator.read_failed(session, pending))
+            else:
+                session.pending_flow = authenticator.apply_result(session, pending, data)
+        if session.pending_flow is not None:
             self._run_pending(session, session.pending_flow)
         if session.unavailable:
             return self._answer_unavailable(environ, start_response)
@@ -131,7 +130,7 @@ class SessionAuthMiddleware:
         try:
             self._authenticator.manager.run(flow)
         except StoreError:
-            self._authenticator.store_failed(session)
+            session.unavailable = True
 
     def _undo_login(self, session: RequestSession) -> None:
         """No response of ours will bring the token: the server's own 500 goes around us."""

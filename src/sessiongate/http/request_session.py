@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, TypeVar, Unpack, final
 
 from sessiongate.core.arguments import SessionOptions, check_choice
-from sessiongate.core.commands import NOW
 from sessiongate.core.operations import EXISTING
+from sessiongate.core.outcomes import NOW
 from sessiongate.core.row import SECOND, to_datetime
 from sessiongate.errors import CrossSiteError, ResponseStartedError, StoreError
 from sessiongate.http.client import describe
@@ -23,8 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
     from datetime import datetime
 
-    from sessiongate.core.commands import Read, Touch
-    from sessiongate.core.operations import Granted
+    from sessiongate.core.operations import Check, Granted
     from sessiongate.core.row import Row
     from sessiongate.core.steps import Flow
     from sessiongate.http.client import Client
@@ -36,8 +35,8 @@ __all__ = ["LoginOptions", "PendingCheck", "RequestSession", "TokenDelivery"]
 
 T = TypeVar("T")
 
-PendingCheck: TypeAlias = tuple["Touch | Read", TokenPayload, int]
-"""What the store is asked, about which token, and what the client is to be given news of."""
+PendingCheck: TypeAlias = tuple["Check", int]
+"""What the store is asked, and the generation that the client is known to have."""
 
 
 class LoginOptions(SessionOptions, total=False):
