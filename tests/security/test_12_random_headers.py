@@ -7,13 +7,13 @@ Alike on WSGI and ASGI, and nothing is ever raised. By hand: ``test_11_cookies_i
 from __future__ import annotations
 
 import random
-import re
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from tests.http.harness import COOKIE, HOST, drive, environ_of, make_site, scope_of
+from tests.http.reading import plainly, values_of
 
 from sessiongate.asgi import SessionAuthMiddleware as ASGIMiddleware
 from sessiongate.http.credentials import MALFORMED, read_bearer, read_cookies
@@ -21,6 +21,7 @@ from sessiongate.wsgi import SessionAuthMiddleware as WSGIMiddleware
 
 if TYPE_CHECKING:
     from tests.http.harness import Header
+    from tests.http.reading import Verdict
 
     from sessiongate.http.request_session import RequestSession
 
@@ -44,12 +45,6 @@ PARTS = [
     *(b"\x85", b"\xa0", b"\xc2\xa0", b"\xe2\x80\xa8", b"\xff", b"%3D", b"%5F", b"__host-session="),
     *(b"a", b"a=1", b"a=1; ", b"=", b"id=", b"$Version=1", b"{}", b"A" * 300, b"; a" * 20),
 ]
-SCHEME = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+(?: |\Z)")
-
-BEARER = re.compile(rb"(?i:bearer)(?: |\Z)")
-
-Verdict: TypeAlias = "tuple[str | None, str | None]"
-"""What the problem is, and who it is."""
 
 
 class World:
@@ -109,36 +104,6 @@ class World:
             headers.append((name, value))
         return headers
 
-    def allowed(self, headers: list[Header]) -> set[Verdict]:
-        """By the plainest reading there is of the fields."""
-        cookies = b";".join(value for name, value in headers if name == b"cookie")
-        values = set()
-        for pair in cookies.split(b";"):
-            name, equal, value = pair.strip(b" \t").partition(b"=")
-            if equal and name == OURS and value.strip(b" \t"):
-                values.add(value.strip(b" \t"))
-        fields = [value for name, value in headers if name == b"authorization"]
-        malformed: set[Verdict] = {("invalid_request", None)}
-        by_cookie = self._by_cookie(values)
-        if not fields:
-            return by_cookie
-        field = b",".join(fields).strip(b" \t")
-        found = re.fullmatch(rb"(?i:bearer) +([^ \t,]+)", field, re.DOTALL)
-        if found:
-            who = self.people.get(found[1])
-            return {("invalid_token" if who is None else None, who)}
-        if not SCHEME.match(field) or BEARER.match(field):
-            return malformed
-        # With a comma: other credentials, or more than one.
-        return by_cookie | malformed if b"," in field else by_cookie
-
-    def _by_cookie(self, values: set[bytes]) -> set[Verdict]:
-        """What was not minted here does not count; of two live sessions neither does."""
-        people = {self.people[value] for value in values if value in self.people}
-        return (
-            {("invalid_request", None)} if len(people) > 1 else {(None, min(people, default=None))}
-        )
-
 
 @pytest.mark.parametrize("kind", ["opaque", "jwt"])
 @pytest.mark.parametrize(
@@ -151,7 +116,7 @@ def test_a_request_is_our_tokens_or_nobodys(kind: str, part: int) -> None:
         headers = world.random_headers(source)
         by_wsgi, by_asgi = world.by_wsgi(headers), world.by_asgi(headers)
         assert by_wsgi == by_asgi, headers
-        assert by_wsgi in world.allowed(headers), headers
+        assert by_wsgi in plainly(headers, world.people), headers
         outcomes.add(by_wsgi)
     nobody = {(problem, None) for problem in (None, "invalid_token", "invalid_request")}
     assert outcomes == {(None, "alice"), (None, "bob"), *nobody}
@@ -195,17 +160,6 @@ fields = st.lists(
 )
 
 
-def pairs(cookies: list[bytes]) -> list[str]:
-    """The values under our name, the last one first, by the plainest reading there is."""
-    found: list[str] = []
-    for pair in reversed(b";".join(cookies).split(b";")):
-        name, equal, value = pair.partition(b"=")
-        text = value.strip(b" \t").decode("latin-1")
-        if equal and name.lstrip(b" \t") == NAME and text and text not in found:
-            found.append(text)
-    return found
-
-
 @given(fields)
 @example([b"xid=a; id=b"])
 @example([b"id=a", b"id=a; id=b"])
@@ -213,7 +167,8 @@ def pairs(cookies: list[bytes]) -> list[str]:
 @example([b"id id=a"])
 @example([b"id=id=id=a"])
 def test_only_ours_is_found(cookies: list[bytes]) -> None:
-    assert (read_cookies(NAME, cookies) if cookies else []) == pairs(cookies)
+    plainly_there = [value.decode("latin-1") for value in values_of(NAME, cookies)]
+    assert (read_cookies(NAME, cookies) if cookies else []) == plainly_there
 
 
 @given(fields)
