@@ -144,7 +144,6 @@ def test_both_middlewares_take_the_same_keywords(edge: str) -> None:
         refreshed_token_header="X-Token",
         trusted_origins=["https://app.example.com"],
         realm="here",
-        reject_invalid_bearer=False,
         record_device=False,
     )
     middleware(app, manager)

@@ -12,6 +12,7 @@ from wsgiref.validate import validator
 from sessiongate import JWTSessionManager, SessionManager
 from sessiongate.asgi import SessionAuthMiddleware as ASGIMiddleware
 from sessiongate.http.guard import Guard
+from sessiongate.http.websockets import DENIAL, POLICY_VIOLATION, can_deny
 from sessiongate.stores import MemoryStore
 from sessiongate.testing import CountingStore, ManualClock
 from sessiongate.wsgi import SessionAuthMiddleware as WSGIMiddleware
@@ -72,7 +73,10 @@ def bearer(token: str | None) -> Header:
 
 @dataclass(frozen=True)
 class Response:
-    """What came back, and whom the view saw; no view was reached where ``reached`` is false."""
+    """What came back, and whom the view saw; no view was reached where ``reached`` is false.
+
+    ``problem`` is why it saw nobody.
+    """
 
     status: int
     headers: list[tuple[str, str]]
@@ -80,6 +84,7 @@ class Response:
     reached: bool
     who: str | None
     transport: str | None
+    problem: str | None
 
     def all(self, name: str) -> list[str]:
         return [value for key, value in self.headers if key == name]
@@ -208,6 +213,7 @@ class _Seen:
     reached: bool = False
     who: str | None = None
     transport: str | None = None
+    problem: str | None = None
 
 
 @dataclass
@@ -275,7 +281,7 @@ class Site:
         guarded = WSGIMiddleware(validated(app), self.manager, **self.options)
         status, headers, body = call_wsgi(validator(guarded), environ)
         lowered = [(name.lower(), value) for name, value in headers]
-        return Response(status, lowered, body, seen.reached, seen.who, seen.transport)
+        return Response(status, lowered, body, **vars(seen))
 
     async def _ask_asgi(self, view: View, scope: dict[str, Any]) -> Response:
         seen = _Seen()
@@ -305,7 +311,7 @@ class Site:
             (n.decode("latin-1").lower(), v.decode("latin-1")) for n, v in sent[0]["headers"]
         ]
         body = b"".join(message.get("body", b"") for message in sent[1:])
-        return Response(sent[0]["status"], headers, body, seen.reached, seen.who, seen.transport)
+        return Response(sent[0]["status"], headers, body, **vars(seen))
 
 
 MakeSite: TypeAlias = Callable[..., Site]
@@ -381,8 +387,13 @@ def validated(app: Any) -> Any:
     strict = validator(app)
 
     def dotted(environ: dict[str, Any], start_response: Any) -> Any:
-        environ["test.sessiongate"] = environ.pop("sessiongate")
-        return strict(environ, start_response)
+        environ["test.sessiongate"] = session = environ.pop("sessiongate")
+
+        def start(*arguments: Any) -> Any:
+            environ["sessiongate"] = session  # as an app leaves it
+            return start_response(*arguments)
+
+        return strict(environ, start)
 
     return dotted
 
@@ -431,18 +442,33 @@ async def connect(
     *headers: Header,
     app: Any = None,
     extensions: Iterable[str] = (),
+    subprotocols: Iterable[str] = (),
     seen: list[RequestSession] | None = None,
 ) -> list[dict[str, Any]]:
-    """Open a websocket and see what is sent; the default app accepts it."""
+    """Open a websocket and see what is sent.
+
+    The default app accepts it, and refuses by a guard what comes with a problem.
+    """
 
     async def accepting(scope: Any, receive: Any, send: Any) -> None:
         assert (await receive())["type"] == "websocket.connect"
+        session: RequestSession = scope["sessiongate"]
         if seen is not None:
-            seen.append(scope["sessiongate"])
-        await send({"type": "websocket.accept"})
+            seen.append(session)
+        refusal = None if session.problem is None else Guard().check(session, lambda: None)
+        if refusal is None:
+            await send({"type": "websocket.accept"})
+        elif can_deny(scope):
+            headers = [(n.encode(), v.encode()) for n, v in refusal.headers]
+            start = {"status": refusal.status, "headers": headers}
+            await send({"type": f"{DENIAL}.start", **start})
+            await send({"type": f"{DENIAL}.body", "body": refusal.text.encode()})
+        else:
+            await send({"type": "websocket.close", "code": POLICY_VIOLATION})
 
     scope = scope_of("", (HOST, *headers), "websocket")
     scope["extensions"] = {name: {} for name in extensions}
+    scope["subprotocols"] = list(subprotocols)
     guarded = ASGIMiddleware(app or accepting, site.manager, **site.options)
     return await call_asgi(guarded, scope, {"type": "websocket.connect"})
 
@@ -451,7 +477,9 @@ def _look(seen: _Seen, session: RequestSession, named: str | None) -> None:
     """Every place must name the same user."""
     assert session.user.username == named
     assert session.user.is_authenticated == (named is not None) == (session.transport is not None)
+    assert session.problem is None or named is None
     seen.reached, seen.who, seen.transport = True, named, session.transport
+    seen.problem = session.problem
 
 
 def drive(coroutine: Coroutine[Any, Any, T]) -> T:

@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 import pytest
+from tests.http.brittle import BrittleStore
 from tests.http.harness import (
     COOKIE,
     Header,
@@ -22,9 +23,9 @@ from tests.stores.passing import PassingStore
 from sessiongate import SessionManager
 from sessiongate.asgi import SessionAuthMiddleware
 from sessiongate.errors import StoreError
+from sessiongate.http.websockets import DENIAL
 
 START = {"type": "http.response.start", "status": 200, "headers": []}
-DENIAL = "websocket.http.response"
 
 
 @pytest.fixture
@@ -292,21 +293,24 @@ def test_a_websocket_of_nobody_is_the_apps_business(site: Site) -> None:
         assert seen[0].user.username is None
 
 
-REFUSED = [
-    ([bearer("forged")], 401),
-    ([bearer("x y")], 400),
-    ([cookie("a"), cookie("b")], 400),
-    ([cookie("{token}"), (b"origin", b"https://elsewhere.example")], 403),
+PROBLEMS: list[tuple[list[Header], str, int]] = [
+    ([bearer("forged")], "invalid_token", 401),
+    ([bearer("x y")], "invalid_request", 400),
+    ([cookie("{one}"), cookie("{two}")], "invalid_request", 400),
+    ([cookie("{one}"), (b"origin", b"https://elsewhere.example")], "cross_site", 403),
 ]
 
 
-@pytest.mark.parametrize(("headers", "status"), REFUSED)
-def test_a_refused_websocket_is_closed_before_it_is_accepted(
-    site: Site, headers: list[Header], status: int
+@pytest.mark.parametrize(("headers", "problem", "status"), PROBLEMS)
+def test_a_websocket_with_a_problem_is_nobodys_and_a_guard_refuses_it(
+    site: Site, headers: list[Header], problem: str, status: int
 ) -> None:
-    token = site.open().encode()
-    fields = [(name, value.replace(b"{token}", token)) for name, value in headers]
-    assert asyncio.run(connect(site, *fields)) == [{"type": "websocket.close", "code": 1008}]
+    tokens = {b"{one}": site.open().encode(), b"{two}": site.open("bob").encode()}
+    fields = [(name, tokens_in(value, tokens)) for name, value in headers]
+    seen: list[Any] = []
+    sent = asyncio.run(connect(site, *fields, seen=seen))
+    assert sent == [{"type": "websocket.close", "code": 1008}]
+    assert (seen[0].user.username, seen[0].problem) == (None, problem)
     start, body = asyncio.run(connect(site, *fields, extensions=[DENIAL]))
     assert (start["type"], start["status"]) == (f"{DENIAL}.start", status)
     assert body["type"] == f"{DENIAL}.body"
@@ -314,8 +318,35 @@ def test_a_refused_websocket_is_closed_before_it_is_accepted(
     assert values(start, b"vary") == [b"Cookie, Authorization"]
 
 
-def test_a_refusal_answers_the_connect(site: Site) -> None:
+@pytest.mark.parametrize(("headers", "problem", "status"), PROBLEMS)
+def test_an_app_may_accept_a_websocket_whatever_the_problem(
+    site: Site, headers: list[Header], problem: str, status: int
+) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        assert (scope["user"].is_authenticated, scope["auth"].scopes) == (False, [])
+        assert scope["sessiongate"].problem == problem
+        await send({"type": "websocket.accept"})
+
+    tokens = {b"{one}": site.open().encode(), b"{two}": site.open("bob").encode()}
+    fields = [(name, tokens_in(value, tokens)) for name, value in headers]
+    assert status
+    assert types(asyncio.run(connect(site, *fields, app=app))) == ["websocket.accept"]
+
+
+def tokens_in(value: bytes, tokens: dict[bytes, bytes]) -> bytes:
+    for place, token in tokens.items():
+        value = value.replace(place, token)
+    return value
+
+
+@pytest.mark.parametrize("extensions", [[], [DENIAL]])
+def test_the_503_answers_the_connect(extensions: list[str]) -> None:
     log: list[str] = []
+    store = BrittleStore()
+    site = make_site("asgi", "opaque", store=store)
+    header = cookie(site.open())
+    store.down = True
 
     async def receive() -> Any:
         log.append("websocket.connect")
@@ -325,8 +356,10 @@ def test_a_refusal_answers_the_connect(site: Site) -> None:
         log.append(message["type"])
 
     guarded = SessionAuthMiddleware(_unreached, site.manager)
-    asyncio.run(guarded(scope_of("", [bearer("forged")], "websocket"), receive, send))
-    assert log == ["websocket.connect", "websocket.close"]
+    scope = scope_of("", [header], "websocket") | {"extensions": {name: {} for name in extensions}}
+    asyncio.run(guarded(scope, receive, send))
+    denial = [f"{DENIAL}.start", f"{DENIAL}.body"]
+    assert log == ["websocket.connect", *(denial if extensions else ["websocket.close"])]
 
 
 def test_a_denial_of_the_app_carries_no_rotated_token(site: Site, due: str) -> None:
@@ -373,9 +406,12 @@ def test_login_before_the_accept_sets_the_cookie(site: Site) -> None:
     assert site.ask(cookie(token)).who == "alice"
 
 
-def test_a_websocket_needs_no_extensions_in_its_scope(site: Site) -> None:
+def test_a_websocket_needs_no_extensions_in_its_scope() -> None:
+    store = BrittleStore()
+    site = make_site("asgi", "opaque", store=store)
     guarded = SessionAuthMiddleware(_unreached, site.manager)
-    scope = scope_of("", [bearer("forged")], "websocket")
+    scope = scope_of("", [bearer(site.open())], "websocket")
+    store.down = True
     more: list[dict[str, Any]] = [{}, {"extensions": None}, {"extensions": {}}]
     for extensions in more:
         sent = asyncio.run(call_asgi(guarded, scope | extensions, {"type": "websocket.connect"}))

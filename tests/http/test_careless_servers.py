@@ -21,17 +21,19 @@ from sessiongate.wsgi import SessionAuthMiddleware as WSGIMiddleware
 
 
 @pytest.mark.parametrize(
-    ("field", "text", "status"),
+    ("field", "text", "problem"),
     [
-        ("HTTP_AUTHORIZATION", "Bearer {token}名", 401),
-        ("HTTP_AUTHORIZATION", "Bearer 名前", 401),
-        ("HTTP_AUTHORIZATION", "名前 {token}", 400),
-        ("HTTP_COOKIE", COOKIE + "={token}€", 200),
-        ("HTTP_COOKIE", "€" + COOKIE + "={token}", 200),
-        ("HTTP_COOKIE", "a=\ud800; b=1", 200),
+        ("HTTP_AUTHORIZATION", "Bearer {token}名", "invalid_token"),
+        ("HTTP_AUTHORIZATION", "Bearer 名前", "invalid_token"),
+        ("HTTP_AUTHORIZATION", "名前 {token}", "invalid_request"),
+        ("HTTP_COOKIE", COOKIE + "={token}€", None),
+        ("HTTP_COOKIE", "€" + COOKIE + "={token}", None),
+        ("HTTP_COOKIE", "a=\ud800; b=1", None),
     ],
 )
-def test_text_that_is_no_latin_1_is_no_credential(field: str, text: str, status: int) -> None:
+def test_text_that_is_no_latin_1_is_no_credential(
+    field: str, text: str, problem: str | None
+) -> None:
     """PEP 3333 has none in an environ; the test clients of frameworks put it there."""
     site = make_site("wsgi", "opaque")
     environ = environ_of("GET", []) | {field: text.format(token=site.open())}
@@ -39,12 +41,12 @@ def test_text_that_is_no_latin_1_is_no_credential(field: str, text: str, status:
     seen: list[Any] = []
 
     def app(environ: dict[str, Any], start_response: Any) -> list[bytes]:
-        seen.append(environ.get("REMOTE_USER"))
+        seen.append((environ.get("REMOTE_USER"), environ["sessiongate"].problem))
         start_response("200 OK", [])
         return []
 
     got, *_ = call_wsgi(WSGIMiddleware(app, site.manager), environ)
-    assert (got, seen) == (status, [None] if status == 200 else [])
+    assert (got, seen) == (200, [(None, problem)])
     assert site.store.calls == 0
 
 
@@ -54,11 +56,15 @@ def test_an_origin_that_is_no_latin_1_is_another_site(field: str) -> None:
     origin = (b"origin", b"https://app.example.com")
     environ = environ_of("POST", [(b"host", b"app.example.com"), origin, cookie(site.open())])
 
-    def app(_environ: dict[str, Any], _start_response: Any) -> list[bytes]:
-        raise AssertionError
+    seen: list[str | None] = []
 
-    status, *_ = call_wsgi(WSGIMiddleware(app, site.manager), environ | {field: "https://€"})
-    assert status == 403
+    def app(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        seen.append(environ["sessiongate"].problem)
+        start_response("200 OK", [])
+        return []
+
+    call_wsgi(WSGIMiddleware(app, site.manager), environ | {field: "https://€"})
+    assert seen == ["cross_site"]
 
 
 @pytest.mark.parametrize("method", ["GET", "OPTIONS", "CONNECT"])
@@ -68,9 +74,11 @@ def test_a_websocket_is_one_whatever_method_its_scope_names(method: str) -> None
     elsewhere = (b"origin", b"https://elsewhere.example")
     scope = scope_of("", [cookie(site.open()), elsewhere], "websocket") | {"method": method}
 
-    async def app(_scope: Any, _receive: Any, _send: Any) -> None:
-        raise AssertionError
+    seen: list[str | None] = []
+
+    async def app(scope: Any, _receive: Any, _send: Any) -> None:
+        seen.append(scope["sessiongate"].problem)
 
     guarded = ASGIMiddleware(app, site.manager)
-    (sent,) = asyncio.run(call_asgi(guarded, scope, {"type": "websocket.connect"}))
-    assert sent["type"] == "websocket.close"
+    asyncio.run(call_asgi(guarded, scope, {"type": "websocket.connect"}))
+    assert seen == ["cross_site"]

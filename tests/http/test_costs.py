@@ -100,8 +100,20 @@ def test_a_list_of_devices_costs_one_call(site: Site) -> None:
     assert site.cost(cookie(token), view=devices) == {"read": 1, "of_user": 1}
 
 
-def test_refusals_cost_nothing(site: Site) -> None:
+def test_what_does_not_count_costs_nothing(site: Site) -> None:
     token = site.open()
     cross_site = (b"sec-fetch-site", b"cross-site")
     assert site.cost(cookie(token), cross_site, method="POST") == {}
-    assert site.cost(cookie(token), bearer(site.open())) == {}
+    assert site.cost(cookie(token), bearer("forged")) == {}
+    assert site.cost(cookie(token), bearer(site.open("bob"))) == {"Touch": 1}
+
+
+def test_of_several_cookies_each_session_costs_one_call(site: Site) -> None:
+    tokens = [site.open() for _ in range(5)]
+    for token in tokens:
+        site.manager.invalidate_session(token)
+    dead = [cookie(token) for token in tokens]
+    assert site.cost(*dead[:2]) == {"Touch": 2}
+    assert site.cost(*dead[:2], cookie(site.open())) == {"Touch": 3}
+    assert site.cost(*dead) == {"Touch": 4}, "a fifth is ignored"
+    assert site.cost(*dead[:1], cookie("forged"), *dead[:1]) == {"Touch": 1}

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sessiongate.http.cookies import SessionCookie
-from sessiongate.http.token_reader import CONTRADICTION, PresentedToken, TokenReader
+from sessiongate.http.token_reader import NOTHING, Credentials, TokenReader
 from sessiongate.tokens import TokenPayload
 
 NAME = b"__Host-session"
@@ -55,7 +57,7 @@ def test_what_was_read_before_makes_no_difference(
 ) -> None:
     seasoned, _ = reader()
     for request in requests:
-        fresh: PresentedToken | None = reader()[0].read(*request)
+        fresh = reader()[0].read(*request)
         for _ in range(2):
             assert seasoned.read(*request) == fresh
 
@@ -77,26 +79,69 @@ def test_a_genuine_field_is_read_once_and_any_other_each_time() -> None:
 def test_a_field_is_not_remembered_at_any_length() -> None:
     seasoned, asked = reader()
     long = NAME + b"=genuine; a=" + b"b" * 2048
-    assert (
-        seasoned.read([long], [], NOW)
-        == seasoned.read([long], [], NOW)
-        == ("cookie", TICKETS["genuine"], 3, True)
-    )
+    for _ in range(2):
+        assert seasoned.read([long], [], NOW).tokens == (TICKETS["genuine"],)
     assert asked == ["genuine"] * 2
+
+
+def by_cookie(*names: str, **more: Any) -> Credentials:
+    """What cookies of these names come down to."""
+    tokens = tuple(TICKETS[name] for name in names)
+    found = Credentials("cookie", tokens, tokens[0].generation, renews_cookie=True)
+    return found._replace(cookie_came=True, **more)
+
+
+def by_bearer(name: str, sent_generation: int, **more: Any) -> Credentials:
+    """What a bearer token of this name comes down to."""
+    found = Credentials("bearer", (TICKETS[name],), sent_generation, by_authorization=True)
+    return found._replace(**more)
 
 
 def test_of_two_tokens_of_one_session_the_newer_counts_and_the_older_is_to_be_renewed() -> None:
     read = reader()[0].read
-    for cookie, bearer in ((b"genuine", b"older"), (b"older", b"genuine")):
-        presented = read([NAME + b"=" + cookie], [b"Bearer " + bearer], NOW)
-        assert presented == ("bearer", TICKETS["genuine"], 2, True)
-    assert read([NAME + b"=genuine"], [b"Bearer foreign"], NOW) is CONTRADICTION
+    for held, shown in ((b"genuine", b"older"), (b"older", b"genuine")):
+        both = read([NAME + b"=" + held], [b"Bearer " + shown], NOW)
+        assert both == by_bearer("genuine", 2, renews_cookie=True, cookie_came=True)
+        field = NAME + b"=" + held + b"; " + NAME + b"=" + shown
+        assert read([field], [], NOW) == by_cookie("genuine", several_cookies=True)
+
+
+def test_a_cookie_of_another_session_stands_beside_a_bearer_token() -> None:
+    read, other = reader()[0].read, (TICKETS["genuine"],)
+    came = read([NAME + b"=genuine"], [b"Bearer foreign"], NOW)
+    assert came == by_bearer("foreign", 0, cookie_came=True, beside=other)
+    bad = read([NAME + b"=genuine"], [b"Bearer forged"], NOW)
+    assert bad == Credentials(
+        problem="invalid_token", by_authorization=True, cookie_came=True, beside=other
+    )
+
+
+def test_each_session_counts_once_and_the_last_cookie_first() -> None:
+    read = reader()[0].read
+    names = (b"older", b"forged", b"foreign", b"genuine", b"")
+    fields = [NAME + b"=" + name for name in names]
+    assert read(fields, [], NOW) == by_cookie("genuine", "foreign", several_cookies=True)
+    assert read(fields[::-1], [], NOW) == by_cookie("genuine", "foreign", several_cookies=True)
+
+
+def test_of_more_than_four_sessions_the_last_four_count() -> None:
+    tokens = {f"s{i}": TokenPayload(f"s{i}", 0) for i in range(6)}
+    read = TokenReader(SessionCookie(), lambda token, _: tokens.get(token)).read
+    field = b"; ".join(NAME + b"=" + name.encode() for name in tokens)
+    assert [token.sid for token in read([field], [], NOW).tokens] == ["s5", "s4", "s3", "s2"]
+
+
+def test_nothing_that_is_ours_is_nothing() -> None:
+    read = reader()[0].read
+    assert read([b"a=b"], [b"Basic x"], NOW) == NOTHING
+    assert read([NAME + b"=forged"], [], NOW) == NOTHING._replace(cookie_came=True)
 
 
 def test_a_token_from_the_future_is_none_beside_another() -> None:
     read = reader()[0].read
     early, genuine = NAME + b"=early", [b"Bearer genuine"]
-    assert read([early], genuine, 9) == ("bearer", TICKETS["genuine"], 3, False)
-    assert read([early], genuine, 10) == ("bearer", TICKETS["early"], 3, True)
-    assert read([early], [], 10) == ("cookie", TICKETS["early"], 4, True)
-    assert read([early], [], 9) == ("cookie", None, 0, True), "the clock was set back"
+    assert read([early], genuine, 9) == by_bearer("genuine", 3, cookie_came=True)
+    both = by_bearer("early", 3, renews_cookie=True, cookie_came=True)
+    assert read([early], genuine, 10) == both
+    assert read([early], [], 10) == by_cookie("early")
+    assert read([early], [], 9) == NOTHING._replace(cookie_came=True), "the clock was set back"

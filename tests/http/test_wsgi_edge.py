@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from wsgiref.validate import validator
 
 import pytest
+from tests.http.brittle import BrittleStore
 from tests.http.harness import COOKIE, Header, Site, cookie, environ_of, make_site, validated
 
 from sessiongate import SessionManager
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
 PLAIN = [("Content-Type", "text/plain")]
 HANDLE = "test.sessiongate"
-FORGED = (b"authorization", b"Bearer forged")
 
 
 class Server:
@@ -239,20 +239,20 @@ def test_an_iterable_without_close_is_fine(site: Site) -> None:
     body.close()  # type: ignore[attr-defined]
 
 
-def test_a_refusal_is_valid(site: Site) -> None:
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_the_503_is_valid(method: str) -> None:
+    store = BrittleStore()
+    site = make_site("wsgi", "opaque", store=store)
+    header = cookie(site.open())
+    store.down = True
+
     def app(_environ: Any, _start_response: Any) -> Iterable[bytes]:
         raise AssertionError
 
-    server = Server(site, app, FORGED).read()
-    assert server.log[0] == "401 Unauthorized"
-    assert dict(server.headers)["content-length"] == str(len(server.sent))
-
-
-def test_a_refusal_of_head_has_no_body(site: Site) -> None:
-    def app(_environ: Any, _start_response: Any) -> Iterable[bytes]:
-        raise AssertionError
-
-    assert Server(site, app, FORGED, method="HEAD").read().log == ["401 Unauthorized"]
+    server = Server(site, app, header, method=method).read()
+    assert server.log[0] == "503 Service Unavailable"
+    length = int(dict(server.headers)["content-length"])
+    assert (length > 0, len(server.sent)) == (True, length if method == "GET" else 0)
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])

@@ -29,7 +29,8 @@ both_ways = pytest.mark.parametrize("way", [cookie, bearer])
 
 def is_over(site: Site, way: Way, token: str) -> bool:
     response = site.ask(way(token))
-    assert response.status == (200 if way is cookie or response.who else 401)
+    problem = None if response.who else "invalid_token"
+    assert (response.status, response.problem) == (200 if response.who else 401, problem)
     return response.who is None
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.http.harness import Site, bearer, cookie
+from tests.http.harness import Site, bare, bearer, cookie, set_cookies
 from tests.security.test_11_cookies_in import ODD_BLANKS
 
 
@@ -67,7 +67,8 @@ def test_a_malformed_field_is_refused_and_the_cookie_not_asked(site: Site, field
     site.store.reset()
     for headers in ([(b"authorization", field)], [(b"authorization", field), cookie(token)]):
         response = site.ask(*headers)
-        assert (response.status, response.reached) == (400, False)
+        assert (response.status, response.problem) == (400, "invalid_request")
+        assert site.ask(*headers, view=bare).who is None
     assert site.store.calls == 0
 
 
@@ -133,13 +134,38 @@ def test_a_mangled_bearer_token_is_a_401(site: Site, before: bytes, after: bytes
 
 @pytest.mark.parametrize("kind", ["opaque", "jwt"])
 @pytest.mark.parametrize("username", ["alice", "bob"])
-def test_two_identities_are_refused(site: Site, username: str) -> None:
-    """Two sessions are two identities, whoever they belong to."""
-    one, other = site.open(), site.open(username)
+@pytest.mark.parametrize("ended", [True, False])
+def test_the_cookie_of_another_session_counts_for_nothing(
+    site: Site, username: str, *, ended: bool
+) -> None:
+    """Live or dead, and whoever it belongs to: identities never mix."""
+    held, shown = site.open("carol"), site.open(username)
+    if ended:
+        site.manager.invalidate_session(held)
+    site.clock.advance(1800)
     site.store.reset()
-    response = site.ask(cookie(one), bearer(other))
-    assert (response.status, response.reached) == (400, False)
-    assert site.store.calls == 0
+    site.kinds()
+    response = site.ask(cookie(held), bearer(shown))
+    assert (response.who, response.transport, response.problem) == (username, "bearer", None)
+    assert (set_cookies(response), bool(response.token)) == ([], True)
+    assert site.store.calls == 1, "only the bearer token is asked about"
+    assert site.kinds() == ["rotated"]
+
+
+@pytest.mark.parametrize("kind", ["opaque", "jwt"])
+@pytest.mark.parametrize("bad", ["forged", "ended", "expired", "stale"])
+def test_a_bad_bearer_token_never_falls_back_to_the_cookie(site: Site, bad: str) -> None:
+    expired = site.open("bob")
+    site.clock.advance(3600)
+    ended, stale, held = site.open("bob"), site.open("bob"), site.open()
+    site.manager.invalidate_session(ended)
+    site.manager.refresh_session(stale)
+    shown = {"forged": "forged", "ended": ended, "expired": expired, "stale": stale}[bad]
+    response = site.ask(cookie(held), bearer(shown), view=bare)
+    assert (response.status, response.who, response.transport) == (200, None, None)
+    assert (response.problem, response.token) == ("invalid_token", None)
+    assert site.ask(cookie(held), bearer(shown)).status == 401
+    assert site.ask(cookie(held)).who == "alice"
 
 
 def test_one_session_by_both_ways_is_the_bearers(site: Site) -> None:

@@ -60,6 +60,9 @@ def test_a_genuine_credential_is_a_503(
     response = site.ask(way(token), method=method)
     is_outage(response)
     assert not response.reached
+    assert int(response.one("content-length") or 0) > 0
+    if site.stack == "wsgi":  # ASGI servers leave the body of HEAD out by themselves
+        assert bool(response.body) == (method != "HEAD")
     assert site.kinds() == ["store_failed"]
 
 
@@ -79,6 +82,7 @@ def test_everybody_else_does_not_notice(site: Site, brittle: BrittleStore) -> No
         [cookie("")],
         [cookie("forged")],
         [cookie("a"), cookie("b")],
+        [cookie(site.open()), bearer("forged")],
         [bearer("forged")],
         [bearer("x y")],
         [(b"authorization", b"Basic YTpi")],
@@ -86,7 +90,7 @@ def test_everybody_else_does_not_notice(site: Site, brittle: BrittleStore) -> No
     before = [site.ask(*headers) for headers in requests]
     brittle.down = True
     assert [site.ask(*headers) for headers in requests] == before
-    assert [response.status for response in before] == [200, 200, 200, 400, 401, 400, 200]
+    assert [response.status for response in before] == [200, 200, 200, 200, 401, 401, 400, 200]
 
 
 @pytest.mark.parametrize("verb", ["login", "logout", "refresh"])
@@ -214,6 +218,8 @@ def test_a_store_that_does_not_answer_is_a_503(
     response = site.ask(way(token))
     is_outage(response)
     assert not response.reached
+    assert site.kinds() == ["store_failed"]
+    is_outage(site.ask(cookie(token), cookie(make().open())))
     assert site.kinds() == ["store_failed"]
     assert [site.ask(*headers).status for headers in ([], [cookie("x")], [bearer("x")])] == [
         200,

@@ -11,6 +11,7 @@ from tests.http.harness import (
     MakeSite,
     Site,
     Stack,
+    bare,
     bearer,
     connect,
     cookie,
@@ -77,12 +78,15 @@ def test_requests_from_here_pass(site: Site, method: str, headers: list[Header])
 
 @pytest.mark.parametrize("method", UNSAFE)
 @pytest.mark.parametrize("headers", FROM_ELSEWHERE)
-def test_requests_from_elsewhere_are_refused(
+def test_requests_from_elsewhere_are_nobodys(
     site: Site, method: str, headers: list[Header]
 ) -> None:
     token = site.open()
     site.clock.advance(1800)
     site.store.reset()
+    response = site.ask(cookie(token), *headers, method=method, view=bare)
+    assert (response.status, response.who, response.token) == (200, None, None)
+    assert response.problem == "cross_site"
     response = site.ask(cookie(token), *headers, method=method)
     assert (response.status, response.reached, response.token) == (403, False, None)
     assert response.one("vary") == "Cookie, Authorization"
@@ -182,12 +186,14 @@ class TestWebsockets:
         assert seen[0].user.username == "alice"
 
     @pytest.mark.parametrize("headers", FROM_ELSEWHERE)
-    def test_from_elsewhere_are_refused(self, stack: Stack, headers: list[Header]) -> None:
+    def test_from_elsewhere_are_nobodys(self, stack: Stack, headers: list[Header]) -> None:
         site = make_site(stack, "opaque")
         token = site.open()
         site.store.reset()
-        sent = asyncio.run(connect(site, cookie(token), *headers))
+        seen: list[Any] = []
+        sent = asyncio.run(connect(site, cookie(token), *headers, seen=seen))
         assert [message["type"] for message in sent] == ["websocket.close"]
+        assert (seen[0].user.username, seen[0].problem) == (None, "cross_site")
         assert site.store.calls == 0
 
     @pytest.mark.parametrize("headers", FROM_ELSEWHERE)
@@ -204,7 +210,7 @@ class TestWebsockets:
         assert [message["type"] for message in sent] == ["websocket.accept"]
 
 
-def test_a_refusal_neither_touches_nor_ends_the_session(site: Site) -> None:
+def test_what_counts_for_nothing_neither_touches_nor_ends_the_session(site: Site) -> None:
     token = site.open()
     refused = site.ask(cookie(token), *fields(b"cross-site"), method="POST")
     assert set_cookies(refused) == []
@@ -224,13 +230,14 @@ class TestWebsocketsOnWSGI:
         assert (response.status, response.who) == (200, "alice")
 
     @pytest.mark.parametrize("headers", FROM_ELSEWHERE)
-    def test_from_elsewhere_are_refused(
+    def test_from_elsewhere_are_nobodys(
         self, site: Site, upgrade: bytes, headers: list[Header]
     ) -> None:
         token = site.open()
         site.store.reset()
         response = site.ask(cookie(token), (b"upgrade", upgrade), *headers)
-        assert (response.status, response.reached) == (403, False)
+        assert (response.status, response.problem) == (403, "cross_site")
+        assert site.ask(cookie(token), (b"upgrade", upgrade), *headers, view=bare).who is None
         assert site.store.calls == 0
 
     @pytest.mark.parametrize("headers", FROM_ELSEWHERE)

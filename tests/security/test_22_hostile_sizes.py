@@ -12,7 +12,7 @@ import pytest
 from tests.http.harness import Header, MakeSite, Site, Way, bearer, cookie
 from tests.security.test_11_cookies_in import NAME, raw
 
-from sessiongate.http.credentials import read_credentials
+from sessiongate.http.credentials import read_cookies
 
 TAIL = b"x" * 1_000_000
 MANY = 4000
@@ -60,7 +60,7 @@ class Watched(bytes):
 )
 def test_a_flood_is_copied_once_at_most(field: bytes) -> None:
     watched = Watched(field)
-    read_credentials(NAME, [watched], [])
+    read_cookies(NAME, [watched])
     assert watched.copied <= 2 * len(field)
 
 
