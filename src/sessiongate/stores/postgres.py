@@ -11,7 +11,7 @@ from urllib.parse import quote
 from sessiongate.core.arguments import check_count, microseconds
 from sessiongate.core.row import SECOND
 from sessiongate.errors import ConfigurationError, StoreError
-from sessiongate.stores.sql import FEW, SQLStore, bounded, failure
+from sessiongate.stores.sql import FEW, MARK, SQLStore, bounded, failure
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -105,7 +105,7 @@ class PostgresStore(SQLStore):
     _mark = "%s"
     _shard = "mod(pg_backend_pid(), 64)"
     # An array is made once, a subquery perhaps for each row. Who holds a row has just extended it.
-    _some_expired = "sid = ANY (ARRAY({} FOR UPDATE SKIP LOCKED))"
+    _some = "sid = ANY (ARRAY({} FOR UPDATE SKIP LOCKED))"
 
     def __init__(
         self,
@@ -153,15 +153,17 @@ class PostgresStore(SQLStore):
         self._closed = False
         # One statement where one row is removed or added, for then it needs no transaction.
         kept = (
-            "kept AS (UPDATE {0}.tally SET sessions = sessions {1} WHERE shard = {2} AND EXISTS "
-            "(SELECT FROM done)) SELECT count(*) FROM done"
+            f"kept AS (UPDATE {schema}.tally SET sessions = sessions + {{0}} "
+            f"WHERE shard = {self._shard} AND EXISTS (SELECT FROM done)) SELECT count(*) FROM {{1}}"
         ).format
-        less = kept(schema, "- (SELECT count(*) FROM done)", self._shard)
-        more = kept(schema, "+ 1 - (SELECT count(*) FROM gone)", self._shard)
-        gone = f"WITH gone AS ({self._expire} RETURNING 1)"
+        less = kept("- (SELECT count(*) FROM done)", "done")
         self._delete_one = f"WITH done AS ({self._delete} RETURNING 1), {less}"
         self._expire_some = f"WITH done AS ({self._expire} RETURNING 1), {less}"
-        self._insert_one = f"{gone}, done AS ({self._insert} RETURNING 1), {more}"
+        added = (
+            f"WITH gone AS ({self._expire_few} RETURNING 1), done AS ({self._insert} RETURNING 1)"
+        )
+        self._insert_few = f"{added} SELECT count(*) FROM gone"
+        self._insert_one = f"{added}, {kept('1 - (SELECT count(*) FROM gone)', 'gone')}"
         self._lock_some = (
             f"SELECT sid FROM {schema}.session WHERE sid = ANY (%s) ORDER BY sid FOR UPDATE"
         )
@@ -190,27 +192,35 @@ class PostgresStore(SQLStore):
 
     # The words of PostgreSQL.
 
-    def _begin(self, username: str | None, *, total: bool) -> Statements[None]:
+    def _begin(
+        self, username: str | None, *, total: bool, marked: bool = False
+    ) -> Statements[None]:
         locks = [_number(self._schema, "total")] if total else []
         if username is not None:
             locks.append(_number(self._schema, f"user:{username}"))
         # Before the first look, in a statement of its own: a look sees what was committed then.
-        yield "; ".join(["BEGIN", *(f"SELECT pg_advisory_xact_lock({n})" for n in locks)]), None
+        texts = ["BEGIN", *(f"SELECT pg_advisory_xact_lock({number})" for number in locks)]
+        yield "; ".join([*texts, MARK] if marked else texts), None
 
     def _remove_one(self, old: Record) -> Statements[bool]:
         ((removed,),) = yield self._delete_one, (old.sid, old.data)
         return bool(removed)
 
     def _add_one(self, new: Record, now: int) -> Statements[bool]:
-        yield self._insert_one, (now, now, FEW, *new)
+        yield self._insert_one, (now, now, FEW, "", *new)
         return True
+
+    def _add(self, new: Record, now: int, untouched: str) -> Statements[int]:
+        ((removed,),) = yield self._insert_few, (now, now, FEW, untouched, *new)
+        return int(removed)
 
     def _remove_all(self, out: Sequence[Record]) -> Statements[int]:
         if len(out) == 1:
-            return (yield self._delete, (out[0].sid, out[0].data))
+            return (yield from super()._remove_all(out))
         sids = [old.sid for old in out]
         yield self._lock_some, (sids,)
-        return (yield self._delete_some, (sids, [old.data for old in out]))
+        removed: int = yield self._delete_some, (sids, [old.data for old in out])
+        return removed
 
     def _sweep(self, now: int, most: int) -> Statements[int]:
         ((removed,),) = yield self._expire_some, (now, now, bounded(most))
