@@ -1,0 +1,62 @@
+-- What the scripts share. KEYS[1] is the key of the layout; all others follow from it.
+--
+-- A session is named "sid:username". Three indexes hold these names: the user's and `order` by the
+-- order of opening, `expiry` by the time of the end. Redis may have dropped what they name.
+
+local base = string.sub(KEYS[1], 1, -#'layout' - 1)
+local EXPIRY, ORDER = base .. 'expiry', base .. 'order'
+
+local function session(name) return base .. 'session:' .. string.match(name, '^[^:]*') end
+local function user(name) return base .. 'user:' .. (string.match(name, ':(.*)$') or '') end
+
+-- The data of a session, false if there is none.
+local function read(name)
+  local data = redis.pcall('GET', session(name))
+  return type(data) == 'string' and data
+end
+
+local function ends_by(name, now)
+  local expires_at = redis.call('ZSCORE', EXPIRY, name)
+  return expires_at and tonumber(expires_at) <= tonumber(now)
+end
+
+local function remove(name)
+  redis.call('DEL', session(name))
+  redis.call('ZREM', EXPIRY, name)
+  redis.call('ZREM', ORDER, name)
+  redis.call('ZREM', user(name), name)
+end
+
+local function remove_expired(now, most)
+  local names = redis.call('ZRANGEBYSCORE', EXPIRY, '-inf', now, 'LIMIT', 0, most)
+  for _, name in ipairs(names) do remove(name) end
+  return #names
+end
+
+-- Remove the names of dropped sessions, if these are any: how many were.
+local function forget(names)
+  local dropped = 0
+  for _, name in ipairs(names) do
+    if not read(name) then
+      remove(name)
+      dropped = dropped + 1
+    end
+  end
+  return dropped
+end
+
+local function count(now) return redis.call('ZCOUNT', EXPIRY, '(' .. now, '+inf') end
+
+-- The same, after a look at some names, and at more while dropped sessions are among them.
+local function recount(now)
+  for _ = 1, 20 do
+    if forget(redis.call('ZRANDMEMBER', EXPIRY, 50)) == 0 then break end
+  end
+  return count(now)
+end
+
+local function keep(keys, ttl)
+  for _, key in ipairs(keys) do
+    if redis.call('PTTL', key) < tonumber(ttl) then redis.call('PEXPIRE', key, ttl) end
+  end
+end
