@@ -26,7 +26,7 @@ from promises import Kept
 from report import Report
 from requesting import SECRET
 from sessiongate import SessionManager
-from sessiongate.core.commands import List, Sweep
+from sessiongate.testing.commands import List, Sweep
 from sessiongate.core.row import SECOND, Row
 from sessiongate.stores import MemoryStore, PostgresStore, RedisStore, SQLiteStore
 from sessiongate.testing import ManualClock

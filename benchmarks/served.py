@@ -13,7 +13,7 @@ from by_hand import by_hand
 from requesting import SECRET, cookie
 from sessiongate import SessionManager
 from sessiongate.asgi import SessionAuthMiddleware as ASGIMiddleware
-from sessiongate.core.commands import List, Open
+from sessiongate.testing.commands import List, Open
 from sessiongate.core.row import Row
 from sessiongate.stores import MemoryStore
 from sessiongate.wsgi import SessionAuthMiddleware as WSGIMiddleware

@@ -68,16 +68,18 @@ class SessionAuthMiddleware:
         )
         pending_check = handle.pending_check
         if pending_check is not None:
+            sid = pending_check[0].sid
             try:
-                if gate.blocking:
-                    outcome = await gate.store.aexecute(pending_check[0])
-                else:
-                    outcome = gate.store.execute(pending_check[0])
-                event = gate.enter(handle, pending_check, outcome)
+                data = await gate.store.aread(sid) if gate.blocking else gate.store.read(sid)
             except StoreError:
-                event = gate.fail(handle, pending_check)
-            if event is not None:
-                await gate.aemit(event)
+                await gate.aemit(gate.fail(handle, pending_check))
+            else:
+                change = gate.enter(handle, pending_check, data)
+                if change is not None:
+                    try:
+                        await gate.arun(change)
+                    except StoreError:
+                        gate.refuse_for_store(handle)
         if handle.refusal is not None:
             if kind == "websocket":
                 await receive()  # the connect, in place of the app

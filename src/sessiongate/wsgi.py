@@ -67,11 +67,16 @@ class SessionAuthMiddleware:
         pending_check = handle.pending_check
         if pending_check is not None:
             try:
-                event = gate.enter(handle, pending_check, gate.store.execute(pending_check[0]))
+                data = gate.store.read(pending_check[0].sid)
             except StoreError:
-                event = gate.fail(handle, pending_check)
-            if event is not None:
-                gate.emit(event)
+                gate.emit(gate.fail(handle, pending_check))
+            else:
+                change = gate.enter(handle, pending_check, data)
+                if change is not None:
+                    try:
+                        gate.run(change)
+                    except StoreError:
+                        gate.refuse_for_store(handle)
         if handle.refusal is not None:
             return self._refuse(handle.refusal, environ, start_response)
         environ["sessiongate"] = handle

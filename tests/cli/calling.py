@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from typer.testing import CliRunner
 
 from sessiongate.cli import app
-from sessiongate.core.commands import Count, List, Open
 from sessiongate.core.row import FOREVER, SECOND, Row
+from sessiongate.testing.commands import Count, List, Open, execute
 
 if TYPE_CHECKING:
     from sessiongate.stores import Store
@@ -98,9 +98,9 @@ def session(sid: str, username: str = "alice", *, expires_at: int, **fields: Any
         scopes_and_claims="",
         device="",
     )._replace(**fields)
-    return Open(row, SECOND, "new", None, None, None, evict=False)
+    return Open(row, SECOND, "new", (), None, None, evict=False)
 
 
 def everything(store: Store) -> tuple[Any, Any]:
     """All that is in a store, the expired included; nothing is removed by the look."""
-    return store.execute(List(None, 0)), store.execute(Count(0))
+    return execute(store, List(None, 0)), execute(store, Count(0))

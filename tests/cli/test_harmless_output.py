@@ -15,6 +15,7 @@ from tests.cli.calling import Process, session
 
 from sessiongate.cli._output import ago, distance, plain
 from sessiongate.core.row import FOREVER, SECOND
+from sessiongate.testing.commands import execute
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,7 +37,7 @@ def sid(store: SQLiteStore) -> str:
         "scopes_and_claims": json.dumps({"scopes": ["[bold]x"], "claims": {"x": EVIL}}),
     }
     sid = "A" * 22
-    store.execute(session(sid, expires_at=FOREVER, **fields))
+    execute(store, session(sid, expires_at=FOREVER, **fields))
     return sid
 
 
@@ -91,13 +92,13 @@ def test_nor_on_a_terminal_where_there_are_colours(cli: Caller) -> None:
 
 def test_a_handle_stays_in_one_piece_on_a_terminal(cli: Caller, store: SQLiteStore) -> None:
     assert cli.url is not None
-    store.execute(session("B" * 22, expires_at=FOREVER, device=json.dumps("x" * 300)))
+    execute(store, session("B" * 22, expires_at=FOREVER, device=json.dumps("x" * 300)))
     assert "B" * 22 in on_a_terminal(cli.url, "sessions", "list")
 
 
 def test_a_terminal_sees_the_purge_and_then_its_result(cli: Caller, store: SQLiteStore) -> None:
     assert cli.url is not None
-    store.execute(session("A" * 22, expires_at=2 * SECOND))
+    execute(store, session("A" * 22, expires_at=2 * SECOND))
     text = on_a_terminal(cli.url, "purge")
     assert "removing" in text
     assert "removed 1 expired session\r\n" in text
@@ -114,7 +115,7 @@ def test_what_is_not_is_shown_as_what_it_is() -> None:
 def test_a_terminal_without_such_letters_is_no_reason_to_fail(
     file: Path, store: SQLiteStore
 ) -> None:
-    store.execute(session("A" * 22, "Zoë", expires_at=FOREVER))
+    execute(store, session("A" * 22, "Zoë", expires_at=FOREVER))
     done = Process(f"sqlite:///{file}")("sessions", "list", PYTHONIOENCODING="ascii")
     assert "Zo\\xeb" in done.out
 

@@ -14,6 +14,7 @@ from tests.cli.calling import everything, session
 
 from sessiongate.cli import _store
 from sessiongate.core.row import FOREVER
+from sessiongate.testing.commands import execute
 
 if TYPE_CHECKING:
     from tests.cli.calling import Caller
@@ -210,8 +211,8 @@ def test_what_makes_no_sense_ends_nothing(
 
 @pytest.mark.parametrize("sid", ["-yesAAAAAAAAAAAAAAAAAA", "--AAAAAAAAAAAAAAAAAAAA", "-" * 22])
 def test_a_handle_may_begin_with_a_dash(cli: Caller, store: SQLiteStore, sid: str) -> None:
-    store.execute(session(sid, expires_at=FOREVER))
-    store.execute(session("A" * 22, expires_at=FOREVER))
+    execute(store, session(sid, expires_at=FOREVER))
+    execute(store, session("A" * 22, expires_at=FOREVER))
     assert json.loads(cli("sessions", "show", sid, "--json").out)["handle"] == sid
     assert "--yes" in cli("sessions", "revoke", sid, code=2).err
     cli("sessions", "revoke", "--user", "alice", "--keep", sid, "--yes")

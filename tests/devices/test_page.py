@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.devices.site import COOKIE, HTML
+from tests.stores.passing import PassingStore
 
 from sessiongate.errors import StoreError
-from sessiongate.stores import MemoryStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tests.devices.site import Site
 
-    from sessiongate.core.commands import Command, Outcome
 
 LAPTOP = {"name": "Laptop", "ip": "192.0.2.7"}
 PHONE = {"user_agent": "Mozilla/5.0 (iPhone; …) Version/18.0 Safari/604.1", "ip": "2001:db8::1"}
@@ -226,21 +225,19 @@ def test_it_works_wherever_it_is_mounted(make: Callable[..., Site]) -> None:
     assert site.manager.validate_session(there) is None
 
 
-class FailingStore(MemoryStore):
+class FailingStore(PassingStore):
     """Knows who is logged in, and then fails."""
 
-    def execute(self, command: Command) -> Outcome:
-        self._fail(command)
-        return super().execute(command)
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen = False
 
-    async def aexecute(self, command: Command) -> Outcome:
-        self._fail(command)
-        return await super().aexecute(command)
-
-    def _fail(self, command: Command) -> None:
-        if type(command).__name__ not in {"Touch", "Open"}:
+    def before(self, name: str, *_arguments: Any) -> None:
+        known = name.removeprefix("a")
+        if (known == "read" and self.seen) or known not in {"read", "swap", "commit"}:
             msg = "the store is down"
             raise StoreError(msg)
+        self.seen = known == "read"
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,6 @@ import pytest
 from tests.managers.verbs import KEY, Verbs
 
 from sessiongate import JWTSessionManager, SessionManager
-from sessiongate.core.commands import Sweep
 from sessiongate.core.row import SECOND
 from sessiongate.stores import MemoryStore
 from sessiongate.testing import CountingStore, ManualClock
@@ -143,7 +142,7 @@ def test_cleanup_removes_the_expired_and_them_only(make_many: Make, clock: Manua
     token = m.create_session("alice")
     clock.advance(30)
     assert m.cleanup_expired_sessions() is None
-    assert store.execute(Sweep(round(clock() * SECOND), limit=10_000)) == 0
+    assert store.sweep(round(clock() * SECOND), 10_000) == 0
     assert len(m.manager.sessions) == 1
     assert m.session_username(token) == "alice"
 

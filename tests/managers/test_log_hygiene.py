@@ -2,32 +2,28 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.hygiene import TOKEN, every_record, leaks
 from tests.managers.verbs import KEY
+from tests.stores.passing import PassingStore
 
 from sessiongate import JWTSessionManager, StoreError
-from sessiongate.stores import MemoryStore
 
 if TYPE_CHECKING:
     from tests.managers.verbs import Make
 
     from sessiongate import SessionManager
-    from sessiongate.core.commands import Command, Outcome
 
 FLOOD = 10_000
 
 
-class FailingStore(MemoryStore):
+class FailingStore(PassingStore):
     """Fails with all that it was asked in the chain of errors."""
 
-    def execute(self, command: Command) -> Outcome:
-        raise StoreError from OSError(repr(command))
-
-    async def aexecute(self, command: Command) -> Outcome:
-        return self.execute(command)
+    def before(self, name: str, *arguments: Any) -> None:
+        raise StoreError from OSError(repr((name, *arguments)))
 
 
 def test_the_watch_knows_a_token_when_it_sees_one(make: Make) -> None:

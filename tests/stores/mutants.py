@@ -11,30 +11,16 @@ import time
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from sessiongate import StoreError
-from sessiongate.core.commands import (
-    Close,
-    CloseUser,
-    Count,
-    Ended,
-    Existing,
-    LimitReached,
-    List,
-    Open,
-    Opened,
-    Read,
-    Replayed,
-    Rotated,
-    Sweep,
-    Touch,
-)
+from sessiongate.core.outcomes import Ended, Existing, LimitReached, Opened, Replayed, Rotated
 from sessiongate.core.rotation import close, present
 from sessiongate.core.row import SECOND, Row
 from sessiongate.stores import MemoryStore
+from sessiongate.testing.commands import Close, CloseUser, Count, List, Open, Read, Sweep, Touch
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from sessiongate.core.commands import Command
+    from sessiongate.testing.commands import Command
 
     Trips = Generator[None, None, Any]
 

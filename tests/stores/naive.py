@@ -18,8 +18,8 @@ from sessiongate.testing.contract import Race
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from sessiongate.core.commands import Command, Outcome
     from sessiongate.core.row import Row
+    from sessiongate.testing.commands import Command
 
 
 class Decision(NamedTuple):

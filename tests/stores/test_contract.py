@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.stores.naive import NaiveStore, RaceOfTheNaive
 
-from sessiongate.core.commands import Count
 from sessiongate.stores import MemoryStore, SQLiteStore
 from sessiongate.testing import StoreContract
+from sessiongate.testing.commands import Count
 from sessiongate.testing.contract import RACERS
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ import pytest
 from tests.stores.redis_server import RedisServer
 
 from sessiongate import ConfigurationError, SessionManager
-from sessiongate.core.commands import Count
 from sessiongate.stores import PostgresStore, RedisStore, SQLiteStore, open_store
+from sessiongate.testing.commands import Count
 
 if TYPE_CHECKING:
     from sessiongate.stores import Store

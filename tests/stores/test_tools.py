@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sessiongate import SessionManager, StoreError
-from sessiongate.core.commands import Count, Read
 from sessiongate.stores import MemoryStore, PostgresStore, RedisStore, SQLiteStore
 from sessiongate.testing import CountingStore, ManualClock
+from sessiongate.testing.commands import Count, Read
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,9 +8,9 @@ store that comes and goes leaves two lines a minute at most.
 
 from __future__ import annotations
 
-from threading import Lock
 from typing import Final
 
+from sessiongate.core.locks import ForkSafeLock
 from sessiongate.core.row import SECOND
 
 __all__ = ["Outages"]
@@ -24,7 +24,7 @@ class Outages:
     def __init__(self) -> None:
         self.pending = False
         """Whether something is still to be told: an end, or a count."""
-        self._lock = Lock()
+        self._lock = ForkSafeLock()
         self._down = False
         self._untold = 0
         self._told_at: int | None = None

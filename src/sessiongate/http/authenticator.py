@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypedDict, TypeVar
 
 from sessiongate.core.arguments import check_text
-from sessiongate.core.commands import NEVER, WHEN_DUE
+from sessiongate.core.outcomes import NEVER, WHEN_DUE
 from sessiongate.core.row import SECOND, Row, to_datetime
 from sessiongate.errors import ConfigurationError
 from sessiongate.http import refusals
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from datetime import datetime
 
-    from sessiongate.core.commands import Outcome
     from sessiongate.core.operations import Flows
+    from sessiongate.core.steps import Flow
     from sessiongate.events import Event
     from sessiongate.http.client import Client
     from sessiongate.http.request_session import PendingCheck
@@ -174,31 +174,47 @@ class RequestAuthenticator:
             handle.refusal = refusals.CROSS_SITE
         else:
             rotation = NEVER if method == "OPTIONS" else WHEN_DUE
-            handle.pending_check = self.flows.ask(now, ticket, rotation), ticket, behind
+            handle.pending_check = self.flows.build_check(now, ticket, rotation), behind
         return handle
 
     def enter(
-        self, handle: RequestSession, pending_check: PendingCheck, outcome: Outcome
-    ) -> Event | None:
-        """Settle by the store's answer what the token is worth: what is to be told of it."""
+        self, handle: RequestSession, pending_check: PendingCheck, data: Any
+    ) -> Flow[None] | None:
+        """Settle by what the store has read what the token is worth.
+
+        Where the session has to change first, a flow that is yet to be run.
+        """
         handle.pending_check = None
-        command, ticket, behind = pending_check
         if self._outages.pending:
             self._log_answer()
-        row, event = self.flows.judge(command, ticket, outcome, handle.transport)
+        found = self.flows.interpret(pending_check[0], data, handle.transport)
+        if found is None or type(found) is Row:
+            self._settle(handle, pending_check, found)
+            return None
+        return self._change(handle, pending_check, found)  # type: ignore[arg-type]
+
+    def _change(
+        self, handle: RequestSession, pending_check: PendingCheck, change: Flow[Row | None]
+    ) -> Flow[None]:
+        self._settle(handle, pending_check, (yield from change))
+
+    def _settle(self, handle: RequestSession, pending_check: PendingCheck, row: Row | None) -> None:
         if row is None:
             self._keep_out(handle)
-            return event
+            return
         handle.user.row = row
-        if row.generation != behind and not row.shared:
-            handle.renew(row, rotated_at=command.now)
-        return event
+        if row.generation != pending_check[1] and not row.shared:
+            handle.renew(row, rotated_at=pending_check[0].now)
 
     def fail(self, handle: RequestSession, pending_check: PendingCheck) -> Event:
         """Refuse, for the store did not answer: what is to be told of it."""
+        self.refuse_for_store(handle)
+        return self.flows.failed(pending_check[0].now, "read")
+
+    def refuse_for_store(self, handle: RequestSession) -> None:
+        """Refuse, for the store did not answer."""
         handle.pending_check = None
         handle.refusal = refusals.UNAVAILABLE
-        return self.flows.failed(pending_check[0])
 
     def _keep_out(self, handle: RequestSession) -> None:
         """Go on without a user: the token that came is not valid."""

@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, TypeVar, final
 
 from sessiongate.core.arguments import check_choice
-from sessiongate.core.commands import NOW
 from sessiongate.core.operations import EXISTING
+from sessiongate.core.outcomes import NOW
 from sessiongate.errors import ResponseStartedError, StoreError
 from sessiongate.http.client import describe
 from sessiongate.http.token_reader import TRANSPORTS, Transport
@@ -21,8 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from datetime import datetime
 
-    from sessiongate.core.commands import Read, Touch
-    from sessiongate.core.operations import Granted
+    from sessiongate.core.operations import Check, Granted
     from sessiongate.core.row import Row
     from sessiongate.core.steps import Flow
     from sessiongate.http.authenticator import RequestAuthenticator
@@ -33,8 +32,8 @@ __all__ = ["PendingCheck", "RequestSession", "TokenDelivery"]
 
 T = TypeVar("T")
 
-PendingCheck: TypeAlias = tuple["Touch | Read", TokenPayload, int]
-"""What the store is asked, about which token, and the generation that the client is to get past."""
+PendingCheck: TypeAlias = tuple["Check", int]
+"""What the store is asked, and the generation that the client is to get past."""
 
 
 class TokenDelivery(NamedTuple):
@@ -236,7 +235,7 @@ class RequestSession:
             scopes=scopes,
             claims=claims,
             device=self._described() if device is None else device,
-            replaces=self.session,
+            replaces=() if self.session is None else (self.session,),
             transport=carrier,
             longest=self._gate.longest_token(carrier),
         )

@@ -16,11 +16,11 @@ from sessiongate.core.arguments import (
     is_handle,
     microseconds,
 )
-from sessiongate.core.commands import NEVER, NOW, ExistingPolicy, Policy
 from sessiongate.core.operations import EXISTING, Flows, Granted, Settings
 from sessiongate.core.outages import Outages
+from sessiongate.core.outcomes import NEVER, NOW, ExistingPolicy, Policy
 from sessiongate.core.row import FOREVER, SECOND, Row, device_of, scopes_and_claims_of, to_datetime
-from sessiongate.core.steps import arun, run
+from sessiongate.core.steps import aask, arun, ask, run
 from sessiongate.errors import ConfigurationError, StoreError
 from sessiongate.managers.sessions_view import SessionsView
 from sessiongate.stores.memory import MemoryStore
@@ -30,8 +30,7 @@ from sessiongate.tokens.opaque import OpaqueCodec
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from sessiongate.core.commands import Command, Outcome
-    from sessiongate.core.steps import Flow
+    from sessiongate.core.steps import Call, Flow
     from sessiongate.events import Event, Listener
     from sessiongate.stores.base import Store
     from sessiongate.tokens import Codec, TokenPayload
@@ -83,7 +82,8 @@ class SessionManager:
         rotation_grace: Seconds the old token lives on once its successor was
             seen.
         touch_every: Seconds that ``last_accessed`` may lag behind; by default
-            what suits the store (0 in memory, 60 elsewhere).
+            what suits the store (0 in memory; elsewhere 300, or a tenth of
+            ``session_timeout`` if that is less).
         clock: Gives Unix seconds; no other clock is read.
         logger: Where events are logged.
         on_event: Called with each ``Event``; an async function is awaited by
@@ -144,7 +144,7 @@ class SessionManager:
             timeout=timeout + codec.leeway,
             rotate_after=_rotate_after(rotate_after, timeout),
             grace=microseconds(rotation_grace, "rotation_grace"),
-            touch_every=self._store.touch_every
+            touch_every=min(self._store.touch_every, timeout // 10)
             if touch_every is None
             else microseconds(touch_every, "touch_every"),
             time_resolution=codec.time_resolution,
@@ -164,6 +164,8 @@ class SessionManager:
                 evict=check_choice(on_limit, "on_limit", ("reject", "evict_oldest"))
                 == "evict_oldest",
             ),
+            self._store.codec,
+            getattr(self._store, "replace", None),
         )
 
     def __repr__(self) -> str:
@@ -473,23 +475,23 @@ class SessionManager:
         if self._listens_async:
             raise TypeError(_ASYNC_LISTENER)
 
-    def _ask(self, command: Command) -> Outcome:
-        """Have the store carry out a command, and tell of its failure."""
+    def _ask(self, call: Call) -> Any:
+        """Call a verb of the store, and tell of its failure."""
         try:
-            outcome = self._store.execute(command)
+            outcome = ask(self._store, call)
         except StoreError:
-            self.emit(self.flows.failed(command))
+            self.emit(self.flows.failed(self.now(), call[0]))
             raise
         if self.outages.pending:
             self.log_answer()
         return outcome
 
-    async def _aask(self, command: Command) -> Outcome:
+    async def _aask(self, call: Call) -> Any:
         """``_ask``, to await."""
         try:
-            outcome = await self._store.aexecute(command)
+            outcome = await aask(self._store, call)
         except StoreError:
-            await self.aemit(self.flows.failed(command))
+            await self.aemit(self.flows.failed(self.now(), call[0]))
             raise
         if self.outages.pending:
             self.log_answer()

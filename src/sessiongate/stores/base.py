@@ -17,7 +17,7 @@ Seen: TypeAlias = Hashable
 """An opaque mark of the records of a user, for ``commit``."""
 
 Step: TypeAlias = Generator[tuple[Any, ...], Any, Any]
-"""A decision: yields ``(verb, *arguments)``, is sent what that verb returned, returns its result."""
+"""A decision: yields ``(verb, *arguments)``, is sent what the verb returned, returns its result."""
 
 
 class Store(Protocol):
@@ -31,7 +31,7 @@ class Store(Protocol):
     Absence is ``None``. Every verb raises ``StoreError`` within a second where
     the engine does not answer, and may be called again at once.
 
-    Two optional members are not named below:
+    Three optional members are not named below:
 
     * ``together(username, total, begin)`` and ``atogether``, for engines that
       lock: run the ``Step`` that ``begin()`` makes in one transaction, which
@@ -40,6 +40,8 @@ class Store(Protocol):
       into the step what a verb raises. ``begin`` may be called again, for a
       transaction that the engine gave up. Without this verb a lost ``commit``
       is decided anew.
+    * ``blocking = False``, in the very class of a store whose verbs wait for
+      nothing: then the ASGI middleware reads by calling ``read``.
     * ``replace(old, new)``, for a store whose verbs wait for nothing: a ``swap``
       of two data, which answers ``True`` or ``False``.
     """
@@ -48,13 +50,11 @@ class Store(Protocol):
     """Whether other processes see the same records: then the key must be given."""
     touch_every: int
     """How stale ``last_accessed`` may get before it is written."""
-    blocking: bool
-    """``False`` for a store whose verbs wait for nothing: then they are called on the event loop.
 
-    An attribute of the very class; one that inherits from it says so again.
-    """
-    codec: RowCodec
-    """``sessiongate.stores.codec``, for all stores that keep bytes."""
+    @property
+    def codec(self) -> RowCodec:
+        """``sessiongate.stores.codec``, for all stores that keep bytes."""
+        ...
 
     def read(self, sid: str) -> Any | None:
         """Return the data of this sid, ``None`` if there is none.
@@ -79,7 +79,7 @@ class Store(Protocol):
         """
         ...
 
-    def commit(  # noqa: PLR0913 - all that has to hold at one moment
+    def commit(
         self,
         username: str,
         out: Sequence[Record],
@@ -133,7 +133,7 @@ class Store(Protocol):
         """``of_user``, to await."""
         ...
 
-    async def acommit(  # noqa: PLR0913 - as above
+    async def acommit(
         self,
         username: str,
         out: Sequence[Record],

@@ -60,6 +60,7 @@ def _decode(data: bytes) -> Row | None:
 def _is_valid(row: Row) -> bool:
     """Check types, ranges and order, and that texts are text and JSON is JSON."""
     sid, username, *numbers, shared, scopes_and_claims, device = row
+    texts = (sid, username, scopes_and_claims, device)
     if type(shared) is not bool or not _NUMBERS.issuperset(map(type, numbers)):
         return False
     if not (min(numbers) >= 0 and max(numbers) <= FOREVER):
@@ -68,7 +69,7 @@ def _is_valid(row: Row) -> bool:
         return False
     try:
         # Fails if one is no text, or holds a surrogate that no UTF-8 can express.
-        "".join((sid, username, scopes_and_claims, device)).encode()
+        "".join(texts).encode()
         if scopes_and_claims:
             given: Any = json.loads(scopes_and_claims)
             if type(given["scopes"]) is not list or type(given["claims"]) is not dict:

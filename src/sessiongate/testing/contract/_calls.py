@@ -10,13 +10,14 @@ from contextlib import contextmanager
 from threading import Barrier
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+from sessiongate.testing.commands import aexecute, execute
 from sessiongate.testing.contract._exact import exact
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from sessiongate.core.commands import Command
     from sessiongate.stores.base import Store
+    from sessiongate.testing.commands import Command
 
 __all__ = ["RACERS", "Call", "Race", "calling", "racing"]
 
@@ -36,11 +37,11 @@ Call: TypeAlias = Callable[["Command"], Any]
 def calling(store: Store, colour: str) -> Iterator[Call]:
     """One of the two faces of a store, ``"sync"`` or ``"async"``, as a function."""
     if colour == "sync":
-        yield lambda command: exact(store.execute(command))
+        yield lambda command: exact(execute(store, command))
         return
     with asyncio.Runner() as runner:
         try:
-            yield lambda command: exact(runner.run(store.aexecute(command)))
+            yield lambda command: exact(runner.run(aexecute(store, command)))
         finally:
             runner.run(store.aclose())
 
@@ -67,7 +68,7 @@ class Race:
 
     def alone(self, command: Command) -> Any:
         """Carry out one command with nothing beside it."""
-        return exact(self.store.execute(command))
+        return exact(execute(self.store, command))
 
     def __call__(self, commands: Sequence[Command]) -> list[Any]:
         """Carry out all commands at once: their outcomes in the same order."""
@@ -90,14 +91,14 @@ class Race:
 
     def _thread(self, start: Barrier, story: Sequence[Command]) -> list[Any]:
         start.wait(_PATIENCE)
-        return [exact(self.store.execute(command)) for command in story]
+        return [exact(execute(self.store, command)) for command in story]
 
     async def _tasks(self, start: Barrier, stories: Sequence[Sequence[Command]]) -> list[list[Any]]:
         start.wait(_PATIENCE)
         return await asyncio.gather(*map(self._task, stories))
 
     async def _task(self, story: Sequence[Command]) -> list[Any]:
-        return [exact(await self.store.aexecute(command)) for command in story]
+        return [exact(await aexecute(self.store, command)) for command in story]
 
 
 @contextmanager

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sessiongate.core.commands import NEVER, NOW, WHEN_DUE, Read, Replayed, Rotated
+from sessiongate.core.outcomes import NEVER, NOW, WHEN_DUE, Replayed, Rotated
 from sessiongate.core.rotation import TABLE, classify, present
 from sessiongate.core.row import FOREVER, SECOND
+from sessiongate.testing.commands import Read
 from sessiongate.testing.contract._material import (
     HOUR,
     MINUTE,
@@ -23,7 +24,7 @@ from sessiongate.testing.contract._material import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sessiongate.core.commands import Policy
+    from sessiongate.core.outcomes import Policy
     from sessiongate.core.row import Row
     from sessiongate.testing.contract._calls import Call
 

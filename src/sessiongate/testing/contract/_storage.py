@@ -9,20 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sessiongate.core.commands import (
-    NEVER,
-    NOW,
-    WHEN_DUE,
-    Close,
-    CloseUser,
-    Count,
-    Ended,
-    List,
-    Opened,
-    Read,
-    Replayed,
-    Sweep,
-)
+from sessiongate.core.outcomes import NEVER, NOW, WHEN_DUE, Ended, Opened, Replayed
+from sessiongate.testing.commands import Close, CloseUser, Count, List, Read, Sweep
 from sessiongate.testing.contract._material import HOUR, POLICY, START, login, session, touch
 
 if TYPE_CHECKING:
