@@ -320,9 +320,10 @@ def test_what_the_server_says_names_no_session(tmp_path: Path) -> None:
     server = RedisServer(folder, "--rename-command", "GET", "")
     server.start()
     store = RedisStore(server.url, **UNHURRIED)
+    sid = "a-sid-to-be-found"
     with pytest.raises(StoreError, match="unknown command") as failed:
-        store.read("a-sid-to-be-found")
-    assert "to-be-found" not in "".join(traceback.format_exception(failed.value))
+        store.read(sid)
+    assert sid not in "".join(traceback.format_exception(failed.value))
     store.close()
     server.stop()
 
@@ -382,8 +383,8 @@ def test_cancelled_calls_leave_no_connection_and_no_answer_behind(
             await store.acommit("alice", (), record(f"sid-{number}"), None, None, START)
         for number in range(500):
             sid = f"sid-{number % 20}"
-            verb = (store.aread(sid), store.aswap(record(sid), record(sid), START))[number % 2]
-            call = asyncio.create_task(verb)
+            swapping = store.aswap(record(sid), record(sid), START) if number % 2 else None
+            call = asyncio.create_task(swapping or store.aread(sid))
             others = [asyncio.create_task(store.aread(f"sid-{n}")) for n in range(number % 3)]
             for _ in range(number % 17):  # so that every place it waits at gets its turn
                 await asyncio.sleep(0)
@@ -656,13 +657,15 @@ def test_a_session_that_redis_dropped_is_none(call: Call, admin: redis.Redis) ->
     assert call("count", START) == 2
 
 
-@pytest.mark.parametrize("many", [3, 300])
+@pytest.mark.parametrize("many", [3, 30, 300])
 def test_dropped_sessions_do_not_count(call: Call, admin: redis.Redis, many: int) -> None:
     for number in range(many):
         add(call, record(f"sid-{number}", f"user-{number}"))
     kept = many // 3
     admin.delete(*(f"{BASE}session:sid-{number}" for number in range(kept, many)))
-    assert call("count", START) == kept
+    # Of many it looks at some each time, and at more while any of them is gone.
+    counts = [call("count", START) for _ in range(1 if many <= 30 else 100)]
+    assert counts[-1] == kept
     assert admin.zcard(f"{BASE}expiry") == admin.zcard(f"{BASE}order") == kept
     assert admin.dbsize() == 2 * kept + 3, "nor is anything left of them"
 

@@ -10,6 +10,7 @@ if seen ~= 'any' then
   local there = redis.call('ZRANGE', user(':' .. username), 0, -1)
   if table.concat(there, '\n') ~= seen then return 0 end
 end
+if new ~= '' and redis.call('EXISTS', session(new)) == 1 then return 0 end
 local change = new ~= '' and tonumber(expires_at) > tonumber(now) and 1 or 0
 for i = 10, #ARGV, 2 do
   if read(ARGV[i]) ~= ARGV[i + 1] then return 0 end

@@ -5,6 +5,7 @@
 
 local base = string.sub(KEYS[1], 1, -#'layout' - 1)
 local EXPIRY, ORDER = base .. 'expiry', base .. 'order'
+local LOOK = 32
 
 local function session(name) return base .. 'session:' .. string.match(name, '^[^:]*') end
 local function user(name) return base .. 'user:' .. (string.match(name, ':(.*)$') or '') end
@@ -33,24 +34,23 @@ local function remove_expired(now, most)
   return #names
 end
 
--- Remove the names of dropped sessions, if these are any: how many were.
+-- Remove those of the names that are of dropped sessions.
 local function forget(names)
-  local dropped = 0
   for _, name in ipairs(names) do
-    if not read(name) then
-      remove(name)
-      dropped = dropped + 1
-    end
+    if not read(name) then remove(name) end
   end
-  return dropped
 end
 
 local function count(now) return redis.call('ZCOUNT', EXPIRY, '(' .. now, '+inf') end
 
--- The same, after a look at some names, and at more while dropped sessions are among them.
+-- The same, after a look at some names anywhere, and at more while dropped sessions are among them.
 local function recount(now)
   for _ = 1, 20 do
-    if forget(redis.call('ZRANDMEMBER', EXPIRY, 50)) == 0 then break end
+    local place = redis.call('TIME')[2] % math.max(redis.call('ZCARD', ORDER), 1)
+    local names, keys = redis.call('ZRANGE', ORDER, math.max(place - LOOK, 0), place + LOOK), {}
+    for i, name in ipairs(names) do keys[i] = session(name) end
+    if #keys == 0 or redis.call('EXISTS', unpack(keys)) == #keys then break end
+    forget(names)
   end
   return count(now)
 end
