@@ -17,7 +17,17 @@ from tests.fuzz.rows import ROW
 from sessiongate.core.outcomes import NEVER, NOW, WHEN_DUE, Policy
 from sessiongate.core.row import FOREVER, SECOND
 from sessiongate.stores import MemoryStore
-from sessiongate.testing.commands import Close, CloseUser, Count, List, Open, Read, Sweep, execute, Touch
+from sessiongate.testing.commands import (
+    Close,
+    CloseUser,
+    Count,
+    List,
+    Open,
+    Read,
+    Sweep,
+    Touch,
+    execute,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -179,7 +179,7 @@ class Admission:
         count = len(first) if place is None else (yield "count", now)
 
         def excess() -> int:
-            return count - to_end.live + 1 - limit  # type: ignore[no-any-return]
+            return count - to_end.live + 1 - limit
 
         if excess() <= 0:
             return 0

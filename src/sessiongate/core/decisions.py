@@ -8,7 +8,7 @@ there now. So no step needs a lock, and nothing is written that was not read.
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from sessiongate.core.admission import Admission
 from sessiongate.core.outcomes import Ended, Existing, LimitReached, Opened, Replayed, Rotated
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from sessiongate.core.steps import Step
 
 __all__ = ["BATCH_SIZE", "Decisions"]
+
+T = TypeVar("T")
 
 BATCH_SIZE: Final = 500
 """Records that a store lists or sweeps in one call: a few milliseconds on each."""
@@ -61,13 +63,13 @@ class Decisions:
     ) -> Step[Row | Rotated | Replayed | None]:
         """``touch``, of what was read."""
 
-        def judge(row: Row) -> tuple[Any, Row | None]:
+        def judge(row: Row) -> tuple[Row | Rotated | Replayed | None, Row | None]:
             answer = present(row, generation, now, policy, rotation)
             if type(answer) is Rotated:
                 return answer, answer.row
             if type(answer) is Replayed:
                 return answer, None
-            return answer, row if answer is None else answer  # type: ignore[return-value]
+            return answer, row if answer is None else answer
 
         return (yield from self._settle(sid, now, data, judge))
 
@@ -85,7 +87,7 @@ class Decisions:
     ) -> Step[Ended | Replayed | None]:
         """End one session, as ``rotation.close`` judges it; ``None``: there was none."""
 
-        def judge(row: Row) -> tuple[Any, Row | None]:
+        def judge(row: Row) -> tuple[Ended | Replayed | None, Row | None]:
             answer = close(row, generation, username, now)
             return answer, row if answer is None else None
 
@@ -93,8 +95,8 @@ class Decisions:
         return (yield from self._settle(sid, now, data, judge))
 
     def _settle(
-        self, sid: str, now: int, data: Any, judge: Callable[[Row], tuple[Any, Row | None]]
-    ) -> Step[Any]:
+        self, sid: str, now: int, data: Any, judge: Callable[[Row], tuple[T, Row | None]]
+    ) -> Step[T | None]:
         """Carry out what ``judge`` makes of the row, or of what it has become meanwhile.
 
         ``judge`` returns the outcome, and the row to keep: the same object for no
@@ -106,6 +108,7 @@ class Decisions:
             row = None if data is None else self._decode(data, sid)
             if row is None:
                 return None
+            outcome: T | None
             outcome, new = judge(row) if now < row.expires_at else (None, None)
             if new is row:
                 return outcome
@@ -117,7 +120,7 @@ class Decisions:
                 data = yield "swap", old, None if new is None else self._record(new), now
             except StoreError:
                 if only_touches:
-                    return row  # it was read, and is valid
+                    return outcome  # it was read, and is valid
                 raise
             if data is True:
                 return outcome

@@ -172,7 +172,7 @@ class Flows:
         found = self.interpret(check, (yield "read", check.sid), transport)
         if found is None or type(found) is Row:
             return found
-        return (yield from found)  # type: ignore[misc]
+        return (yield from found)
 
     # The two halves of it, for the middleware: it asks on every request, and needs no flow.
 
@@ -220,7 +220,7 @@ class Flows:
             yield self._replayed(outcome, now, transport)
             return None
         if type(outcome) is not Rotated:
-            return outcome  # type: ignore[return-value]
+            return outcome
         row = outcome.row
         self.superseded.add(row.sid, row.generation, now)
         reason = "refreshed" if rotation == NOW else "due"

@@ -9,13 +9,10 @@ flows; a driver knows none.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Generator
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from sessiongate.errors import StoreError
 from sessiongate.events import Event
-
-if TYPE_CHECKING:
-    from sessiongate.stores.base import Store
 
 __all__ = ["Call", "Flow", "Step", "aask", "arun", "ask", "run"]
 
@@ -72,22 +69,20 @@ async def arun(
         return stop.value  # type: ignore[no-any-return]
 
 
-def ask(store: Store, call: Call) -> Any:
+def ask(store: Any, call: Call) -> Any:
     """Call a verb of the store; one that does not lock has the step run as it is."""
     verb, *arguments = call
-    method = getattr(store, verb, None)
-    if verb == "together" and method is None:
+    if verb == "together" and getattr(store, verb, None) is None:
         return run(arguments[-1](), lambda inner: ask(store, inner), _no_listener)
-    return method(*arguments)  # type: ignore[misc]
+    return getattr(store, verb)(*arguments)
 
 
-async def aask(store: Store, call: Call) -> Any:
+async def aask(store: Any, call: Call) -> Any:
     """``ask``, to await."""
     verb, *arguments = call
-    method = getattr(store, f"a{verb}", None)
-    if verb == "together" and method is None:
+    if verb == "together" and getattr(store, "atogether", None) is None:
         return await arun(arguments[-1](), lambda inner: aask(store, inner), _no_async_listener)
-    return await method(*arguments)  # type: ignore[misc]
+    return await getattr(store, f"a{verb}")(*arguments)
 
 
 def _no_listener(_event: Event) -> None:

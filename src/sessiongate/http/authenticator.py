@@ -191,7 +191,7 @@ class RequestAuthenticator:
         if found is None or type(found) is Row:
             self._settle(handle, pending_check, found)
             return None
-        return self._change(handle, pending_check, found)  # type: ignore[arg-type]
+        return self._change(handle, pending_check, found)
 
     def _change(
         self, handle: RequestSession, pending_check: PendingCheck, change: Flow[Row | None]
