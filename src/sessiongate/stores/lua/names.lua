@@ -55,8 +55,9 @@ local function recount(now)
   return count(now)
 end
 
+-- Let keys live as long as a session that they name; twice as long, so as to seldom put it off.
 local function keep(keys, ttl)
   for _, key in ipairs(keys) do
-    if redis.call('PTTL', key) < tonumber(ttl) then redis.call('PEXPIRE', key, ttl) end
+    if redis.call('PTTL', key) < tonumber(ttl) then redis.call('PEXPIRE', key, 2 * ttl) end
   end
 end
