@@ -360,7 +360,7 @@ def test_a_rotated_token_comes_with_the_response(world: World, transport: str) -
 
 def test_all_dependencies_of_a_request_cost_one_store_call() -> None:
     store = CountingStore(MemoryStore())
-    manager = SessionManager(secret_key="k" * 64, store=store)
+    manager = SessionManager(secret_key="k" * 64, store=store, touch_every=60)
     app = FastAPI(dependencies=[Depends(login_required)])
 
     @app.get("/")

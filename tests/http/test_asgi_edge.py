@@ -59,7 +59,8 @@ class Noting(PassingStore):
     asked = ""
 
     def before(self, name: str, *_arguments: Any) -> None:
-        self.asked = name
+        if name.endswith("read"):
+            self.asked = name
 
 
 class NotWaiting(Noting):

@@ -118,7 +118,7 @@ def lines(caplog: pytest.LogCaptureFixture) -> list[tuple[str, str]]:
     return found
 
 
-FAILED = "session store_failed: no answer to touch; failures since the last line: %d"
+FAILED = "session store_failed: no answer to read; failures since the last line: %d"
 ANSWERS = "the session store answers again; failures since the last line: %d"
 
 
@@ -216,7 +216,7 @@ def test_a_listener_that_fails_does_not_flood_the_log_either(
     for _ in range(100):
         assert site.ask(cookie(token)).status == 503
     assert [text.split(";")[0].split(",")[0] for _, text in lines(caplog)] == [
-        "session store_failed: no answer to touch",
+        "session store_failed: no answer to read",
         "on_event failed at a store_failed event",
     ]
 
