@@ -1,4 +1,4 @@
--- ARGV: now, limit; prefix.
-
-local _, limit = struct.unpack('>i8i8', ARGV[1])
-return expire(limit)
+-- ARGV: now, how many, and names that may be of dropped sessions.
+local removed = remove_expired(ARGV[1], ARGV[2])
+forget({unpack(ARGV, 3)})
+return removed
