@@ -74,8 +74,8 @@ class SessionAuthMiddleware:
                 else:
                     outcome = gate.store.execute(pending_check[0])
                 event = gate.enter(handle, pending_check, outcome)
-            except StoreError:
-                event = gate.fail(handle, pending_check)
+            except StoreError as error:
+                event = gate.fail(handle, pending_check, error)
             if event is not None:
                 await gate.aemit(event)
         if handle.refusal is not None:

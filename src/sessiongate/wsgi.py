@@ -68,8 +68,8 @@ class SessionAuthMiddleware:
         if pending_check is not None:
             try:
                 event = gate.enter(handle, pending_check, gate.store.execute(pending_check[0]))
-            except StoreError:
-                event = gate.fail(handle, pending_check)
+            except StoreError as error:
+                event = gate.fail(handle, pending_check, error)
             if event is not None:
                 gate.emit(event)
         if handle.refusal is not None:

@@ -168,7 +168,8 @@ def test_a_store_that_is_down_is_told_and_raised(make: Make) -> None:
     with pytest.raises(StoreError):
         m.n_active_sessions()
     assert gist(heard) == [
-        ("store_failed", None, reason) for reason in ("open", "touch", "close", "sweep")
+        ("store_failed", None, reason)
+        for reason in ("open: Open", "touch: Touch", "close: Close", "sweep: Sweep")
     ]
 
 

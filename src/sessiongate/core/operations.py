@@ -39,6 +39,7 @@ from sessiongate.core.commands import (
     Touch,
 )
 from sessiongate.core.row import FOREVER, Row, to_datetime
+from sessiongate.core.scrubbing import scrubbed
 from sessiongate.core.superseded import Superseded
 from sessiongate.events import Event
 from sessiongate.tokens import LONGEST_TOKEN
@@ -193,11 +194,11 @@ class Flows:
         at = to_datetime(command.now)
         return row, Event("rotated", at, row.username, row.sid, transport, reason)
 
-    def failed(self, command: Command) -> Event:
-        """What is to be told where the store did not answer."""
-        return Event(
-            "store_failed", to_datetime(command.now), reason=type(command).__name__.lower()
-        )
+    def failed(self, command: Command, error: Exception) -> Event:
+        """Name the operation that the store did not carry out, and say why in its words."""
+        operation, words = type(command).__name__.lower(), scrubbed(str(error))
+        reason = f"{operation}: {words}" if words else operation
+        return Event("store_failed", to_datetime(command.now), reason=reason)
 
     def close(
         self,

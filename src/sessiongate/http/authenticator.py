@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from sessiongate.core.commands import Outcome
     from sessiongate.core.operations import Flows
+    from sessiongate.errors import StoreError
     from sessiongate.events import Event
     from sessiongate.http.client import Client
     from sessiongate.http.request_session import PendingCheck
@@ -194,11 +195,11 @@ class RequestAuthenticator:
             handle.renew(row, rotated_at=command.now)
         return event
 
-    def fail(self, handle: RequestSession, pending_check: PendingCheck) -> Event:
+    def fail(self, handle: RequestSession, pending_check: PendingCheck, error: StoreError) -> Event:
         """Refuse, for the store did not answer: what is to be told of it."""
         handle.pending_check = None
         handle.refusal = refusals.UNAVAILABLE
-        return self.flows.failed(pending_check[0])
+        return self.flows.failed(pending_check[0], error)
 
     def _keep_out(self, handle: RequestSession) -> None:
         """Go on without a user: the token that came is not valid."""

@@ -42,7 +42,7 @@ T = TypeVar("T")
 
 _ASYNC_LISTENER: Final = "on_event is an async function: use the a… verbs, or pass a plain function"
 _LISTENER_FAILED: Final = "on_event failed at a %s event, which stands as it is"
-_STORE_FAILED: Final = "session store_failed: no answer to %s; failures since the last line: %d"
+_STORE_FAILED: Final = "session store_failed: %s; failures since the last line: %d"
 _ANSWERS_AGAIN: Final = "the session store answers again; failures since the last line: %d"
 _LIMIT_MESSAGES: Final = {
     "total": "Reached max concurrent sessions limit (%s)",
@@ -477,8 +477,8 @@ class SessionManager:
         """Have the store carry out a command, and tell of its failure."""
         try:
             outcome = self._store.execute(command)
-        except StoreError:
-            self.emit(self.flows.failed(command))
+        except StoreError as error:
+            self.emit(self.flows.failed(command, error))
             raise
         if self.outages.pending:
             self.log_answer()
@@ -488,8 +488,8 @@ class SessionManager:
         """``_ask``, to await."""
         try:
             outcome = await self._store.aexecute(command)
-        except StoreError:
-            await self.aemit(self.flows.failed(command))
+        except StoreError as error:
+            await self.aemit(self.flows.failed(command, error))
             raise
         if self.outages.pending:
             self.log_answer()
