@@ -10,8 +10,7 @@ from sessiongate import JWTSessionManager, SessionManager
 from sessiongate.core.scrubbing import scrubbed
 
 HARMLESS = [
-    "Redis at localhost:6379 failed: AuthenticationError: invalid username-password pair or user "
-    "is disabled.",
+    "Redis at cache:6379 failed: AuthenticationError: invalid username-password pair.",
     "ReadOnlyError: You can't write against a read only replica.",
     "AuthenticationWrongNumberOfArgsError: wrong number of arguments",
     "Error 111 connecting to cache-0001.my-cluster.use1.cache.amazonaws.com:6379.",

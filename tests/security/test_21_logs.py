@@ -129,7 +129,7 @@ class TalkativeStore(BrittleStore):
 
     words = ""
 
-    def _ask(self, command: Command) -> None:
+    def _ask(self, _command: Command) -> None:
         if self.down:
             raise StoreError(self.words)
 
@@ -145,8 +145,8 @@ def test_an_outage_is_logged_with_the_words_of_the_store_and_no_secret(
     site.events.clear()
     store.down = True
     store.words = (
-        "Redis at cache:6379 failed:\r\nReadOnlyError: You can't write against a read only replica. "
-        f"(redis://app:hunter2@cache, {token}, x:{handle}9)"
+        "Redis at cache:6379 failed:\r\nReadOnlyError: You can't write against a read only replica"
+        f" (redis://app:hunter2@cache, {token}, x:{handle}9)"
     )
     lines(caplog)
     assert site.ask(way(token)).status == 503
