@@ -46,7 +46,7 @@ from sessiongate.tokens import LONGEST_TOKEN
 from sessiongate.tokens.reader import Reader
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from datetime import datetime
 
     from sessiongate.core.commands import Command
@@ -83,9 +83,12 @@ class Granted(NamedTuple):
 class Flows:
     """The operations of one manager. Holds no session, only the rules."""
 
-    def __init__(self, codec: Codec, settings: Settings) -> None:
+    def __init__(
+        self, codec: Codec, settings: Settings, on_refused: Callable[[object, int], object]
+    ) -> None:
         self.codec = codec
         self._verified = Reader(codec).read
+        self._on_refused = on_refused
         self.settings = settings
         self._policy = settings.policy
         self.superseded = Superseded(settings.policy.grace)
@@ -142,7 +145,10 @@ class Flows:
         a clock set back does not revive the session.
         """
         ticket = self._verified(token)
-        return None if ticket is None or now < ticket.valid_from else ticket
+        if ticket is None:
+            self._on_refused(token, now)
+            return None
+        return None if now < ticket.valid_from else ticket
 
     def present(
         self, now: int, ticket: TokenPayload | None, rotation: int, transport: str | None = None

@@ -24,6 +24,7 @@ from sessiongate.core.steps import arun, run
 from sessiongate.errors import ConfigurationError, StoreError
 from sessiongate.managers.sessions_view import SessionsView
 from sessiongate.stores.memory import MemoryStore
+from sessiongate.tokens.foreign_keys import ForeignKeys
 from sessiongate.tokens.keys import MAKE_ONE, random_secret
 from sessiongate.tokens.opaque import OpaqueCodec
 
@@ -44,6 +45,11 @@ _ASYNC_LISTENER: Final = "on_event is an async function: use the a… verbs, or 
 _LISTENER_FAILED: Final = "on_event failed at a %s event, which stands as it is"
 _STORE_FAILED: Final = "session store_failed: %s; failures since the last line: %d"
 _ANSWERS_AGAIN: Final = "the session store answers again; failures since the last line: %d"
+_FOREIGN_KEY: Final = (
+    "a token came that has the form of ours and is signed with another key. Either another "
+    "process, or this one before a restart, made itself a random key: pass the same secret_key=… "
+    "to all. Or the key was changed: pass a list, the new key first: secret_key=[new, old]"
+)
 _LIMIT_MESSAGES: Final = {
     "total": "Reached max concurrent sessions limit (%s)",
     "user": "Reached max sessions per user limit (%s)",
@@ -164,6 +170,7 @@ class SessionManager:
                 evict=check_choice(on_limit, "on_limit", ("reject", "evict_oldest"))
                 == "evict_oldest",
             ),
+            ForeignKeys(codec, self._log_foreign_key).look_at,
         )
 
     def __repr__(self) -> str:
@@ -500,6 +507,9 @@ class SessionManager:
         failures = self.outages.answered(self.now())
         if failures is not None:
             self.logger.warning(_ANSWERS_AGAIN, failures)
+
+    def _log_foreign_key(self) -> None:
+        self.logger.warning(_FOREIGN_KEY)
 
     def emit(self, event: Event) -> None:
         """Log an event and hand it to the listener, whatever that makes of it."""
