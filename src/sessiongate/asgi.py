@@ -10,6 +10,7 @@ from sessiongate.http.csrf import WEBSOCKET
 from sessiongate.http.refusals import UNAVAILABLE
 from sessiongate.http.response import ResponseFields
 from sessiongate.http.websockets import DENIAL, POLICY_VIOLATION, can_deny
+from sessiongate.http.wrong_stack import check_app, names_the_other
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, MutableMapping
@@ -40,10 +41,12 @@ class SessionAuthMiddleware:
     """
 
     def __init__(self, app: ASGIApp, manager: SessionManager, **options: Unpack[Options]) -> None:
+        check_app(app, "asgi")
         self.app = app
         self._gate = RequestAuthenticator(manager, **options)
         self._fields = ResponseFields(self._gate, str.encode)
 
+    @names_the_other("asgi")
     async def __call__(  # noqa: C901 - in one piece, for every call is paid by every request
         self, scope: Scope, receive: Receive, send: Send
     ) -> None:

@@ -10,6 +10,7 @@ from sessiongate.http.authenticator import RequestAuthenticator
 from sessiongate.http.csrf import WEBSOCKET, is_handshake
 from sessiongate.http.refusals import UNAVAILABLE
 from sessiongate.http.response import ResponseFields
+from sessiongate.http.wrong_stack import check_app, names_the_other
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -46,11 +47,13 @@ class SessionAuthMiddleware:
     def __init__(
         self, app: WSGIApplication, manager: SessionManager, **options: Unpack[Options]
     ) -> None:
+        check_app(app, "wsgi")
         self.app = app
         self._gate = RequestAuthenticator(manager, **options)
         manager.check_listener()
         self._fields = ResponseFields(self._gate, str)
 
+    @names_the_other("wsgi")
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         gate = self._gate
         method = environ["REQUEST_METHOD"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import logging
 import time
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn, SupportsIndex, TypeVar, cast
 
 from sessiongate.core.arguments import (
     Seconds,
@@ -175,6 +175,14 @@ class SessionManager:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} on {type(self._store).__name__}>"
+
+    def __reduce_ex__(self, _protocol: SupportsIndex) -> NoReturn:
+        # Its locks, its store's connections and its listener belong to this process.
+        msg = (
+            f"a {type(self).__name__} can be neither copied nor pickled: make one in each process, "
+            "from the same settings and the same secret_key, on a store that they share"
+        )
+        raise TypeError(msg)
 
     @property
     def session_timeout(self) -> Seconds:
