@@ -2,6 +2,7 @@
 
 from sessiongate.errors import (
     ConfigurationError,
+    CookieNameWarning,
     ResponseStartedError,
     SessionGateError,
     StoreError,
@@ -13,6 +14,7 @@ from sessiongate.managers import JWTSessionManager, SessionManager, SingleSessio
 
 __all__ = [
     "ConfigurationError",
+    "CookieNameWarning",
     "Event",
     "JWTSessionManager",
     "ResponseStartedError",

@@ -75,7 +75,7 @@ def test_behind_wsgi_wrappers(manager: SessionManager) -> None:
 
 
 def test_in_a_mounted_app_on_its_path(manager: SessionManager) -> None:
-    inner = starlette_app(manager, cookie=SessionCookie(name="session", path="/admin"))
+    inner = starlette_app(manager, cookie=SessionCookie(name="admin", path="/admin"))
     client = TestClient(Starlette(routes=[Mount("/admin", inner)]), base_url="https://testserver")
     login_as(client, "alice")
     assert client.get("/admin/").json()["username"] == "alice"
@@ -192,6 +192,6 @@ def test_a_client_without_a_base_url_is_told_where_it_asks(manager: SessionManag
 
 def test_one_cookie_remains_where_the_test_had_put_its_own(manager: SessionManager) -> None:
     client = TestClient(starlette_app(manager, cookie=HTTP))
-    client.cookies.set("session", "mine")
+    client.cookies.set(HTTP.name, "mine")
     login_as(client, "alice")
     assert client.get("/").json()["username"] == "alice"
