@@ -30,6 +30,8 @@ __all__ = ["JWTCodec", "unproven"]
 
 _LATEST: Final = 2**40
 """Seconds; far beyond any date, far below what floats and rows cannot hold."""
+_CLOCK_SKEW: Final = 10 * SECOND
+"""How far ahead an ``iat`` may be: another machine's clock. Whether it is valid, its row says."""
 _DEPTH: Final = 16
 _PARTS: Final = 3
 _SIGNATURE: Final = re.compile(r"[A-Za-z0-9_-]{43,}", re.ASCII)
@@ -159,7 +161,7 @@ class JWTCodec:
         return replace(
             ticket,
             expires_at=math.floor(expires_at * SECOND) + self.leeway,
-            valid_from=math.ceil(issued_at * SECOND) - self.leeway,
+            valid_from=math.ceil(issued_at * SECOND) - _CLOCK_SKEW,
             username=username,
         )
 
