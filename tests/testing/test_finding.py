@@ -140,11 +140,17 @@ def test_what_is_no_client_is_told_so(manager: SessionManager, client: Any) -> N
 # Plain http, and real servers.
 
 
-def test_a_secure_cookie_over_http_is_an_error_with_the_remedy(manager: SessionManager) -> None:
+def test_a_secure_cookie_over_http_is_an_error_with_both_remedies(manager: SessionManager) -> None:
     app = starlette_app(manager)
-    with pytest.raises(ConfigurationError, match="base_url='https://testserver'"):
+    with pytest.raises(ConfigurationError) as caught:
         login_as(TestClient(app), "alice")
+    assert "base_url='https://testserver'" in str(caught.value)
+    assert "cookie=SessionCookie.for_http()" in str(caught.value)
     assert manager.n_active_sessions() == 0
+    in_development = starlette_app(manager, cookie=SessionCookie.for_http())
+    for client in (TestClient(app, base_url="https://testserver"), TestClient(in_development)):
+        login_as(client, "alice")
+        assert client.get("/").json()["username"] == "alice"
     login_as(TestClient(app), "alice", transport="bearer")
 
 
