@@ -12,6 +12,7 @@ from sessiongate.http.csrf import WEBSOCKET
 from sessiongate.http.refusals import UNAVAILABLE
 from sessiongate.http.response import ResponseFields
 from sessiongate.http.websockets import DENIAL, POLICY_VIOLATION, can_deny
+from sessiongate.http.wrong_stack import check_app, names_the_other
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, MutableMapping
@@ -48,10 +49,12 @@ class SessionAuthMiddleware:
     def __init__(
         self, app: ASGIApp, manager: SessionManager, **options: Unpack[MiddlewareOptions]
     ) -> None:
+        check_app(app, "asgi")
         self.app = app
         self._authenticator = RequestAuthenticator(manager, **options)
         self._fields = ResponseFields(self._authenticator.settings, str.encode)
 
+    @names_the_other("asgi")
     async def __call__(  # noqa: C901 - in one piece, for every call is paid by every request
         self, scope: Scope, receive: Receive, send: Send
     ) -> None:
@@ -82,8 +85,9 @@ class SessionAuthMiddleware:
             store, sid = authenticator.store, pending[0].sid
             try:
                 data = await store.aread(sid) if authenticator.blocking else store.read(sid)
-            except StoreError:
-                await authenticator.manager.aemit(authenticator.read_failed(session, pending))
+            except StoreError as error:
+                event = authenticator.read_failed(session, pending, error)
+                await authenticator.manager.aemit(event)
             else:
                 session.pending_flow = authenticator.apply_result(session, pending, data)
         if session.pending_flow is not None:

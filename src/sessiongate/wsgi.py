@@ -12,6 +12,7 @@ from sessiongate.http.credentials import SUBPROTOCOL, bearer_subprotocol
 from sessiongate.http.csrf import WEBSOCKET, is_handshake
 from sessiongate.http.refusals import UNAVAILABLE
 from sessiongate.http.response import ResponseFields
+from sessiongate.http.wrong_stack import check_app, names_the_other
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -55,11 +56,13 @@ class SessionAuthMiddleware:
         manager: SessionManager,
         **options: Unpack[MiddlewareOptions],
     ) -> None:
+        check_app(app, "wsgi")
         self.app = app
         self._authenticator = RequestAuthenticator(manager, **options)
         manager.check_listener()
         self._fields = ResponseFields(self._authenticator.settings, str)
 
+    @names_the_other("wsgi")
     def __call__(  # noqa: C901 - in one piece, for every call is paid by every request
         self, environ: WSGIEnvironment, start_response: StartResponse
     ) -> Iterable[bytes]:
@@ -85,8 +88,8 @@ class SessionAuthMiddleware:
         if pending is not None:
             try:
                 data = authenticator.store.read(pending[0].sid)
-            except StoreError:
-                authenticator.manager.emit(authenticator.read_failed(session, pending))
+            except StoreError as error:
+                authenticator.manager.emit(authenticator.read_failed(session, pending, error))
             else:
                 session.pending_flow = authenticator.apply_result(session, pending, data)
         if session.pending_flow is not None:

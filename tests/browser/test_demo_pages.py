@@ -73,7 +73,7 @@ def test_a_login_by_form_is_kept_as_a_cookie_that_no_script_reads(
     (cookie,) = cookies(visitor)
     assert cookie.pop("value").startswith("sg_")
     assert cookie == {
-        "name": "session",
+        "name": "sessiongate",
         "domain": "127.0.0.1",
         "path": "/",
         "expires": -1,  # with the browser
@@ -214,7 +214,7 @@ def test_a_form_elsewhere_ends_no_session(
     expect(tab).not_to_have_title("Elsewhere")
 
     # The browser itself may have been told to forget it: a view without a session is open to all.
-    visitor.add_cookies([{"name": "session", "value": cookie["value"], "url": here}])
+    visitor.add_cookies([{"name": "sessiongate", "value": cookie["value"], "url": here}])
     tab.goto(f"{here}/account")
     expect_known(tab)
 

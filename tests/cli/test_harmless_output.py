@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
-import pty
-import subprocess
-import sys
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.cli.calling import Process, session
+from tests.cli.calling import Process, on_a_terminal, session
 
 from sessiongate.cli._output import ago, distance, plain
 from sessiongate.core.row import FOREVER, SECOND
@@ -59,26 +54,6 @@ def test_json_gives_it_back_exactly_and_in_ascii(cli: Caller, sid: str) -> None:
     assert printable(text)
     (told,) = json.loads(text)
     assert (told["handle"], told["username"], told["device"]) == (sid, EVIL, {"name": EVIL})
-
-
-def on_a_terminal(url: str, *arguments: str) -> str:
-    """What the command writes to a terminal."""
-    ours, theirs = pty.openpty()
-    with subprocess.Popen(
-        [sys.executable, "-m", "sessiongate.cli", *arguments],
-        stdin=subprocess.DEVNULL,
-        stdout=theirs,
-        stderr=theirs,
-        env={**os.environ, "SESSIONGATE_STORE": url, "TERM": "xterm", "COLUMNS": "120"},
-    ) as process:
-        os.close(theirs)
-        said = b""
-        with suppress(OSError):  # what a terminal says when the other side has gone
-            while more := os.read(ours, 65536):
-                said += more
-    os.close(ours)
-    assert process.returncode == 0, said
-    return said.decode()
 
 
 @pytest.mark.usefixtures("sid")

@@ -10,6 +10,7 @@ from tests.managers.verbs import KEY
 from tests.stores.passing import PassingStore
 
 from sessiongate import JWTSessionManager, StoreError
+from sessiongate.testing import ManualClock
 
 if TYPE_CHECKING:
     from tests.managers.verbs import Make
@@ -51,13 +52,14 @@ def test_the_watch_sees_every_record_and_knows_a_secret(logged: list[str]) -> No
 
 
 def test_no_flood_of_bad_tokens_floods_the_log(kind: type[SessionManager]) -> None:
-    m = kind(secret_key=KEY)
+    m = kind(secret_key=KEY, clock=ManualClock())
     token = m.create_session("alice") or ""
-    forged = token[:-1] + ("0" if token[-1] != "0" else "1")
+    forged = token[:-5] + ("0" if token[-5] != "0" else "1") + token[-4:]
     with every_record() as lines:
         for i in range(FLOOD):
             m.validate_session(f"{forged}{i}" if i % 2 else forged)
-    assert lines == []
+    (line,) = lines
+    assert "another key" in line
 
 
 @pytest.mark.parametrize("verb", ["validate_session", "refresh_session", "invalidate_session"])

@@ -34,6 +34,7 @@ from sessiongate.core.outcomes import (
 )
 from sessiongate.core.rotation import present
 from sessiongate.core.row import FOREVER, Row, to_datetime
+from sessiongate.core.scrubbing import scrubbed
 from sessiongate.core.superseded import LATE, Superseded
 from sessiongate.events import Event
 from sessiongate.tokens import LONGEST_TOKEN
@@ -89,6 +90,7 @@ class Flows:
         settings: The rules.
         rows: The format of the store's data.
         replace: The store's ``replace``, if it has that verb.
+        on_refused: Called with a token that was not minted here, and the time.
     """
 
     def __init__(
@@ -96,12 +98,14 @@ class Flows:
         codec: Codec,
         settings: Settings,
         rows: RowCodec,
-        replace: Callable[[Any, Any], bool] | None = None,
+        replace: Callable[[Any, Any], bool] | None,
+        on_refused: Callable[[object, int], object],
     ) -> None:
         self.codec = codec
         self._decisions = Decisions(rows)
         self._decode, self._replace_at_once = rows.decode, replace
         self._verified = Reader(codec).read
+        self._on_refused = on_refused
         self.settings = settings
         self._policy = settings.policy
         self.superseded = Superseded(max(settings.policy.grace, LATE))
@@ -160,7 +164,10 @@ class Flows:
         a clock set back does not revive the session.
         """
         ticket = self._verified(token)
-        return None if ticket is None or now < ticket.valid_from else ticket
+        if ticket is None:
+            self._on_refused(token, now)
+            return None
+        return None if now < ticket.valid_from else ticket
 
     def present(
         self, now: int, ticket: TokenPayload | None, rotation: int, transport: str | None = None
@@ -227,9 +234,11 @@ class Flows:
         yield Event("rotated", to_datetime(now), row.username, row.sid, transport, reason)
         return row
 
-    def failed(self, now: int, verb: str) -> Event:
-        """What is to be told where the store did not answer."""
-        return Event("store_failed", to_datetime(now), reason=verb)
+    def failed(self, now: int, verb: str, error: Exception) -> Event:
+        """Name the verb that the store did not carry out, and say why in its words."""
+        words = scrubbed(str(error))
+        reason = f"{verb}: {words}" if words else verb
+        return Event("store_failed", to_datetime(now), reason=reason)
 
     def close(
         self,

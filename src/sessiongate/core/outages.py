@@ -53,8 +53,9 @@ class Outages:
             return count
 
     def _told_lately(self, now: int) -> bool:
-        # A clock that was set back is no reason to be silent until it has caught up.
-        return self._told_at is not None and 0 <= now - self._told_at < _PERIOD
+        # Both ways: threads read the clock in any order, and one that was set back far is no
+        # reason to be silent until it has caught up.
+        return self._told_at is not None and abs(now - self._told_at) < _PERIOD
 
     def _tell(self, now: int) -> int:
         self._told_at = now

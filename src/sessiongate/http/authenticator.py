@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from sessiongate.core.steps import Flow
+    from sessiongate.errors import StoreError
     from sessiongate.events import Event
     from sessiongate.http.client import Client
     from sessiongate.http.csrf import CrossSite
@@ -159,10 +160,12 @@ class RequestAuthenticator:
         if row.generation != sent_generation and not row.shared:
             session.send_token(row, rotated_at=now)
 
-    def read_failed(self, session: RequestSession, pending: PendingCheck) -> Event:
+    def read_failed(
+        self, session: RequestSession, pending: PendingCheck, error: StoreError
+    ) -> Event:
         """Mark that the store could not be read; return the event to emit."""
         session.unavailable = True
-        return self._flows.failed(pending[0].now, "read")
+        return self._flows.failed(pending[0].now, "read", error)
 
     def prepare_response(self, session: RequestSession, status: int) -> ResponseChanges | None:
         """What the response of this status is to carry; ``None``: nothing of the session."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import logging
 import time
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn, SupportsIndex, TypeVar, cast
 
 from sessiongate.core.arguments import (
     Seconds,
@@ -24,6 +24,7 @@ from sessiongate.core.steps import aask, arun, ask, run
 from sessiongate.errors import ConfigurationError, StoreError
 from sessiongate.managers.sessions_view import SessionsView
 from sessiongate.stores.memory import MemoryStore
+from sessiongate.tokens.foreign_keys import ForeignKeys
 from sessiongate.tokens.keys import MAKE_ONE, random_secret
 from sessiongate.tokens.opaque import OpaqueCodec
 
@@ -41,8 +42,13 @@ T = TypeVar("T")
 
 _ASYNC_LISTENER: Final = "on_event is an async function: use the a… verbs, or pass a plain function"
 _LISTENER_FAILED: Final = "on_event failed at a %s event, which stands as it is"
-_STORE_FAILED: Final = "session store_failed: no answer to %s; failures since the last line: %d"
+_STORE_FAILED: Final = "session store_failed: %s; failures since the last line: %d"
 _ANSWERS_AGAIN: Final = "the session store answers again; failures since the last line: %d"
+_FOREIGN_KEY: Final = (
+    "a token came that has the form of ours and is signed with another key. Either another "
+    "process, or this one before a restart, made itself a random key: pass the same secret_key=… "
+    "to all. Or the key was changed: pass a list, the new key first: secret_key=[new, old]"
+)
 _LIMIT_MESSAGES: Final = {
     "total": "Reached max concurrent sessions limit (%s)",
     "user": "Reached max sessions per user limit (%s)",
@@ -166,10 +172,19 @@ class SessionManager:
             ),
             self._store.codec,
             getattr(self._store, "replace", None),
+            ForeignKeys(codec, self._log_foreign_key).look_at,
         )
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} on {type(self._store).__name__}>"
+
+    def __reduce_ex__(self, _protocol: SupportsIndex) -> NoReturn:
+        # Its locks, its store's connections and its listener belong to this process.
+        msg = (
+            f"a {type(self).__name__} can be neither copied nor pickled: make one in each process, "
+            "from the same settings and the same secret_key, on a store that they share"
+        )
+        raise TypeError(msg)
 
     @property
     def session_timeout(self) -> Seconds:
@@ -479,8 +494,8 @@ class SessionManager:
         """Call a verb of the store, and tell of its failure."""
         try:
             outcome = ask(self._store, call)
-        except StoreError:
-            self.emit(self.flows.failed(self.now(), call[0]))
+        except StoreError as error:
+            self.emit(self.flows.failed(self.now(), call[0], error))
             raise
         if self.outages.pending:
             self.log_answer()
@@ -490,8 +505,8 @@ class SessionManager:
         """``_ask``, to await."""
         try:
             outcome = await aask(self._store, call)
-        except StoreError:
-            await self.aemit(self.flows.failed(self.now(), call[0]))
+        except StoreError as error:
+            await self.aemit(self.flows.failed(self.now(), call[0], error))
             raise
         if self.outages.pending:
             self.log_answer()
@@ -502,6 +517,9 @@ class SessionManager:
         failures = self.outages.answered(self.now())
         if failures is not None:
             self.logger.warning(_ANSWERS_AGAIN, failures)
+
+    def _log_foreign_key(self) -> None:
+        self.logger.warning(_FOREIGN_KEY)
 
     def emit(self, event: Event) -> None:
         """Log an event and hand it to the listener, whatever that makes of it."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 from urllib.parse import quote
 
 from sessiongate.core.arguments import check_count, microseconds

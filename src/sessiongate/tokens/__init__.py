@@ -59,6 +59,10 @@ class Codec(Protocol):
         """The same, or in a word what is wrong: for administrators, never for clients."""
         ...
 
+    def has_form(self, token: str) -> bool:
+        """Whether it looks as if it was minted here; cheap, and no seal is computed."""
+        ...
+
     def key(self, row: Row) -> str:
         """How the session is named in ``sessions``."""
         ...

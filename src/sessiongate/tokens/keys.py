@@ -6,13 +6,12 @@ confusion of public keys with secrets that is refused here at construction.
 
 from __future__ import annotations
 
-import inspect
 import re
 import secrets
-import warnings
 from base64 import b64decode
 from typing import TYPE_CHECKING, Final, TypeAlias
 
+from sessiongate.core.warning import warn
 from sessiongate.errors import ConfigurationError, WeakKeyWarning
 
 if TYPE_CHECKING:
@@ -25,7 +24,6 @@ SecretKey: TypeAlias = str | bytes
 
 MAKE_ONE: Final = 'python -c "import secrets; print(secrets.token_urlsafe(64))"'
 
-_PACKAGE: Final = "sessiongate."
 _SSH_NAMES: Final = (b"ssh-", b"ecdsa-sha2-", b"sk-ssh-", b"sk-ecdsa-")
 _SSH_LINE: Final = re.compile(rb"\s(?:sk-)?(?:ssh|ecdsa)-[\w@.-]{1,64}\s+AAAA")
 _JWK: Final = re.compile(rb"""["'](?:kty["']\s*:|keys["']\s*:\s*\[)""")
@@ -85,15 +83,7 @@ def check_strength(secret: bytes, least: int, algorithm: str, *, strict: bool) -
     )
     if strict:
         raise ConfigurationError(msg)
-    warnings.warn(msg, WeakKeyWarning, stacklevel=_callers_level())
-
-
-def _callers_level() -> int:
-    """The ``stacklevel`` at which the package was called: the line that can mend the key."""
-    level, frame = 0, inspect.currentframe()
-    while frame is not None and frame.f_globals.get("__name__", "").startswith(_PACKAGE):
-        level, frame = level + 1, frame.f_back
-    return level
+    warn(msg, WeakKeyWarning)
 
 
 def _public_kind(secret: bytes) -> str | None:
