@@ -5,8 +5,7 @@ from __future__ import annotations
 import secrets
 import warnings
 from base64 import b64encode, encodebytes
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.managers.verbs import KEY
@@ -19,6 +18,9 @@ from sessiongate import (
     WeakKeyWarning,
 )
 from sessiongate.stores import MemoryStore
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 ALL = [SessionManager, SingleSessionManager, JWTSessionManager]
 Kind = type[SessionManager]
@@ -181,9 +183,7 @@ SSH2: dict[str, Callable[[str], str | bytes]] = {
 @pytest.mark.parametrize("wrap", SSH2.values(), ids=SSH2)
 @pytest.mark.parametrize("kind", ["PUBLIC", "ENCRYPTED PRIVATE"])
 @pytest.mark.parametrize("cls", ALL)
-def test_an_ssh2_key_is_no_secret(
-    cls: Kind, kind: str, wrap: Callable[[str], str | bytes]
-) -> None:
+def test_an_ssh2_key_is_no_secret(cls: Kind, kind: str, wrap: Callable[[str], str | bytes]) -> None:
     with pytest.raises(ConfigurationError, match=r"secret_key looks like .*shared secret"):
         cls(secret_key=wrap(ssh2(kind)))
 

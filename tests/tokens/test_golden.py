@@ -28,8 +28,8 @@ def manager(algorithm: str, **options: Any) -> SessionManager:
     options |= {"secret_key": key, "clock": ManualClock(START), "strict_keys": True}
     if algorithm == "opaque":
         return SessionManager(**options)
-    names = {"issuer": "https://id.example.com", "audience": "api"}
-    return JWTSessionManager(algorithm=algorithm, **names, **options)
+    options |= {"issuer": "https://id.example.com", "audience": "api"}
+    return JWTSessionManager(algorithm=algorithm, **options)
 
 
 @pytest.mark.parametrize("algorithm", FORMATS)
