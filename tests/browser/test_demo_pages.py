@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import expect
 from tests.browser.chromium import cookies
-from tests.browser.pages import OPEN_WEBSOCKET, anything, page_at
-from tests.examples.running_demo import Demo
+from tests.browser.pages import OPEN_WEBSOCKET, anything, page_at, sticking_out
+from tests.examples.running_demo import Browser, Demo
 from tests.servers.running import serving_wsgi
 
 if TYPE_CHECKING:
@@ -229,6 +229,25 @@ def test_a_script_elsewhere_opens_no_websocket(
 
     tab.goto(page_at(f"http://127.0.0.1:{elsewhere}", ""))
     assert tab.evaluate(OPEN_WEBSOCKET, address) is False
+
+
+@pytest.mark.parametrize("width", [320, 1280])
+def test_every_page_fits_the_screen(
+    demo: Demo, visitor: BrowserContext, here: str, there: str, width: int
+) -> None:
+    """320 pixels is the least that WCAG 2.2 asks for (1.4.10)."""
+    with Browser() as other:
+        other.log_in(there, demo.password)  # a second device
+        tab = visitor.new_page()
+        tab.set_viewport_size({"width": width, "height": 700})
+        for path in ("/", "/login"):
+            tab.goto(here + path)
+            assert sticking_out(tab) == [], path
+        log_in(tab, here, demo.password, "/devices")
+        assert tab.get_by_role("listitem").count() > 1
+        for path in ("/devices", "/account", "/"):
+            tab.goto(here + path)
+            assert sticking_out(tab) == [], path
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -88,6 +88,50 @@ def test_attributes_can_be_chosen_and_a_deletion_repeats_them(
     assert rest <= deleted
 
 
+@pytest.mark.parametrize("kind", ["opaque", "jwt"])
+def test_a_persistent_cookie_states_its_life_once(make: MakeSite) -> None:
+    """``Max-Age`` alone, which is counted by the browser's clock; ``Expires`` is a date of ours."""
+    site = make(options={"cookie": SessionCookie(persistent=True)})
+    (ours,) = set_cookies(site.ask(view=enter))
+    assert attributes(ours)[1] == {
+        *("Secure", "HttpOnly", "Path=/", "SameSite=Lax"),
+        "Max-Age=3600",
+    }
+
+
+def test_a_cookie_cannot_be_changed() -> None:
+    """Its attributes fit together as they were checked."""
+    chosen = SessionCookie()
+    for option in ("name", "secure", "same_site", "path", "domain", "partitioned", "persistent"):
+        with pytest.raises(AttributeError):
+            setattr(chosen, option, getattr(SessionCookie.for_http(), option))
+        with pytest.raises(AttributeError):
+            delattr(chosen, option)
+    with pytest.raises((AttributeError, TypeError)):
+        chosen.samesite = "None"  # type: ignore[attr-defined]
+    assert chosen == SessionCookie()
+    assert hash(chosen) == hash(SessionCookie())
+
+
+LABEL = "a" * 63
+
+
+@pytest.mark.parametrize(
+    ("option", "longest"),
+    [
+        ("name", "n" * 128),
+        ("path", "/" + "p" * 1023),
+        ("domain", LABEL),
+        ("domain", f"{LABEL}.{LABEL}.{LABEL}.{'b' * 61}"),
+    ],
+)
+def test_the_longest_that_is_taken(option: str, longest: str) -> None:
+    chosen: Any = {"name": "id", option: longest}
+    assert longest in SessionCookie(**chosen).issue("token", 60)
+    with pytest.raises(ConfigurationError):
+        SessionCookie(**chosen | {option: longest + "c"})
+
+
 @pytest.mark.parametrize(
     "options",
     [

@@ -167,6 +167,12 @@ def test_a_token_that_names_another_user_is_none(forger: Forger) -> None:
     assert forger.manager.validate_session(forger.with_payload(payload)) is None
 
 
+def dated(raw: bytes, number: bytes) -> bytes:
+    """With both dates the same, so that they seem to be no time apart."""
+    at = raw.replace(b'"iat":', b'"iat":' + number + b',"y":')
+    return at.replace(b'"exp":', b'"exp":' + number + b',"z":')
+
+
 JSONS: dict[str, Callable[[bytes], bytes]] = {
     "duplicate member": lambda raw: raw[:-1] + b',"sub":"bob"}',
     "duplicate member first": lambda raw: b'{"sub":"bob",' + raw[1:],
@@ -198,6 +204,9 @@ JSONS: dict[str, Callable[[bytes], bytes]] = {
         b'"exp":', b'"exp":1e999,"z":'
     ),
     "iat -1e999": lambda raw: raw.replace(b'"iat":', b'"iat":-1e999,"y":'),
+    "iat = exp = 1e999": lambda raw: dated(raw, b"1e999"),
+    "iat = exp = -1e999": lambda raw: dated(raw, b"-1e999"),
+    "iat = exp = 1e303": lambda raw: dated(raw, b"1e303"),
     "leading zero": lambda raw: raw.replace(b'"exp":', b'"exp":0'),
     "list": lambda raw: b"[" + raw + b"]",
     "text": lambda raw: json.dumps(raw.decode()).encode(),

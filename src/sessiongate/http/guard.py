@@ -60,9 +60,14 @@ class Page(NamedTuple):
 
     @property
     def is_browsed(self) -> bool:
-        """Whether a person would see a redirect: a navigation that takes HTML."""
+        """Whether a browser asks for a page, so that a person sees the redirect.
+
+        ``Accept`` names ``text/html``, or there is no ``Accept`` at all. One that
+        names other types only, ``*/*`` among them, is a script's or a tool's, such as
+        ``fetch()`` or curl. So is a ``Sec-Fetch-Mode`` other than ``navigate``.
+        """
         return self.fetch_mode in {"", "navigate"} and (
-            not self.accept or "text/html" in self.accept or "*/*" in self.accept
+            not self.accept or "text/html" in self.accept.lower()
         )
 
 
@@ -84,7 +89,8 @@ class Guard:
         login_url: Where a person in a browser is sent instead of a 401, with
             the way back in the query parameter ``next``: a path within the
             app, a whole URL, the name of a route, or a function that gives one
-            of them.
+            of them. ``Page.is_browsed`` says
+            what counts as a browser.
     """
 
     def __init__(

@@ -127,7 +127,7 @@ def _unwrapped(secret: bytes) -> bytes:
 
 
 def _is_pem(secret: bytes) -> bool:
-    return b"-----BEGIN " in secret or secret.startswith(b"---- BEGIN ")
+    return b"-----BEGIN " in secret or b"---- BEGIN " in secret  # RFC 7468, RFC 4716
 
 
 def _is_ssh(secret: bytes) -> bool:
@@ -145,9 +145,9 @@ def _is_der(secret: bytes) -> bool:
     """One ASN.1 SEQUENCE that fills the value, of values that fill it.
 
     SPKI, PKCS#1, PKCS#8, SEC 1 and X.509 all are; no printable text is one, though a
-    secret may well begin with the ``0`` that is the tag of a SEQUENCE.
+    secret may well begin with the ``0`` that is the tag of a SEQUENCE, and end in a newline.
     """
-    if secret.isascii() and secret.decode().isprintable():
+    if secret.isascii() and b"".join(secret.split()).decode().isprintable():
         return False
     begin, end = _value(secret, 0)
     # The last byte may look like white space: it is only what follows that may be some.
