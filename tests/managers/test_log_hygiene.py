@@ -58,8 +58,10 @@ def test_no_flood_of_bad_tokens_floods_the_log(kind: type[SessionManager]) -> No
     with every_record() as lines:
         for i in range(FLOOD):
             m.validate_session(f"{forged}{i}" if i % 2 else forged)
-    (line,) = lines
-    assert "another key" in line
+    # An opaque token does not say which key has signed it.
+    assert ["another key" in line for line in lines] == (
+        [] if kind is JWTSessionManager else [True]
+    )
 
 
 @pytest.mark.parametrize("verb", ["validate_session", "refresh_session", "invalidate_session"])

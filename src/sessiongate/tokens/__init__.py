@@ -59,8 +59,11 @@ class Codec(Protocol):
         """The same, or in a word what is wrong: for administrators, never for clients."""
         ...
 
-    def has_form(self, token: str) -> bool:
-        """Whether it looks as if it was minted here; cheap, and no seal is computed."""
+    def is_foreign(self, token: str) -> bool:
+        """Whether a token that did not verify looks like one of ours under another key.
+
+        Cheap: no seal is computed for it.
+        """
         ...
 
     def key(self, row: Row) -> str:

@@ -5,7 +5,7 @@ Without a word in the log, such users are anonymous on some requests, and nobody
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from sessiongate.core.throttle import Throttle
 from sessiongate.tokens import LONGEST_TOKEN, Codec
@@ -14,9 +14,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 __all__ = ["ForeignKeys"]
-
-_OTHER_KEY: Final = frozenset({"header", "signature"})
-"""What ``examine`` finds wrong with a token of another key."""
 
 
 class ForeignKeys:
@@ -41,8 +38,7 @@ class ForeignKeys:
             not self._throttle.is_closed(now)
             and isinstance(token, str)
             and len(token) <= LONGEST_TOKEN
-            and self._codec.has_form(token)
-            and self._codec.examine(token) in _OTHER_KEY
+            and self._codec.is_foreign(token)
             and self._throttle.passes(now)
         ):
             self._notify()

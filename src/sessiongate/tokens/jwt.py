@@ -33,7 +33,6 @@ _LATEST: Final = 2**40
 _CLOCK_SKEW: Final = 10 * SECOND
 """How far ahead an ``iat`` may be: another machine's clock. Whether it is valid, its row says."""
 _DEPTH: Final = 16
-_PARTS: Final = 3
 _SIGNATURE: Final = re.compile(r"[A-Za-z0-9_-]{43,}", re.ASCII)
 """That of HS256 is the shortest of all."""
 _JTI: Final = re.compile(rf"([A-Za-z0-9_-]{{16,128}})\.({GENERATION})", re.ASCII)
@@ -113,12 +112,16 @@ class JWTCodec:
             return "signature"
         return self._judge(_parse(raw))
 
-    def has_form(self, token: str) -> bool:
-        parts = token.split(".", 3)
-        if len(parts) != _PARTS or not parts[1].startswith(self._beginning):
+    def is_foreign(self, token: str) -> bool:
+        header, _, rest = token.partition(".")
+        if header in self._keys:  # each key has a header of its own
             return False
-        to_us = any(spelling in parts[1] for spelling in self._to_us)
-        return to_us and _SIGNATURE.fullmatch(parts[2]) is not None
+        payload, _, signature = rest.partition(".")
+        return (
+            payload.startswith(self._beginning)
+            and any(spelling in payload for spelling in self._to_us)
+            and _SIGNATURE.fullmatch(signature) is not None
+        )
 
     def key(self, row: Row) -> str:
         return f"{row.sid}.{row.generation}"

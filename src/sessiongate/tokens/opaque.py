@@ -66,7 +66,7 @@ class OpaqueCodec:
     def examine(self, token: str) -> TokenPayload | str:
         return self.verify(token) or "signature"
 
-    def has_form(self, token: str) -> bool:
+    def is_foreign(self, token: str) -> bool:
         return _FORM.fullmatch(token) is not None
 
     def key(self, row: Row) -> str:
