@@ -25,7 +25,7 @@ MODULES = [
 ALL = {
     *("SessionManager", "SingleSessionManager", "JWTSessionManager", "SessionCookie", "Event"),
     *("SessionGateError", "ConfigurationError", "StoreError", "ResponseStartedError"),
-    *("WeakKeyWarning", "CookieNameWarning"),
+    *("CrossSiteError", "WeakKeyWarning", "CookieNameWarning"),
 }
 
 VERBS = {

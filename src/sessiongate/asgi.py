@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeAlias, Unpack
 
 from sessiongate.errors import StoreError
 from sessiongate.http.authenticator import RequestAuthenticator
 from sessiongate.http.credentials import SUBPROTOCOL, bearer_subprotocol
-from sessiongate.http.csrf import WEBSOCKET
+from sessiongate.http.csrf import WEBSOCKET, is_handshake
 from sessiongate.http.refusals import UNAVAILABLE
 from sessiongate.http.response import ResponseFields
 from sessiongate.http.websockets import DENIAL, POLICY_VIOLATION, can_deny
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 
 __all__ = ["SessionAuthMiddleware"]
 
-_CREDENTIALS = frozenset({b"cookie", b"authorization"})
 _STARTS = frozenset({"http.response.start", "websocket.accept", f"{DENIAL}.start"})
 
 
@@ -53,6 +53,7 @@ class SessionAuthMiddleware:
         self.app = app
         self._authenticator = RequestAuthenticator(manager, **options)
         self._fields = ResponseFields(self._authenticator.settings, str.encode)
+        self._closing: set[asyncio.Task[None]] = set()
 
     @names_the_other("asgi")
     async def __call__(  # noqa: C901 - in one piece, for every call is paid by every request
@@ -64,18 +65,17 @@ class SessionAuthMiddleware:
             return
 
         authenticator, headers = self._authenticator, scope["headers"]
-        cookies: list[bytes] = []
-        authorizations: list[bytes] = []
+        came: dict[bytes, list[bytes]] = {b"cookie": [], b"authorization": [], b"upgrade": []}
         for name, value in headers:
-            if name in _CREDENTIALS:
-                (cookies if name == b"cookie" else authorizations).append(value)
+            if name in came:
+                came[name].append(value)
         subprotocol = None
         if kind == "websocket":
-            subprotocol = _take_subprotocol(scope, authorizations)
+            subprotocol = _take_subprotocol(scope, came[b"authorization"])
         session = authenticator.parse_request(
-            scope["method"] if kind == "http" else WEBSOCKET,
-            cookies,
-            authorizations,
+            WEBSOCKET if kind == "websocket" else _method(scope, came[b"upgrade"]),
+            came[b"cookie"],
+            came[b"authorization"],
             (headers, scope.get("client")),
             _header,
             headers,
@@ -129,9 +129,18 @@ class SessionAuthMiddleware:
     async def _undo_login(self, session: RequestSession) -> None:
         """No response of ours will bring the token: the server's own 500 goes around us."""
         flow = self._authenticator.undo_login(session)
-        if flow is not None:
-            with suppress(StoreError):  # it is in the log; the error of the view is what counts
-                await self._authenticator.manager.arun(flow)
+        if flow is None:
+            return
+        closing = self._authenticator.manager.arun(flow)
+        with suppress(StoreError):  # it is in the log; the error of the view is what counts
+            if not self._authenticator.blocking:
+                await closing
+                return
+            # A cancelled request may be cancelled again at each await (as anyio does).
+            task = asyncio.create_task(closing)
+            self._closing.add(task)
+            task.add_done_callback(self._closing.discard)
+            await asyncio.shield(task)
 
     async def _answer_unavailable(self, scope: Scope, send: Send) -> None:
         """Answer 503 instead of the app; a websocket is refused before it is accepted."""
@@ -144,6 +153,14 @@ class SessionAuthMiddleware:
         headers, body = self._fields.refuse(UNAVAILABLE)
         await send({"type": f"{kind}.start", "status": UNAVAILABLE.status, "headers": headers})
         await send({"type": f"{kind}.body", "body": body})
+
+
+def _method(scope: Scope, upgrades: list[bytes]) -> str:
+    """The method; a handshake that the server passes on as an HTTP request is no safe one."""
+    method: str = scope["method"]
+    if upgrades and is_handshake(method, b",".join(upgrades).decode("latin-1")):
+        return WEBSOCKET
+    return method
 
 
 def _take_subprotocol(scope: Scope, authorizations: list[bytes]) -> str | None:

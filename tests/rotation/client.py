@@ -22,6 +22,7 @@ class Answer:
 
     status: int
     username: str | None
+    problem: str | None
     token: str | None
     """The token that the response handed out."""
 
@@ -48,7 +49,8 @@ class Client:
         body = b"".join(self._app(environ, start_response))
         status, headers = started[-1]
         username = body.decode() if status.startswith("200") else ""
-        return Answer(int(status[:3]), username or None, _token(headers))
+        problem = environ["sessiongate"].problem
+        return Answer(int(status[:3]), username or None, problem, _token(headers))
 
 
 def _who(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:

@@ -106,7 +106,7 @@ def test_a_logout_under_way_is_final_for_whoever_comes_before_its_reply(world: W
     token = world.due()
     with world.store.held(lambda: world.here.invalidate_session(token)) as logout:
         assert world.client.ask(token).username is None
-        assert world.other.ask(token, transport="bearer").status == 401
+        assert world.other.ask(token, transport="bearer").problem == "invalid_token"
     assert logout.result() == (True, "alice")
 
 

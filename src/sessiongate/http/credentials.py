@@ -115,11 +115,15 @@ def bearer_subprotocol(offered: Sequence[str]) -> tuple[bytes | None, list[str]]
     ``["chat"]``; without the first word, ``None`` and all of them. A script in
     a browser can set no ``Authorization`` on a websocket.
     """
-    if SUBPROTOCOL not in offered:
-        return None, list(offered)
-    at = offered.index(SUBPROTOCOL)
-    token = offered[at + 1] if at + 1 < len(offered) else ""
-    return b"Bearer " + token.encode("latin-1", "replace"), [*offered[:at], *offered[at + 2 :]]
+    words, tokens, others = iter(offered), list[str](), list[str]()
+    for word in words:
+        if word == SUBPROTOCOL:
+            tokens.append(next(words, ""))
+        else:
+            others.append(word)
+    if not tokens:
+        return None, others
+    return b"Bearer " + ",".join(tokens).encode("latin-1", "replace"), others  # two are none
 
 
 def _is_joined(value: bytes) -> bool:

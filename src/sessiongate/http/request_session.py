@@ -287,7 +287,7 @@ class RequestSession:
         granted = yield from flows.open(
             settings.manager.now(),
             username,
-            replaces=self._sessions_that_came(),
+            replaces=self._sessions_that_came(cookie=carrier == "cookie" or not self.is_cross_site),
             transport=carrier,
             longest=settings.longest_token(carrier),
             **options,
@@ -304,7 +304,7 @@ class RequestSession:
             self.delivery = TokenDelivery(granted.row, cookie="issue", tidies=True)
         else:
             # The cookie that came is of a session that has just ended.
-            held = self.credentials.cookie_came or self._issues_cookie()
+            held = self._cookie_counts() or self._issues_cookie()
             cookie: Literal["expire"] | None = "expire" if held else None
             self.delivery = TokenDelivery(
                 granted.row, by_header=True, cookie=cookie, tidies=cookie is not None
@@ -316,21 +316,31 @@ class RequestSession:
         if self.is_cross_site and self.opened is None:
             self._report("a logout did nothing")
             return False
-        manager = self._settings.manager
-        for sid in self._sessions_that_came():
-            yield from manager.flows.close(manager.now(), sid, transport=self.transport)
-        by_header_alone = self.by_authorization and not self.credentials.cookie_came
-        by_header_alone = by_header_alone and not self._issues_cookie()
+        manager, transport = self._settings.manager, self.transport or self.credentials.transport
+        for sid in self._sessions_that_came(cookie=not self.is_cross_site):
+            yield from manager.flows.close(manager.now(), sid, transport=transport)
+        nothing_to_delete = self.by_authorization or self.is_cross_site
+        nothing_to_delete &= not (self._cookie_counts() or self._issues_cookie())
         self._set_session(None, None)
         self.opened = None
         self.delivery = (
-            None if by_header_alone else TokenDelivery(None, cookie="expire", tidies=True)
+            None if nothing_to_delete else TokenDelivery(None, cookie="expire", tidies=True)
         )
         return True
 
-    def _sessions_that_came(self) -> tuple[str, ...]:
-        """The sids of all genuine tokens that came, and of what was opened since."""
-        tokens = self.credentials.tokens
+    def _cookie_counts(self) -> bool:
+        """Whether anything came under the name of our cookie, and another site did not send it."""
+        credentials = self.credentials
+        return credentials.cookie_came and (
+            self._cross_site is None or (self.by_authorization and credentials.renews_cookie)
+        )
+
+    def _sessions_that_came(self, *, cookie: bool) -> tuple[str, ...]:
+        """The sids of all genuine tokens that came, and of what was opened since.
+
+        ``cookie``: whether those of a cookie alone are among them.
+        """
+        tokens = self.credentials.tokens if cookie else ()
         if self._cross_site is None:
             tokens += self.credentials.beside
         sids = dict.fromkeys(token.sid for token in tokens)
@@ -346,8 +356,12 @@ class RequestSession:
 
     def _refreshed(self, row: Row | None) -> str | None:
         if row is None:
-            self._set_session(None, None)
-            self.delivery = None
+            if self.user.row is not None:
+                self._set_session(None, None)
+                self.problem = "invalid_token"
+            before = self.delivery
+            expires = before is not None and before.cookie == "expire"
+            self.delivery = TokenDelivery(None, cookie="expire", tidies=True) if expires else None
             return None
         self._set_session(row, self.transport)
         self.send_token(row)
