@@ -803,7 +803,11 @@ def test_what_cannot_be_read_keeps_its_user_and_its_end(
 def test_an_index_that_is_no_text_harms_nobody(call: Call, admin: redis.Redis) -> None:
     add(call, record())
     for index in ("expiry", "order", "user:alice"):
-        admin.zadd(f"{BASE}{index}", {b"\xff": 1, b"\xff:\xfe": 2})
+        admin.zadd(f"{BASE}{index}", {b"\xff": 1, b"\xff:\xfe": 2, b"\xfd": 3})
+    admin.set(f"{BASE}session:".encode() + b"\xfd", record().data)
+    seen, found = call("of_user", "alice")
+    assert sids(found) == ["sid", "\udcfd"]
+    assert call("commit", "alice", found[1:], None, seen, None, START)
     assert sids(call("of_user", "alice")[1]) == ["sid"]
     assert sids(call("live", START, 10).records) == ["sid"]
     assert call("count", START) == 1
@@ -976,6 +980,13 @@ def test_given_clients_are_used_and_left_open(server: RedisServer, options: dict
         await async_client.aclose()
 
     asyncio.run(scenario())
+
+
+def test_a_client_of_the_other_kind_is_refused_at_once() -> None:
+    with pytest.raises(ConfigurationError, match=r"client is of the other kind: .*async_client="):
+        RedisStore(client=redis.asyncio.Redis())  # type: ignore[arg-type]
+    with pytest.raises(ConfigurationError, match=r"async_client is of the other kind"):
+        RedisStore(async_client=redis.Redis())  # type: ignore[arg-type]
 
 
 def test_a_client_of_one_kind_says_what_it_lacks(server: RedisServer) -> None:

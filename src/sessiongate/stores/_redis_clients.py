@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from sessiongate.errors import ConfigurationError
@@ -32,9 +31,14 @@ class GivenClients:
     location = "the given client's server"
 
     def __init__(self, client: Any, async_client: Any, budget: float) -> None:
-        for given, is_async in ((client, False), (async_client, True)):
-            if given is not None and is_async != iscoroutinefunction(given.execute_command):
-                msg = f"{'async_client' if is_async else 'client'} is of the other kind: {_BOTH}"
+        import redis.asyncio  # noqa: PLC0415 - an optional package
+
+        for name, given, other in (
+            ("client", client, redis.asyncio.Redis),
+            ("async_client", async_client, redis.Redis),
+        ):
+            if isinstance(given, other):
+                msg = f"{name} is of the other kind: {_BOTH}"
                 raise ConfigurationError(msg)
         self._client = client
         self._async_client = async_client

@@ -7,7 +7,7 @@ import re
 import time
 from hashlib import sha1
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, NoReturn, TypeVar
 
 from sessiongate.core.arguments import check_count, microseconds
 from sessiongate.core.row import FOREVER, SECOND
@@ -51,6 +51,7 @@ class _Script(NamedTuple):
 class _Found(NamedTuple):
     """What an index names; no record if Redis has dropped it."""
 
+    name: bytes
     place: int
     record: Record | None
 
@@ -185,13 +186,14 @@ class RedisStore:
 
     def _unreadable(self, error: Exception) -> bytes:
         """Return what no codec can read where the key holds no string."""
-        if str(error).startswith("WRONGTYPE"):
-            return b""
-        raise self._failure(error) from self._cause(error)
+        if not str(error).startswith("WRONGTYPE"):
+            self._fail(error)
+        return b""
 
     def _swap(
         self, old: Record, new: Record | None, now: int
     ) -> Verb[Literal[True] | bytes | None]:
+        """Replace, or with ``None`` remove, a record that is still ``old``; see ``Store``."""
         if new is None:
             change: tuple[Any, ...] = b"", b"", b""
         elif new.expires_at == old.expires_at:
@@ -202,13 +204,14 @@ class RedisStore:
         return True if found == 1 else found
 
     def _of_user(self, username: str) -> Verb[tuple[Seen, Sequence[Record]]]:
+        """Return all records of a user, and a mark of which there are; see ``Store``."""
         index = b"user:" + _bytes(username)
         found = more = yield from self._look(index, 0, _BATCH)
         while len(more) == _BATCH:
             more = yield from self._look(index, more[-1].place, _BATCH)
             found = found + more
-        records = [one.record for one in found if one.record is not None]
-        return b"\n".join(map(_name, records)), records
+        there = [(one.name, one.record) for one in found if one.record is not None]
+        return b"\n".join(name for name, _ in there), [record for _, record in there]
 
     def _commit(
         self,
@@ -219,6 +222,7 @@ class RedisStore:
         live: tuple[int, int] | None,
         now: int,
     ) -> Verb[bool]:
+        """Remove all of ``out`` and add ``new``, or do nothing; see ``Store``."""
         added: tuple[Any, ...] = b"", b"", b"", b""
         if new is not None:
             added = _name(new), new.data, new.expires_at, _time_to_live(new, now)
@@ -231,21 +235,24 @@ class RedisStore:
         return done == 1  # type: ignore[no-any-return]
 
     def _live(self, now: int, most: int, after: int | None = None) -> Verb[Page]:
+        """Return up to ``most`` live records in the order of opening; see ``Store``."""
         records: list[Record] = []
         place = after or 0
         while len(records) < most:
             asked = min(most - len(records), _BATCH)
             found = yield from self._look(b"order", place, asked)
-            records += [r for _, r in found if r is not None and now < r.expires_at]
+            records += [r for _, _, r in found if r is not None and now < r.expires_at]
             if len(found) < asked:
                 return Page(records, None)
             place = found[-1].place
         return Page(records, place)
 
     def _count(self, now: int) -> Verb[int]:
+        """Return how many records are live, and forget some that Redis has dropped."""
         return (yield from self._call("count", now))  # type: ignore[no-any-return]
 
     def _sweep(self, now: int, most: int) -> Verb[int]:
+        """Remove up to ``most`` expired records; see ``Store``."""
         removed = 0
         while removed < most:
             asked = min(most - removed, _BATCH)
@@ -255,7 +262,6 @@ class RedisStore:
                 break
         return removed
 
-    # See ``Store`` for what each of them does.
     swap, aswap = twins(_swap)
     of_user, aof_user = twins(_of_user)
     commit, acommit = twins(_commit)
@@ -287,9 +293,9 @@ class RedisStore:
             else:
                 sid, _, username = name.decode("utf-8", "surrogateescape").partition(":")
                 record = Record(sid, username, int(end or FOREVER), data)
-            found.append(_Found(int(place), record))
+            found.append(_Found(name, int(place), record))
         if dropped:
-            yield from self._call("sweep", 0, 0, *dropped)
+            yield from self._call("sweep", 0, 0, index, *dropped)
         return found
 
     def _call(self, name: str, *arguments: Any) -> Verb[Any]:
@@ -339,7 +345,7 @@ class RedisStore:
         except StopIteration as stop:
             return stop.value  # type: ignore[no-any-return]
         except self._failures as error:
-            raise self._failure(error) from self._cause(error)
+            self._fail(error)
 
     async def _arun(self, verb: Verb[T]) -> T:
         """Carry out a verb by awaiting."""
@@ -359,17 +365,15 @@ class RedisStore:
         except StopIteration as stop:
             return stop.value  # type: ignore[no-any-return]
         except self._failures as error:
-            raise self._failure(error) from self._cause(error)
+            self._fail(error)
 
-    def _failure(self, error: Exception) -> StoreError:
-        """The driver's class and words, without what was sent."""
-        words = " ".join(self._sent.sub("…", str(error)).split()) or "no answer in time"
-        return StoreError(
-            f"Redis at {self._clients.location} failed: {type(error).__name__}: {words}"
-        )
-
-    def _cause(self, error: Exception) -> Exception | None:
-        return None if self._sent.search(str(error)) else error
+    def _fail(self, error: Exception) -> NoReturn:
+        """Raise the driver's class and words, without what was sent."""
+        said = str(error)
+        clean = self._sent.sub("…", said)
+        words = " ".join(clean.split()) or "no answer in time"
+        msg = f"Redis at {self._clients.location} failed: {type(error).__name__}: {words}"
+        raise StoreError(msg) from (error if clean == said else None)
 
 
 def _bytes(text: str) -> bytes:

@@ -34,11 +34,11 @@ local function remove_expired(now, most)
   return #names
 end
 
--- Remove those of the names that are of dropped sessions.
-local function forget(names)
-  for _, name in ipairs(names) do
-    if not read(name) then remove(name) end
-  end
+-- Remove the name of a dropped session, if it is one.
+local function forget(name)
+  if read(name) then return false end
+  remove(name)
+  return true
 end
 
 local function count(now) return redis.call('ZCOUNT', EXPIRY, '(' .. now, '+inf') end
@@ -50,7 +50,7 @@ local function recount(now)
     local names, keys = redis.call('ZRANGE', ORDER, math.max(place - LOOK, 0), place + LOOK), {}
     for i, name in ipairs(names) do keys[i] = session(name) end
     if #keys == 0 or redis.call('EXISTS', unpack(keys)) == #keys then break end
-    forget(names)
+    for _, name in ipairs(names) do forget(name) end
   end
   return count(now)
 end

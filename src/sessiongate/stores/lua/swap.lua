@@ -2,7 +2,7 @@
 local name, old, new, expires_at, ttl = unpack(ARGV)
 local key = session(name)
 
-local found = redis.call('GET', key)
+local found = read(name)
 if found ~= old then return found end
 if new == '' then
   remove(name)
