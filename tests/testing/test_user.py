@@ -38,7 +38,7 @@ def test_it_is_what_a_request_has(stack: Any, given: dict[str, Any]) -> None:
     there: list[dict[str, Any]] = []
 
     async def view(call: Call) -> Reply:
-        there.append(seen(call.handle.user))
+        there.append(seen(call.session.user))
         return Reply()
 
     async def enter(call: Call) -> Reply:
