@@ -124,7 +124,7 @@ class RequestSession:
         """Who it is; one object for the whole request."""
         self.delivery: TokenDelivery | None = None
         self.opened: str | None = None
-        """The session that this request has opened, until its response has started."""
+        """The session that this request has opened, until its token has gone out."""
         self.response_started = False
         self.store_failed = False
 
