@@ -69,9 +69,7 @@ class SessionAuthMiddleware:
         for name, value in headers:
             if name in came:
                 came[name].append(value)
-        subprotocol = None
-        if kind == "websocket":
-            subprotocol = _take_subprotocol(scope, came[b"authorization"])
+        taken = kind == "websocket" and _take_subprotocol(scope, came[b"authorization"])
         session = authenticator.parse_request(
             WEBSOCKET if kind == "websocket" else _method(scope, came[b"upgrade"]),
             came[b"cookie"],
@@ -102,15 +100,18 @@ class SessionAuthMiddleware:
         scope["auth"] = session
 
         async def send_with_session(message: Message) -> None:
-            if message["type"] in _STARTS:
+            starts = message["type"] in _STARTS
+            if starts:
                 changes = authenticator.prepare_response(session, message.get("status", 101))
                 fields = self._fields.apply(message.get("headers") or (), changes)
                 message = {**message, "headers": fields}
                 if changes is not None and "status" in message:
                     message["status"] = changes.status
-                if subprotocol is not None and message["type"] == "websocket.accept":
-                    message["subprotocol"] = message.get("subprotocol") or subprotocol
+                if taken and message["type"] == "websocket.accept":
+                    message["subprotocol"] = message.get("subprotocol") or SUBPROTOCOL
             await send(message)
+            if starts:
+                session.opened = None
 
         try:
             await self.app(scope, receive, send_with_session)
@@ -163,14 +164,14 @@ def _method(scope: Scope, upgrades: list[bytes]) -> str:
     return method
 
 
-def _take_subprotocol(scope: Scope, authorizations: list[bytes]) -> str | None:
+def _take_subprotocol(scope: Scope, authorizations: list[bytes]) -> bool:
     """Read a bearer token that was offered as a subprotocol; the app is not shown it."""
     credential, others = bearer_subprotocol(scope.get("subprotocols") or ())
     if credential is None:
-        return None
+        return False
     authorizations.append(credential)
     scope["subprotocols"] = others
-    return SUBPROTOCOL
+    return True
 
 
 def _header(headers: Iterable[tuple[bytes, bytes]], name: str) -> list[bytes]:

@@ -112,8 +112,10 @@ class SessionAuthMiddleware:
             if subprotocol is not None and code == _SWITCHING:
                 _answer_subprotocol(fields, subprotocol)
             if exc_info is None:
-                return start_response(status, fields)
-            return start_response(status, fields, exc_info)
+                write = start_response(status, fields)
+            else:
+                write = start_response(status, fields, exc_info)
+            return write if session.opened is None else _delivering(write, session)
 
         def answer_unavailable() -> list[bytes]:
             return self._answer_unavailable(environ, start_response)
@@ -125,9 +127,9 @@ class SessionAuthMiddleware:
             if session.response_started or not isinstance(error, StoreError):
                 raise
             return answer_unavailable()
-        if session.response_started:
+        if session.response_started and session.opened is None:
             return body
-        return _LateBody(body, session, answer_unavailable, self._undo_login)
+        return _WatchedBody(body, session, answer_unavailable, self._undo_login)
 
     def _run_pending(self, session: RequestSession, flow: Flow[None]) -> None:
         try:
@@ -151,8 +153,21 @@ class SessionAuthMiddleware:
         return [] if environ["REQUEST_METHOD"] == "HEAD" else [body]
 
 
-class _LateBody:
-    """The body of an app that begins when it is read, such as a generator: it fails as late."""
+def _delivering(
+    write: Callable[[bytes], object], session: RequestSession
+) -> Callable[[bytes], object]:
+    def write_and_deliver(chunk: bytes) -> object:
+        session.opened = None
+        return write(chunk)
+
+    return write_and_deliver
+
+
+class _WatchedBody:
+    """The body of an app that begins when it is read, such as a generator: it fails as late.
+
+    Also that of a login: with its first byte the header fields go out (PEP 3333).
+    """
 
     def __init__(
         self,
@@ -172,13 +187,19 @@ class _LateBody:
 
     def __next__(self) -> bytes:
         try:
-            return next(self._chunks)
+            chunk = next(self._chunks)
         except StopIteration:
+            if self._session.response_started:
+                self._session.opened = None
             raise
         except BaseException as error:
             self._undo_login(self._session)
             if self._session.response_started or not isinstance(error, StoreError):
                 raise
+        else:
+            if chunk:
+                self._session.opened = None
+            return chunk
         self._chunks = iter(self._answer_unavailable())
         return next(self._chunks)
 

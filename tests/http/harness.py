@@ -226,6 +226,8 @@ class Site:
     store: CountingStore
     events: list[Event]
     options: dict[str, Any] = field(default_factory=dict)
+    _guarded: Any = field(default=None, init=False)
+    """The middleware; each request brings its own app."""
 
     def open(self, username: str = "alice", **options: Any) -> str:
         """A session that was opened elsewhere: its token."""
@@ -278,8 +280,10 @@ class Site:
                 drive(start(reply))
             return list(reply.body)
 
-        guarded = WSGIMiddleware(validated(app), self.manager, **self.options)
-        status, headers, body = call_wsgi(validator(guarded), environ)
+        environ["test.app"] = app
+        if self._guarded is None:
+            self._guarded = WSGIMiddleware(validated(_app_of_wsgi), self.manager, **self.options)
+        status, headers, body = call_wsgi(validator(self._guarded), environ)
         lowered = [(name.lower(), value) for name, value in headers]
         return Response(status, lowered, body, **vars(seen))
 
@@ -304,7 +308,10 @@ class Site:
                 await send({"type": "http.response.body", "body": chunk, "more_body": True})
             await send({"type": "http.response.body", "body": b""})
 
-        sent = await call_asgi(ASGIMiddleware(app, self.manager, **self.options), scope)
+        scope["test.app"] = app
+        if self._guarded is None:
+            self._guarded = ASGIMiddleware(_app_of_asgi, self.manager, **self.options)
+        sent = await call_asgi(self._guarded, scope)
         assert [m["type"] for m in sent[:1]] == ["http.response.start"]
         assert {m["type"] for m in sent[1:]} == {"http.response.body"}
         headers = [
@@ -312,6 +319,14 @@ class Site:
         ]
         body = b"".join(message.get("body", b"") for message in sent[1:])
         return Response(sent[0]["status"], headers, body, **vars(seen))
+
+
+def _app_of_wsgi(environ: dict[str, Any], start_response: Any) -> Any:
+    return environ["test.app"](environ, start_response)
+
+
+async def _app_of_asgi(scope: Any, receive: Any, send: Any) -> None:
+    await scope["test.app"](scope, receive, send)
 
 
 MakeSite: TypeAlias = Callable[..., Site]

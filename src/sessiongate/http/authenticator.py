@@ -170,7 +170,6 @@ class RequestAuthenticator:
     def prepare_response(self, session: RequestSession, status: int) -> ResponseChanges | None:
         """What the response of this status is to carry; ``None``: nothing of the session."""
         session.response_started = True
-        session.opened = None
         for verb in session.never_awaited():
             self.manager.logger.error(_NEVER_AWAITED, verb)
         if session.store_failed and status >= _SERVER_ERROR:
@@ -202,7 +201,7 @@ class RequestAuthenticator:
     def undo_login(self, session: RequestSession) -> Flow[Any] | None:
         """Close what the request opened, where no response will bring the client its token."""
         sid, session.opened = session.opened, None
-        if sid is None or session.response_started:
+        if sid is None:
             return None
         return self._flows.close(self._now(), sid, transport=session.transport)
 

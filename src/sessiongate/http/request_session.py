@@ -123,7 +123,7 @@ class RequestSession:
         """Who it is; one object for the whole request."""
         self.delivery: TokenDelivery | None = None
         self.opened: str | None = None
-        """The session that this request has opened, until its response has started."""
+        """The session that this request has opened, until its token has gone out."""
         self.response_started = False
         self.store_failed = False
 
@@ -368,16 +368,12 @@ class RequestSession:
         return self._settings.manager.flows.codec.mint(row)
 
     def send_token(self, row: Row, rotated_at: int | None = None) -> None:
-        """Send the session's current token, each way that it came."""
-        before = self.delivery
-        cookie: Literal["issue", "expire"] | None = None
-        if before is not None and before.cookie == "expire":
-            cookie = "expire"
-        elif self.credentials.renews_cookie or self._issues_cookie():
-            cookie = "issue"
-        by_header = self.transport == "bearer"
-        tidies = before is not None and before.tidies
-        self.delivery = TokenDelivery(row, by_header, cookie, rotated_at, tidies)
+        """Send the session's current token, each way that it came, or that its login chose."""
+        if self.delivery is not None and self.opened == row.sid:
+            self.delivery = self.delivery._replace(row=row)
+            return
+        cookie: Literal["issue"] | None = "issue" if self.credentials.renews_cookie else None
+        self.delivery = TokenDelivery(row, self.transport == "bearer", cookie, rotated_at)
 
     def _issues_cookie(self) -> bool:
         return self.delivery is not None and self.delivery.cookie == "issue"
