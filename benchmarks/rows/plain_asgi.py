@@ -140,7 +140,8 @@ async def over_stores(stores: dict[str, Store], redis_url: str | None) -> list[C
         rows.append(asgi_case(f"sessiongate: cookie, {name}", app, cookie(token), kind="ours"))
     redis = stores.get("Redis")
     if isinstance(redis, RedisStore):
-        client = await redis._clients.for_loop()  # noqa: SLF001 - the same client, to compare
+        loop_client: Any = await redis._clients.for_loop()  # noqa: SLF001 - the same, to compare
+        client = loop_client.client
         await client.set("sessiongate-benchmark", "x" * 150)
 
         async def get() -> Any:

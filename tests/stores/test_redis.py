@@ -347,20 +347,49 @@ def test_an_exhausted_pool_is_a_fast_error(server: RedisServer) -> None:
     store.close()
 
 
-def test_an_exhausted_pool_is_a_fast_error_for_tasks(server: RedisServer) -> None:
+def test_an_exhausted_pool_is_a_fast_error_for_tasks(fragile: RedisServer) -> None:
     async def scenario() -> None:
-        store = RedisStore(server.url, **UNHURRIED, max_connections=1)
-        pool = (await store._clients.for_loop()).connection_pool
-        held = await pool.get_connection()
-        started = time.monotonic()
-        with pytest.raises(StoreError, match="No connection available"):
-            await store.aread("sid")
-        assert time.monotonic() - started < PROMISED
-        await pool.release(held)
+        store = RedisStore(fragile.url, connect_timeout=0.5, timeout=0.2, max_connections=1)
+        assert await store.aread("sid") is None
+        store._budget = PROMISED
+        fragile.freeze()
+        async with asyncio.TaskGroup() as tasks:
+            calls = [tasks.create_task(fails(store)) for _ in range(5)]
+        errors = [call.result() for call in calls]
+        assert any("No connection available" in error for error in errors)
+        fragile.thaw()
         assert await store.acount(START) == 0
         await store.aclose()
 
+    async def fails(store: RedisStore) -> str:
+        started = time.monotonic()
+        with pytest.raises(StoreError) as failed:
+            await store.aread("sid")
+        assert time.monotonic() - started < PROMISED
+        return str(failed.value)
+
     asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("connections", [1, 7])
+def test_tasks_get_their_connection_in_turn(server: RedisServer, connections: int) -> None:
+    done: list[int] = []
+
+    async def scenario() -> None:
+        store = RedisStore(server.url, timeout=PATIENCE, max_connections=connections)
+        await store.aread("sid")
+
+        async def read(number: int) -> None:
+            for _ in range(10):
+                await store.aread("sid")
+                done.append(number)
+
+        await asyncio.gather(*(read(number) for number in range(20)))
+        await store.aclose()
+
+    asyncio.run(scenario())
+    for first in range(0, 200, 20):
+        assert len(set(done[first : first + 20])) > 20 - 2 * connections, "nobody was passed by"
 
 
 def test_more_callers_than_connections_take_turns(server: RedisServer) -> None:

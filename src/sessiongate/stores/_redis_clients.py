@@ -19,6 +19,8 @@ _NO_URL: Final = (
     "url is no Redis URL: it must look like redis://localhost:6379/0, rediss://… or unix://…, "
     "with options that redis-py knows, and with the password percent-encoded"
 )
+_EXHAUSTED: Final = "No connection available."
+"""As redis-py says it."""
 _BOTH: Final = (
     "pass client=redis.Redis(…) for the sync verbs, and async_client=redis.asyncio.Redis(…) "
     "for those to await"
@@ -82,14 +84,35 @@ class Settings(NamedTuple):
 
 
 class _LoopClient:
-    """A client for as long as its event loop lives."""
+    """A client for as long as its event loop lives.
 
-    __slots__ = ("client", "lifetime", "used_at")
+    Its callers wait here for a free connection, in turn: in redis-py's blocking
+    pool newcomers get ahead of those that wait, and it takes longer over a
+    connection, by a tenth of a check.
+    """
+
+    __slots__ = ("_free", "_patience", "client", "lifetime", "used_at")
 
     def __init__(self, client: Any, lifetime: AsyncGenerator[Any, None]) -> None:
         self.client = client
         self.lifetime = lifetime
         self.used_at = 0.0
+        self._free = asyncio.Semaphore(client.connection_pool.max_connections)
+        self._patience: float = client.connection_pool.timeout
+
+    async def execute_command(self, *args: Any, **options: Any) -> Any:
+        if self._free.locked():
+            try:
+                async with asyncio.timeout(self._patience):
+                    await self._free.acquire()
+            except TimeoutError:
+                raise ConnectionError(_EXHAUSTED) from None
+        else:
+            await self._free.acquire()
+        try:
+            return await self.client.execute_command(*args, **options)
+        finally:
+            self._free.release()
 
 
 class OwnClients:
@@ -105,7 +128,7 @@ class OwnClients:
 
         self._settings = settings
         try:
-            client = self._connect(redis)
+            client = self._connect(redis, redis.BlockingConnectionPool)
             pool = client.connection_pool
             where = pool.connection_kwargs
             pool.connection_class(**where)  # unconnected; checks the options
@@ -129,7 +152,9 @@ class OwnClients:
             import redis  # noqa: PLC0415 - an optional package
 
             # Of two threads that come here at once, both get what the first one made.
-            client = self._clients.setdefault(pid, self._connect(redis))
+            client = self._clients.setdefault(
+                pid, self._connect(redis, redis.BlockingConnectionPool)
+            )
         return client
 
     async def for_loop(self) -> Any:
@@ -149,7 +174,7 @@ class OwnClients:
             await asyncio.sleep(0)
             await asyncio.sleep(0)
         kept.used_at = now
-        return kept.client
+        return kept
 
     async def _lifetime(
         self, key: tuple[int, asyncio.AbstractEventLoop]
@@ -157,7 +182,12 @@ class OwnClients:
         """A client until its loop ends: ``asyncio.run`` closes all generators that it has seen."""
         import redis.asyncio  # noqa: PLC0415 - an optional package
 
-        client = self._connect(redis.asyncio)
+        class Pool(redis.asyncio.ConnectionPool):  # type: ignore[misc, type-arg, unused-ignore]
+            def __init__(self, *, timeout: float, **options: Any) -> None:
+                super().__init__(**options)
+                self.timeout = timeout
+
+        client = self._connect(redis.asyncio, Pool)
         try:
             yield client
         finally:
@@ -183,7 +213,7 @@ class OwnClients:
         if kept is not None:
             await _aclose(kept)
 
-    def _connect(self, kind: Any) -> Any:
+    def _connect(self, kind: Any, pool: Any) -> Any:
         """A client that connects when it is used; ``kind`` is ``redis`` or ``redis.asyncio``."""
         from redis.backoff import NoBackoff  # noqa: PLC0415 - an optional package
 
@@ -200,7 +230,7 @@ class OwnClients:
         }
         if not url.startswith("unix:"):
             options["socket_connect_timeout"] = connect_timeout
-        return kind.Redis.from_pool(kind.BlockingConnectionPool.from_url(url, **options))
+        return kind.Redis.from_pool(pool.from_url(url, **options))
 
 
 async def _aclose(kept: _LoopClient) -> None:

@@ -71,8 +71,8 @@ class RedisStore:
     A check is one ``GET``. Each change is one Lua script and one round trip.
     The exception is the first call of a script after the server started (or
     ``SCRIPT FLUSH``): the server does not know the script, has therefore done
-    nothing, and is sent its text. The first call of a process, and of each
-    event loop, also looks at the layout of the keys.
+    nothing, and is sent its text. The first call also looks at the layout of
+    the keys.
 
     Safe for any number of threads and event loops, and after ``fork``. Each
     loop has connections of its own; ``asyncio.run`` closes them at its end.
