@@ -105,7 +105,7 @@ def test_what_does_not_count_costs_nothing(site: Site) -> None:
     cross_site = (b"sec-fetch-site", b"cross-site")
     assert site.cost(cookie(token), cross_site, method="POST") == {}
     assert site.cost(cookie(token), bearer("forged")) == {}
-    assert site.cost(cookie(token), bearer(site.open("bob"))) == {"Touch": 1}
+    assert site.cost(cookie(token), bearer(site.open("bob"))) == {"read": 1}
 
 
 def test_of_several_cookies_each_session_costs_one_call(site: Site) -> None:
@@ -113,7 +113,7 @@ def test_of_several_cookies_each_session_costs_one_call(site: Site) -> None:
     for token in tokens:
         site.manager.invalidate_session(token)
     dead = [cookie(token) for token in tokens]
-    assert site.cost(*dead[:2]) == {"Touch": 2}
-    assert site.cost(*dead[:2], cookie(site.open())) == {"Touch": 3}
-    assert site.cost(*dead) == {"Touch": 4}, "a fifth is ignored"
-    assert site.cost(*dead[:1], cookie("forged"), *dead[:1]) == {"Touch": 1}
+    assert site.cost(*dead[:2]) == {"read": 2}
+    assert site.cost(*dead[:2], cookie(site.open())) == {"read": 3}
+    assert site.cost(*dead) == {"read": 4}, "a fifth is ignored"
+    assert site.cost(*dead[:1], cookie("forged"), *dead[:1]) == {"read": 1}
