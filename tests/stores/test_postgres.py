@@ -711,9 +711,7 @@ def test_a_limit_of_one_holds_in_sixty_races(store: PostgresStore) -> None:
             execute(store, Close(opened.row.sid, START))
 
 
-def test_the_number_of_rows_is_kept(
-    store: PostgresStore, admin: psycopg.Connection[Any]
-) -> None:
+def test_the_number_of_rows_is_kept(store: PostgresStore, admin: psycopg.Connection[Any]) -> None:
     for number in range(9):
         row = session(number, f"user {number % 3}", expires_at=START + number + 1)
         execute(store, login(row, limit=20 if number % 2 else None))

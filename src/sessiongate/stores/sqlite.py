@@ -389,7 +389,9 @@ def _is_ready(connection: sqlite3.Connection, path: str) -> bool:
     if application == _APPLICATION and version == _VERSION:
         return True
     if application == _APPLICATION:
-        age, remedy = ("a newer", "upgrade sessiongate, or ") if version > _VERSION else ("an older", "")
+        age, remedy = (
+            ("a newer", "upgrade sessiongate, or ") if version > _VERSION else ("an older", "")
+        )
         msg = (
             f"path: {path!r} was written by {age} sessiongate (tables of version {version}, this "
             f"one knows {_VERSION}) and is left as it is: {remedy}give another path"
