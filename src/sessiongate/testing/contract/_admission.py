@@ -221,6 +221,43 @@ class Admission:
         assert answer == Opened(new, _ended(rows[1]))
         assert call(List(None, START)) == (rows[0], rows[2], new)
 
+    def test_an_eviction_ends_one_and_not_more(self, call: Call) -> None:
+        limit = 6
+        rows = [session(name, f"user {name % 4}") for name in range(limit + 5)]
+        for number, row in enumerate(rows):
+            oldest = rows[number - limit : number - limit + 1] if number >= limit else []
+            answer = call(login(row, limit=limit, user_limit=4, evict=True))
+            assert answer == Opened(row, evicted=_ended(*oldest))
+            assert call(Count(START)) == min(number + 1, limit)
+
+    def test_the_users_limit_evicts_below_the_total(self, call: Call) -> None:
+        rows = [session(name, "alice" if name % 2 else "bob") for name in range(6)]
+        _open(call, *rows)
+        new = session(6)
+        answer = call(login(new, user_limit=3, limit=20, evict=True))
+        assert answer == Opened(new, evicted=_ended(rows[1]))
+        assert call(Count(START)) == 6
+
+    def test_what_is_replaced_and_what_is_evicted_is_told_apart(self, call: Call) -> None:
+        rows = [session(1), session(2), session(3, "bob"), session(4, "carol"), session(5)]
+        _open(call, *rows)
+        new = session(6)
+        answer = call(login(new, replaces=(rows[4].sid,), user_limit=2, limit=3, evict=True))
+        replaced, evicted = _ended(rows[4]), _ended(rows[0], rows[1])
+        assert answer == Opened(new, replaced, evicted)
+        newest = session(7)
+        answer = call(login(newest, existing="replace", limit=2, evict=True))
+        assert answer == Opened(newest, _ended(new), _ended(rows[2]))
+
+    def test_replaces_may_name_several(self, call: Call) -> None:
+        rows = [session(1), session(2, "bob"), session(3, "carol")]
+        _open(call, *rows)
+        new = session(4)
+        named = (rows[2].sid, session(9).sid, rows[0].sid, rows[2].sid)
+        answer = call(login(new, replaces=named, limit=2, user_limit=1))
+        assert answer == Opened(new, _ended(rows[2], rows[0]))
+        assert call(List(None, START)) == (rows[1], new)
+
     def test_a_limit_of_one_evicts_everybody_else(self, call: Call) -> None:
         first, second = session(1), session(2, "bob")
         assert call(login(first, limit=1, evict=True)) == Opened(first)

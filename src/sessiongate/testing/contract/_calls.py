@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from threading import Barrier
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+from sessiongate.core.record import Page
 from sessiongate.testing.commands import aexecute, execute
 from sessiongate.testing.contract._exact import exact
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from sessiongate.stores.base import Store
     from sessiongate.testing.commands import Command
 
-__all__ = ["RACERS", "Call", "Race", "calling", "racing"]
+__all__ = ["RACERS", "Call", "Race", "Verb", "calling", "racing", "verbs"]
 
 RACERS: Final = 32
 """How many take part in a race."""
@@ -31,6 +32,8 @@ _SHORTEST: Final = 1e-6
 """Seconds between two turns of threads."""
 
 Call: TypeAlias = Callable[["Command"], Any]
+Verb: TypeAlias = Callable[..., Any]
+"""``verb("swap", old, new, now)``."""
 
 
 @contextmanager
@@ -44,6 +47,29 @@ def calling(store: Store, colour: str) -> Iterator[Call]:
             yield lambda command: exact(runner.run(aexecute(store, command)))
         finally:
             runner.run(store.aclose())
+
+
+@contextmanager
+def verbs(store: Any, colour: str) -> Iterator[Verb]:
+    """Each verb of one of the two faces of a store; a list for each sequence that comes back."""
+    if colour == "sync":
+        yield lambda name, *arguments: _as_lists(getattr(store, name)(*arguments))
+        return
+    with asyncio.Runner() as runner:
+        try:
+            yield lambda name, *arguments: _as_lists(
+                runner.run(getattr(store, f"a{name}")(*arguments))
+            )
+        finally:
+            runner.run(store.aclose())
+
+
+def _as_lists(outcome: Any) -> Any:
+    if isinstance(outcome, Page):
+        return Page(list(outcome.records), outcome.place)
+    if type(outcome) is tuple and len(outcome) == 2 and not isinstance(outcome[1], str):
+        return outcome[0], list(outcome[1])
+    return outcome
 
 
 class Race:
