@@ -178,9 +178,15 @@ def test_a_file_of_another_version_is_left_alone(
 def others(store: SQLiteStore) -> Iterator[Callable[[], object]]:
     """All that may be asked of a store, by calling and by awaiting."""
     row = session()
-    for command in (Read(row.sid, START), Count(START), login(row), Close(row.sid, START)):
+    commands: tuple[Command, ...] = (
+        Read(row.sid, START),
+        Count(START),
+        login(row),
+        Close(row.sid, START),
+    )
+    for command in commands:
         yield partial(execute, store, command)
-        yield lambda command=command: asyncio.run(aexecute(store, command))
+        yield partial(asyncio.run, aexecute(store, command))
 
 
 @pytest.mark.parametrize("what", ["removed", "moved", "replaced", "all of it removed"])
@@ -282,6 +288,17 @@ def test_the_tally_is_right(store: SQLiteStore, other: sqlite3.Connection) -> No
     execute(store, Sweep(START + HOUR, 2))
     (tally,) = other.execute("SELECT sessions FROM tally").fetchone()
     assert other.execute("SELECT count(*) FROM session").fetchone() == (tally,)
+
+
+def test_rows_that_somebody_else_removed_keep_nobody_out(
+    store: SQLiteStore, other: sqlite3.Connection
+) -> None:
+    for number in range(3):
+        execute(store, login(session(number), limit=3))
+    other.execute("DELETE FROM session WHERE sid <> ?", (named(2),))
+    for name in ("new", "newer"):
+        assert isinstance(execute(store, login(session(name), limit=3)), Opened)
+    assert other.execute("SELECT sessions FROM tally").fetchone() == (3,)
 
 
 # What is stored is no credential, and is judged before it is believed.
