@@ -180,6 +180,10 @@ def test_a_frozen_server_is_an_error_within_a_second_and_goes_on_when_it_thaws(
     call = using(fragile.url, **UNHURRIED)
     call(Count(START))
     fragile.freeze()
+    began = time.monotonic()
+    with pytest.raises(StoreError, match="did not answer in time"):
+        call(Count(START))
+    assert time.monotonic() - began < PROMISED
     for _ in range(3):
         fails_in_time(call)
     fragile.thaw()
@@ -205,6 +209,26 @@ def test_a_server_that_starts_later_is_found(
     fails_in_time(call)
     fragile.start()
     assert isinstance(call(Count(START)), int)
+
+
+def test_a_replica_is_an_error_and_never_an_answer(
+    fragile: PostgresServer, using: Callable[..., Call]
+) -> None:
+    call = using(fragile.url, **UNHURRIED)
+    call(CloseUser("alice", None, START))
+    call(login(session("before")))
+    fragile.stop()
+    fragile.make_standby(standby=True)
+    fragile.start()
+    try:
+        for _ in range(2):
+            with pytest.raises(StoreError, match="read-only"):
+                call(Read(named("before"), START))
+    finally:
+        fragile.stop()
+        fragile.make_standby(standby=False)
+        fragile.start()
+    assert isinstance(call(Read(named("before"), START)), Row)
 
 
 def test_a_port_where_nothing_accepts_is_an_error_within_a_second(

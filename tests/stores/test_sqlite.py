@@ -276,8 +276,9 @@ def test_nothing_is_searched_by_reading_all(store: SQLiteStore, other: sqlite3.C
     ]
     assert plans
     for statement, step in plans:
-        oldest_first = "expires_at + 0" in statement  # read only as far as there is a limit
-        assert oldest_first or not step.startswith("SCAN session"), statement
+        # Read only as far as there is a limit: the oldest, and what may have been counted wrong.
+        limited = "expires_at + 0" in statement or "rows_there" in statement
+        assert limited or not step.startswith("SCAN session"), statement
         assert "TEMP B-TREE" not in step, statement
 
 

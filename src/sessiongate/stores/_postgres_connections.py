@@ -287,11 +287,12 @@ class Connections:
             "statement_timeout": bound,
             # Whoever stops half way must not keep the locks.
             "idle_in_transaction_session_timeout": 2 * bound,
-            # All that is asked for has an index, whatever the statistics say, and is so
-            # little that planning it anew, or compiling it, takes longer.
+            # All that is asked for has an index, whatever the statistics say, and is so little
+            # that to plan it anew, to compile it or to share it out takes longer.
             "enable_seqscan": "off",
             "plan_cache_mode": "force_generic_plan",
             "jit": "off",
+            "max_parallel_workers_per_gather": 0,
         }
         given = [self._settings.options, *(f"-c {name}={settings[name]}" for name in settings)]
         return {

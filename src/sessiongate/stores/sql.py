@@ -370,10 +370,11 @@ def failure(engine: str, error: Exception, hidden: Iterable[str] = ()) -> StoreE
     The driver's error is its cause only if there was nothing secret in it.
     """
     said = str(error)
-    clean = _SECRET.sub("...", said)
+    # The details of a server quote what was sent.
+    clean = _SECRET.sub("...", said.partition("\nDETAIL:")[0])
     for secret in hidden:
         clean = clean.replace(secret, "...")
-    words = " ".join(clean.partition("\nDETAIL:")[0].split())
+    words = " ".join(clean.split())
     made = StoreError(f"{engine} failed: {type(error).__name__}: {words}")
     made.__cause__ = error if clean == said else None
     return made
