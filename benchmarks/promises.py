@@ -160,15 +160,15 @@ REQUESTS: Final = (
     *_changes("Redis", "Redis: one bare GET"),
     _against(
         "PostgreSQL: check",
-        "PostgreSQL: pooled SELECT 1",
-        1.5,
-        "PostgreSQL check, against a pooled SELECT 1",
+        "PostgreSQL: pooled read by primary key",
+        1.2,
+        "PostgreSQL check, against a pooled read by primary key",
         usually=True,
     ),
     _against(
         "SQLite: check",
         "SQLite: read by primary key",
-        3.0,
+        1.5,
         "SQLite check, against a read by primary key",
     ),
 )
