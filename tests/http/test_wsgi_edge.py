@@ -10,7 +10,7 @@ import pytest
 from tests.http.brittle import BrittleStore
 from tests.http.harness import COOKIE, Header, Site, cookie, environ_of, make_site, validated
 
-from sessiongate import SessionCookie, SessionManager
+from sessiongate import SessionManager
 from sessiongate.errors import ResponseStartedError, StoreError
 from sessiongate.wsgi import SessionAuthMiddleware
 
@@ -367,55 +367,3 @@ def test_a_subprotocol_beside_authorization_is_not_clear(site: Site) -> None:
 def test_a_subprotocol_of_a_plain_request_is_not_read(site: Site) -> None:
     field = (b"sec-websocket-protocol", f"sessiongate.bearer, {site.open()}".encode())
     assert site.ask(field).who is None
-
-
-# One middleware inside of another: two apps of one process, each with its own users.
-
-
-@pytest.mark.parametrize("outer_user", ["outer", None])
-@pytest.mark.parametrize("verb", ["none", "login", "logout"])
-def test_of_nested_middlewares_each_says_its_own_user(
-    site: Site, outer_user: str | None, verb: str
-) -> None:
-    """At the response as well: servers and access logs read REMOTE_USER then."""
-    inner = make_site("wsgi", "opaque")
-    names: list[str | None] = []
-
-    def app(environ: Any, start_response: Any) -> Iterable[bytes]:
-        names.append(environ.get("REMOTE_USER"))
-        if verb == "login":
-            environ["sessiongate"].login("late")
-        elif verb == "logout":
-            environ["sessiongate"].logout()
-        start_response("200 OK", PLAIN)
-        names.append(environ.get("REMOTE_USER"))
-        return []
-
-    own = SessionAuthMiddleware(app, inner.manager, cookie=SessionCookie(name="inner"))
-    both = SessionAuthMiddleware(own, site.manager)
-    field = f"inner={inner.open('inner')}"
-    if outer_user is not None:
-        field += f"; {COOKIE}={site.open(outer_user)}"
-    environ = environ_of("GET", [(b"cookie", field.encode())])
-    list(both(environ, lambda *_: lambda _: None))
-    after = {"none": "inner", "login": "late", "logout": None}[verb]
-    assert names == ["inner", after]
-    assert environ.get("REMOTE_USER") == after
-
-
-@pytest.mark.parametrize("token", ["", "forged"])
-def test_nobody_in_the_inner_one_is_nobody_whoever_is_in_the_outer(site: Site, token: str) -> None:
-    inner = make_site("wsgi", "opaque")
-    names: list[str | None] = []
-
-    def app(environ: Any, start_response: Any) -> Iterable[bytes]:
-        names.append(environ.get("REMOTE_USER"))
-        start_response("200 OK", PLAIN)
-        names.append(environ.get("REMOTE_USER"))
-        return []
-
-    own = SessionAuthMiddleware(app, inner.manager, cookie=SessionCookie(name="inner"))
-    both = SessionAuthMiddleware(own, site.manager)
-    field = f"inner={token}; {COOKIE}={site.open()}"
-    list(both(environ_of("GET", [(b"cookie", field.encode())]), lambda *_: lambda _: None))
-    assert names == [None, None]
