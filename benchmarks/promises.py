@@ -87,6 +87,23 @@ def _against(ours: str, other: str, limit: float, text: str, *, usually: bool = 
     return Promise(f"{text} (medians)" if usually else text, (ours, other), limit, ratio)
 
 
+def _changes(name: str, floor: str) -> list[Promise]:
+    """What a check and a change cost on a network store: two trips, and a script."""
+    both, login = f"{name}: login and logout", f"{name}: login"
+
+    def logout(measured: Measured) -> float:
+        alone = measured.over(both, usually=True) - measured.over(login, usually=True)
+        return alone / measured.over(floor, usually=True)
+
+    return [
+        *(
+            _against(f"{name}: {verb}", floor, 3.2, f"{name} {verb}, against {floor}", usually=True)
+            for verb in ("touch", "refresh")
+        ),
+        Promise(f"{name} logout, against {floor} (medians)", (both, login, floor), 3.2, logout),
+    ]
+
+
 _FLOOR: Final = "floor: scan, HMAC, dict, clock by hand"
 _COOKIE: Final = "sessiongate: cookie"
 _COLD: Final = "sessiongate: JWT, first seen"
@@ -136,10 +153,11 @@ REQUESTS: Final = (
     _against(
         "Redis: check",
         "Redis: one bare GET",
-        1.3,
+        1.15,
         "Redis check, against one bare GET",
         usually=True,
     ),
+    *_changes("Redis", "Redis: one bare GET"),
     _against(
         "PostgreSQL: check",
         "PostgreSQL: pooled SELECT 1",

@@ -14,7 +14,7 @@ from contextlib import ExitStack
 from itertools import cycle
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final
 
 import psycopg
 from redis import Redis
@@ -26,10 +26,10 @@ from promises import Kept
 from report import Report
 from requesting import SECRET
 from sessiongate import SessionManager
-from sessiongate.core.commands import List, Sweep
-from sessiongate.core.row import SECOND, Row
+from sessiongate.core.row import SECOND
 from sessiongate.stores import MemoryStore, PostgresStore, RedisStore, SQLiteStore
 from sessiongate.testing import ManualClock
+from sessiongate.testing.commands import List, execute
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -86,7 +86,7 @@ def _verbs(name: str, manager: SessionManager, count: int) -> dict[str, Case]:
 
 def _check_of_anyone(manager: SessionManager, store: MemoryStore, count: int) -> Case:
     """Sessions at random: of many, neither we nor the caches of the processor know the next one."""
-    rows = cast(tuple[Row, ...], store.execute(List(None, manager.now())))
+    rows = execute(store, List(None, manager.now()))
     chosen = random.Random(count).choices(rows, k=20_000)  # noqa: S311 - no secret
     tokens = cycle([manager.flows.codec.mint(row) for row in chosen])
 
@@ -124,7 +124,7 @@ def _purge(manager: SessionManager, store: MemoryStore, clock: ManualClock) -> l
     now = round(clock() * SECOND)
     while True:
         start = time.thread_time()
-        removed = store.execute(Sweep(now, BATCH_SIZE))
+        removed = store.sweep(now, BATCH_SIZE)
         bites.append((time.thread_time() - start) * 1000)
         if removed != BATCH_SIZE:
             return bites

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from flask import Flask
 from starlette.applications import Starlette
@@ -13,9 +13,8 @@ from by_hand import by_hand
 from requesting import SECRET, cookie
 from sessiongate import SessionManager
 from sessiongate.asgi import SessionAuthMiddleware as ASGIMiddleware
-from sessiongate.core.commands import List, Open
-from sessiongate.core.row import Row
 from sessiongate.stores import MemoryStore
+from sessiongate.testing.commands import List, Open, execute
 from sessiongate.wsgi import SessionAuthMiddleware as WSGIMiddleware
 
 __all__ = ["COOKIES", "asgi_bare", "asgi_floor", "asgi_ours", "wsgi_bare", "wsgi_ours"]
@@ -27,9 +26,9 @@ _manager: Final = SessionManager(secret_key=SECRET, max_concurrent_sessions=None
 def _open_for_everybody() -> str:
     """One session of the same name in each worker, whose memories are apart: its token."""
     _manager.create_session("alice")
-    (row,) = cast(tuple[Row, ...], _store.execute(List("alice", _manager.now())))
+    (row,) = execute(_store, List("alice", _manager.now()))
     known = row._replace(sid="a-session-of-everybody")
-    _store.execute(Open(known, _manager.now(), "new", row.sid, None, None, evict=False))
+    execute(_store, Open(known, _manager.now(), "new", (row.sid,), None, None, evict=False))
     return _manager.flows.codec.mint(known)
 
 

@@ -26,6 +26,12 @@ def test_the_demo_is_the_same_as_an_extra_and_as_a_group() -> None:
     assert EXTRAS["demo"] == ["sessiongate[cli]", *GROUPS["demo"]]
 
 
+def test_redis_is_asked_for_everywhere_alike() -> None:
+    """5.3.0 wants a PyJWT before 2.10, which we do not."""
+    asked = {need for names in (*EXTRAS, *GROUPS) for need in (EXTRAS.get(names) or whole(names))}
+    assert {need for need in asked if need.startswith("redis")} == {"redis>=5.3.1"}
+
+
 def test_the_tests_of_the_wheel_bring_all_that_it_asks_for() -> None:
     wanted = {need for extra in EXTRAS.values() for need in extra} - {"sessiongate[cli]"}
     assert wanted.union(PROJECT["dependencies"]) <= whole("wheel-test")

@@ -25,7 +25,7 @@ MODULES = [
 ALL = {
     *("SessionManager", "SingleSessionManager", "JWTSessionManager", "SessionCookie", "Event"),
     *("SessionGateError", "ConfigurationError", "StoreError", "ResponseStartedError"),
-    *("CrossSiteError", "WeakKeyWarning"),
+    *("CrossSiteError", "WeakKeyWarning", "CookieNameWarning"),
 }
 
 VERBS = {

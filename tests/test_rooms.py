@@ -32,8 +32,8 @@ ROOMS = {
     "__init__.py": (*PURE, "managers/*.py", "http/cookies.py"),
     **dict.fromkeys(PURE, PURE),
     "stores/*.py": (
-        *("errors.py", "core/row.py", "core/commands.py", "core/rotation.py", "core/admission.py"),
-        *("core/arguments.py", "core/recent.py", "stores/*"),
+        *("errors.py", "core/row.py", "core/record.py", "core/steps.py", "core/locks.py"),
+        *("core/arguments.py", "core/recent.py", "events.py", "stores/*"),
     ),
     "managers/*.py": (*PURE, "managers/*.py", "stores/memory.py"),
     "http/*.py": (*PURE, "managers/*.py", "http/*"),
@@ -74,7 +74,9 @@ IMPURE = frozenset(
     | {"urllib", "logging", "random", "contextvars"}
 )
 PURE_BUT = {
-    (f"core/{file}.py", "threading.Lock") for file in ("outages", "rate_limit", "superseded")
+    ("core/locks.py", "threading.Lock"),
+    ("core/locks.py", "os."),
+    ("core/throttle.py", "threading.Lock"),
 }
 
 
@@ -189,11 +191,14 @@ def test_a_room_imports_what_it_may(file: str) -> None:
         ("core/superseded.py", "import threading"),
         ("tokens/keys.py", "import jwt"),
         ("tokens/opaque.py", "from jwt import decode"),
-        ("core/commands.py", "from sessiongate.stores.memory import MemoryStore"),
+        ("core/decisions.py", "from sessiongate.stores.memory import MemoryStore"),
         ("core/steps.py", "from sessiongate.stores.base import Store"),
         ("core/operations.py", "from sessiongate import managers"),
         ("stores/memory.py", "from sessiongate.managers import SessionManager"),
         ("stores/memory.py", "from sessiongate.core import operations"),
+        ("stores/memory.py", "from sessiongate.core.decisions import Decisions"),
+        ("stores/redis.py", "from sessiongate.core.admission import Login"),
+        ("stores/sqlite.py", "from sessiongate.core.rotation import present"),
         ("stores/memory.py", "from sessiongate.tokens import TokenPayload"),
         ("stores/memory.py", "from sessiongate.http.cookies import SessionCookie"),
         ("stores/memory.py", "import redis"),

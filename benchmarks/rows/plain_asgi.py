@@ -140,12 +140,12 @@ async def over_stores(stores: dict[str, Store], redis_url: str | None) -> list[C
         rows.append(asgi_case(f"sessiongate: cookie, {name}", app, cookie(token), kind="ours"))
     redis = stores.get("Redis")
     if isinstance(redis, RedisStore):
-        lender: Any = await redis._clients.for_loop()  # noqa: SLF001 - the same client, to compare
-        client = lender.client
-        await client.execute_command("SET", "sessiongate-benchmark", "x" * 150)
+        loop_client: Any = await redis._clients.for_loop()  # noqa: SLF001 - the same, to compare
+        client = loop_client.client
+        await client.set("sessiongate-benchmark", "x" * 150)
 
         async def get() -> Any:
-            return await client.execute_command("GET", "sessiongate-benchmark")
+            return await client.get("sessiongate-benchmark")
 
         rows.append(Case("one bare GET, awaited", get, "floor"))
     if redis_url is not None:

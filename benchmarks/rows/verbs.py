@@ -21,25 +21,33 @@ __all__ = ["bare_reads", "verbs"]
 
 
 def verbs(name: str, store: Store) -> list[Case]:
-    """Check, refresh, and a login with its logout."""
-    manager = SessionManager(
-        store=store, secret_key=SECRET, max_concurrent_sessions=None, existing="new"
-    )
+    """Check, touch, refresh, a login, and a login with its logout."""
+    options: Any = {"secret_key": SECRET, "max_concurrent_sessions": None, "existing": "new"}
+    manager = SessionManager(store=store, **options)
+    touching = SessionManager(store=store, touch_every=0, **options)
     checked = manager.create_session("alice") or ""
     rotated = [manager.create_session("bob") or ""]
 
     def check() -> None:
         assert manager.validate_session(checked)  # noqa: S101
 
+    def touch() -> None:
+        assert touching.validate_session(checked)  # noqa: S101
+
     def refresh() -> None:
         rotated[0] = manager.refresh_session(rotated[0]) or ""
+
+    def log_in() -> None:
+        manager.create_session("dave")
 
     def log_in_and_out() -> None:
         manager.invalidate_session(manager.create_session("carol") or "")
 
     return [
         Case(f"{name}: check", check, "ours"),
+        Case(f"{name}: touch", touch, "ours"),
         Case(f"{name}: refresh", refresh, "ours"),
+        Case(f"{name}: login", log_in, "ours"),
         Case(f"{name}: login and logout", log_in_and_out, "ours"),
     ]
 
@@ -64,9 +72,9 @@ def _sqlite_read(folder: Path) -> Any:
 
 
 def _redis_get(store: RedisStore) -> Any:
-    client: Any = store._clients.for_thread()  # noqa: SLF001 - the same client, to compare
-    client.execute_command("SET", "sessiongate-benchmark", "x" * 150)
-    return lambda: client.execute_command("GET", "sessiongate-benchmark")
+    client = store._clients.for_process()  # noqa: SLF001 - the same client, to compare
+    client.set("sessiongate-benchmark", "x" * 150)
+    return lambda: client.get("sessiongate-benchmark")
 
 
 def _postgres_select(url: str) -> Any:

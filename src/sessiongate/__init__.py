@@ -2,6 +2,7 @@
 
 from sessiongate.errors import (
     ConfigurationError,
+    CookieNameWarning,
     CrossSiteError,
     ResponseStartedError,
     SessionGateError,
@@ -14,6 +15,7 @@ from sessiongate.managers import JWTSessionManager, SessionManager, SingleSessio
 
 __all__ = [
     "ConfigurationError",
+    "CookieNameWarning",
     "CrossSiteError",
     "Event",
     "JWTSessionManager",

@@ -13,6 +13,7 @@ from sessiongate.http.csrf import WEBSOCKET, is_handshake
 from sessiongate.http.refusals import UNAVAILABLE
 from sessiongate.http.response import ResponseFields
 from sessiongate.http.websockets import DENIAL, POLICY_VIOLATION, can_deny
+from sessiongate.http.wrong_stack import check_app, names_the_other
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, MutableMapping
@@ -48,12 +49,14 @@ class SessionAuthMiddleware:
     def __init__(
         self, app: ASGIApp, manager: SessionManager, **options: Unpack[MiddlewareOptions]
     ) -> None:
+        check_app(app, "asgi")
         self.app = app
         self._authenticator = RequestAuthenticator(manager, **options)
         self._fields = ResponseFields(self._authenticator.settings, str.encode)
         self._closing: set[asyncio.Task[None]] = set()
 
-    async def __call__(  # noqa: C901, PLR0912 - in one piece, for every call is paid by every request
+    @names_the_other("asgi")
+    async def __call__(  # noqa: C901 - in one piece, for every call is paid by every request
         self, scope: Scope, receive: Receive, send: Send
     ) -> None:
         kind = scope["type"]
@@ -77,17 +80,15 @@ class SessionAuthMiddleware:
         )
         pending = session.pending_check
         if pending is not None:
+            store, sid = authenticator.store, pending[0].sid
             try:
-                if authenticator.blocking:
-                    outcome = await authenticator.store.aexecute(pending[0])
-                else:
-                    outcome = authenticator.store.execute(pending[0])
-                event = authenticator.apply_result(session, pending, outcome)
-            except StoreError:
-                event = authenticator.store_failed(session)
-            if event is not None:
+                data = await store.aread(sid) if authenticator.blocking else store.read(sid)
+            except StoreError as error:
+                event = authenticator.read_failed(session, pending, error)
                 await authenticator.manager.aemit(event)
-        elif session.pending_flow is not None:
+            else:
+                session.pending_flow = authenticator.apply_result(session, pending, data)
+        if session.pending_flow is not None:
             await self._run_pending(session, session.pending_flow)
         if session.unavailable:
             if kind == "websocket":
@@ -124,7 +125,7 @@ class SessionAuthMiddleware:
         try:
             await self._authenticator.manager.arun(flow)
         except StoreError:
-            self._authenticator.store_failed(session)
+            session.unavailable = True
 
     async def _undo_login(self, session: RequestSession) -> None:
         """No response of ours will bring the token: the server's own 500 goes around us."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 __all__ = [
     "ConfigurationError",
+    "CookieNameWarning",
     "CrossSiteError",
     "ResponseStartedError",
     "SessionGateError",
@@ -64,3 +65,7 @@ class ResponseStartedError(SessionGateError, RuntimeError):
 
 class WeakKeyWarning(UserWarning):
     """A key is shorter than its algorithm asks for (RFC 7518, section 3.2)."""
+
+
+class CookieNameWarning(UserWarning):
+    """The session cookie has the name of another one, so that each overwrites the other."""

@@ -34,7 +34,11 @@ class Event:
     transport: str | None = None
     """``"cookie"`` or ``"bearer"``; ``None`` outside a request."""
     reason: str | None = None
-    """Why, in one word: ``"requested"``, ``"replaced"``, ``"evicted"``, ``"refreshed"``, …"""
+    """Why, in one word: ``"requested"``, ``"replaced"``, ``"evicted"``, ``"refreshed"``, …
+
+    Of ``"store_failed"``: the operation, and what the store says, such as
+    ``"touch: Redis at localhost:6379 failed: …"``, without passwords, tokens and ids.
+    """
 
 
 Listener: TypeAlias = Callable[[Event], Awaitable[None] | None]

@@ -7,13 +7,12 @@ app.add_middleware(SessionAuthMiddleware, manager=manager)
 
 import functools
 import inspect
-from collections.abc import Awaitable, Callable, Iterable
-from typing import Annotated, Any, NamedTuple, NoReturn, TypeAlias, TypeVar, overload
+from collections.abc import Callable
+from typing import Annotated, Any, Final, NoReturn, TypeVar, Unpack, cast, overload
 
 try:
-    from fastapi import Depends, HTTPException, Security
+    from fastapi import Depends, FastAPI, HTTPException, Security
     from fastapi.openapi.models import APIKey, APIKeyIn, HTTPBearer
-    from fastapi.openapi.models import SecurityBase as SecurityModel
     from fastapi.security import SecurityScopes
     from fastapi.security.base import SecurityBase
 except ImportError as missing:
@@ -25,9 +24,9 @@ from starlette.exceptions import WebSocketException
 from starlette.requests import HTTPConnection
 from starlette.websockets import WebSocket
 
-from sessiongate.core.arguments import Seconds, check_scopes, check_text
+from sessiongate.core.arguments import check_scopes, check_text
 from sessiongate.http.cookies import SessionCookie
-from sessiongate.http.guard import Guard, safe_redirect
+from sessiongate.http.guard import Guard, GuardOptions, safe_redirect
 from sessiongate.http.refusals import Refusal
 from sessiongate.http.request_session import RequestSession
 from sessiongate.http.user import User
@@ -41,6 +40,7 @@ __all__ = [
     "OptionalUser",
     "SessionSecurity",
     "User",
+    "complete",
     "current_session",
     "current_user",
     "login_required",
@@ -51,56 +51,98 @@ __all__ = [
 ]
 
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
-GivesUser: TypeAlias = Callable[..., Awaitable[User]]
 
 
-class _Scheme(SecurityBase):
-    """A line of the OpenAPI document. The middleware has read the credential already."""
+_COOKIE: Final = "SessionCookie"
+_BEARER: Final = "BearerToken"
+_BESIDE: Final = "x-sessiongate-bearer"
+"""Where the cookie scheme carries the bearer scheme, until ``complete`` puts it beside it."""
 
-    def __init__(self, scheme_name: str, model: SecurityModel) -> None:
-        self.scheme_name = scheme_name
-        self.model = model
-
-    async def __call__(self) -> None:
-        """What FastAPI calls for each request."""
-
-
-class _Schemes(NamedTuple):
-    """How a session may come; either will do."""
-
-    cookie: _Scheme
-    bearer: _Scheme
+_REFUSALS: Final = {
+    "401": "Not logged in, or the session has ended",
+    "403": "The session lacks a scope, or the request came from another site",
+}
 
 
-def _required(schemes: _Schemes, fresh: Seconds | None, login_url: str | None) -> GivesUser:
-    @functools.lru_cache
-    def guard_for(scopes: tuple[str, ...]) -> Guard:
-        return Guard(scopes=scopes, fresh=fresh, login_url=login_url)
+def complete(document: dict[str, Any]) -> dict[str, Any]:
+    """Complete an OpenAPI document: bearer tokens beside the cookie, and the answers 401 and 403.
 
-    async def current_user(
-        connection: HTTPConnection,
-        security_scopes: SecurityScopes,
-        _cookie: Annotated[None, Depends(schemes.cookie)],
-        _bearer: Annotated[None, Depends(schemes.bearer)],
-    ) -> User:
+    Done for every app by ``app.openapi()``. An app that replaces that function
+    passes on ``complete(get_openapi(…))``. Changes and returns the document.
+    """
+    schemes = document.get("components", {}).get("securitySchemes", {})
+    bearer = schemes.get(_COOKIE, {}).pop(_BESIDE, None)
+    if bearer is None:
+        return document
+    schemes[_BEARER] = bearer
+    for path in document["paths"].values():
+        for operation in path.values():
+            ours = [one for one in operation.get("security", ()) if _COOKIE in one]
+            for alternative in ours:
+                operation["security"].append({_BEARER: alternative[_COOKIE]})
+                for status, description in _REFUSALS.items():
+                    operation["responses"].setdefault(status, {"description": description})
+    return document
+
+
+def _completing(openapi: Callable[[FastAPI], dict[str, Any]]) -> Callable[..., dict[str, Any]]:
+    @functools.wraps(openapi)
+    def completed(app: FastAPI) -> dict[str, Any]:
+        return complete(openapi(app))
+
+    return completed
+
+
+# A dependency can add neither a response nor a second scheme to the document by itself.
+FastAPI.openapi = _completing(FastAPI.openapi)  # type: ignore[method-assign]
+
+
+class _Dependency(SecurityBase):
+    """A dependency that gives the user, and a line of the OpenAPI document.
+
+    FastAPI charges much for each dependency of a dependency. So this one is its
+    own security scheme and has no others.
+    """
+
+    def __init__(self, security: "SessionSecurity", demands: GuardOptions) -> None:
+        self.scheme_name = _COOKIE
+        self.model = security.scheme
+        self._security = security
+        own = check_scopes(demands.get("scopes", ()))
+        fresh, login_url = demands.get("fresh"), demands.get("login_url")
+
+        @functools.lru_cache
+        def guard_for(scopes: tuple[str, ...]) -> Guard:
+            return Guard(scopes=(*own, *scopes), fresh=fresh, login_url=login_url)
+
+        self._guard_for = guard_for
+
+    def find(self, connection: HTTPConnection, security_scopes: SecurityScopes) -> Any:
+        """The user, or a refusal; what a test put in the user's place may be awaitable."""
+        guard = self._guard_for(tuple(security_scopes.scopes))
+        overrides = getattr(connection.scope.get("app"), "dependency_overrides", None)
+        if overrides:
+            for original in (self._security.current_user, self._security.login_required):
+                if original in overrides and original is not self:
+                    user = overrides[original]()
+                    refusal = guard.check_scopes(user, "sessiongate")
+                    return user if refusal is None else _refuse(connection, refusal)
+        refusal = check_connection(guard, connection)
+        return session_of(connection).user if refusal is None else _refuse(connection, refusal)
+
+
+class _CurrentUser(_Dependency):
+    async def __call__(self, connection: HTTPConnection, security_scopes: SecurityScopes) -> User:
         """The user of a request or websocket; nobody else gets past it: 401.
 
         For ``Depends``, or for ``Security`` with scopes: 403 to who lacks one.
         """
-        refusal = check_connection(guard_for(tuple(security_scopes.scopes)), connection)
-        if refusal is not None:
-            _refuse(connection, refusal)
-        return session_of(connection).user
-
-    return current_user
+        return cast(User, await _settled(self.find(connection, security_scopes)))
 
 
-def _optional(schemes: _Schemes, required: GivesUser) -> Callable[..., Awaitable[User | None]]:
-    async def optional_user(
-        connection: HTTPConnection,
-        security_scopes: SecurityScopes,
-        _cookie: Annotated[None, Depends(schemes.cookie)],
-        _bearer: Annotated[None, Depends(schemes.bearer)],
+class _OptionalUser(_Dependency):
+    async def __call__(
+        self, connection: HTTPConnection, security_scopes: SecurityScopes
     ) -> User | None:
         """The user of a request or websocket; ``None`` if not logged in.
 
@@ -108,9 +150,12 @@ def _optional(schemes: _Schemes, required: GivesUser) -> Callable[..., Awaitable
         """
         if not session_of(connection).user.is_authenticated:
             return None
-        return await required(connection, security_scopes, None, None)
+        return cast(User, await _settled(self.find(connection, security_scopes)))
 
-    return optional_user
+
+async def _settled(user: Any) -> Any:
+    """The user; what a test put in its place may be a coroutine."""
+    return user if type(user) is User or not inspect.isawaitable(user) else await user
 
 
 def _refuse(connection: HTTPConnection, refusal: Refusal) -> NoReturn:
@@ -119,52 +164,42 @@ def _refuse(connection: HTTPConnection, refusal: Refusal) -> NoReturn:
     raise HTTPException(refusal.status, refusal.text.strip() or None, dict(refusal.headers))
 
 
-class _Demand:
+class _Demand(_Dependency):
     """A dependency that gives the user, or refuses; as a decorator it is Starlette's."""
 
-    def __init__(
-        self,
-        schemes: _Schemes,
-        scopes: Iterable[str] = (),
-        fresh: Seconds | None = None,
-        login_url: str | None = None,
-    ) -> None:
-        scopes = check_scopes(scopes)
-        self._decorate: Callable[..., Any] = starlette_login_required(
-            scopes=scopes, fresh=fresh, login_url=login_url
-        )
-        self.current_user = _required(schemes, fresh, login_url)
+    def __init__(self, security: "SessionSecurity", demands: GuardOptions) -> None:
+        super().__init__(security, demands)
+        self._decorate: Callable[..., Any] = starlette_login_required(**demands)
+        scopes = check_scopes(demands.get("scopes", ()))
+        rest = GuardOptions(fresh=demands.get("fresh"), login_url=demands.get("login_url"))
+        within = _CurrentUser(security, rest)
 
-        async def give(user: Annotated[User, Security(self.current_user, scopes=scopes)]) -> User:
+        async def give(connection: HTTPConnection, security_scopes: SecurityScopes) -> User:
+            return cast(User, await _settled(self.find(connection, security_scopes)))
+
+        # Only a dependency of its own shows scopes in the document.
+        async def give_scoped(user: Annotated[User, Security(within, scopes=scopes)]) -> User:
             return user
 
         # Python looks for the call in the class, where it is a plain one. FastAPI looks here
-        # whether to await it; should it ever not, `current_user` has been asked all the same.
-        vars(self)["__call__"] = self._give = give
-        self.__signature__ = inspect.signature(give)
+        # whether to await it; should it ever not, the call below has refused before.
+        vars(self)["__call__"] = given = give_scoped if scopes else give
+        self.__signature__ = inspect.signature(given)
 
     def __call__(self, *endpoint: Any, **solved: Any) -> Any:
         """Decorate an endpoint; with keywords the call is FastAPI's."""
-        return self._give(**solved) if solved else self._decorate(*endpoint)
+        if not solved:
+            return self._decorate(*endpoint)
+        return _settled(solved["user"] if "user" in solved else self.find(**solved))
 
 
 class _LoginRequired(_Demand):
     """``login_required``: the plain one, which makes the others."""
 
-    def __init__(self, schemes: _Schemes) -> None:
-        super().__init__(schemes)
-        self._schemes = schemes
-
     @overload
     def __call__(self, endpoint: Endpoint, /) -> Endpoint: ...
     @overload
-    def __call__(
-        self,
-        *,
-        scopes: Iterable[str] = ...,
-        fresh: Seconds | None = ...,
-        login_url: str | None = ...,
-    ) -> _Demand: ...
+    def __call__(self, **demands: Unpack[GuardOptions]) -> _Demand: ...
     def __call__(self, *endpoint: Any, **demands: Any) -> Any:
         """Let only logged-in users in: as a dependency, which gives the ``User``.
 
@@ -172,17 +207,20 @@ class _LoginRequired(_Demand):
         for a parameter, or in the ``dependencies`` of an operation, a router or
         an app. A websocket is refused before it is accepted. As a decorator it
         is that of ``sessiongate.starlette``, and the document does not show it.
-        Refusals are ``HTTPException``: error handlers of the app see them.
+        Refusals are ``HTTPException``: error handlers of the app see them. An
+        entry of ``app.dependency_overrides`` for ``current_user`` or for
+        ``login_required`` holds for all demands; its scopes are checked.
 
         Demands:
             scopes: The session needs all of them, and those of ``Security``; else 403.
             fresh: Seconds since the user last proved who they are; else 401.
-            login_url: Where a browser is sent (303) instead of a 401; the way
-                back is in ``next``, to be read with ``safe_redirect``.
+            login_url: Where a browser is sent (303) instead of a 401: a path, a
+                route's name or a function of the request; the way back is in
+                ``next``, to be read with ``safe_redirect``.
         """
-        if "user" in demands:
+        if "connection" in demands or "user" in demands:
             return super().__call__(**demands)
-        demand = _Demand(self._schemes, **demands)
+        demand = _Demand(self._security, cast(GuardOptions, demands))
         return demand(*endpoint) if endpoint else demand
 
 
@@ -213,28 +251,21 @@ class SessionSecurity:
             raise TypeError(msg)
         if bearer_format is not None:
             check_text(bearer_format, "bearer_format")
-        schemes = _Schemes(
-            _Scheme(
-                "SessionCookie",
-                APIKey.model_validate(
-                    {
-                        "in": APIKeyIn.cookie,
-                        "name": (cookie or SessionCookie()).name,
-                        "description": "The login sets it; a browser sends it by itself.",
-                    }
-                ),
-            ),
-            _Scheme(
-                "BearerToken",
-                HTTPBearer(
-                    bearerFormat=bearer_format,
-                    description="What the login gave; a response may bring its successor.",
-                ),
-            ),
+        bearer = HTTPBearer(
+            bearerFormat=bearer_format,
+            description="What the login gave; a response may bring its successor.",
         )
-        self.login_required = _LoginRequired(schemes)
-        self.current_user = self.login_required.current_user
-        self.optional_user = _optional(schemes, self.current_user)
+        self.scheme = APIKey.model_validate(
+            {
+                "in": APIKeyIn.cookie,
+                "name": (cookie or SessionCookie()).name,
+                "description": "The login sets it; a browser sends it by itself.",
+                _BESIDE: bearer.model_dump(mode="json", by_alias=True, exclude_none=True),
+            }
+        )
+        self.login_required = _LoginRequired(self, GuardOptions())
+        self.current_user = _CurrentUser(self, GuardOptions())
+        self.optional_user = _OptionalUser(self, GuardOptions())
 
 
 async def current_session(connection: HTTPConnection) -> RequestSession:

@@ -1,40 +1,49 @@
 """For Flask: the same names as for Starlette and FastAPI.
 
-app.wsgi_app = SessionAuthMiddleware(app.wsgi_app, manager)
+install(app, manager), or app.wsgi_app = SessionAuthMiddleware(app.wsgi_app, manager)
 """
 
 from __future__ import annotations
 
 import functools
 import inspect
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar, Unpack, cast, overload
 
 try:
-    from flask import abort, request
+    from flask import abort, has_app_context, has_request_context, request, url_for
 except ImportError as missing:
     from sessiongate.errors import ConfigurationError
 
     msg = "Flask is missing: pip install 'sessiongate[flask]'"
     raise ConfigurationError(msg) from missing
-from werkzeug.exceptions import Forbidden, HTTPException, Unauthorized
+from werkzeug.exceptions import BadRequest, Forbidden, HTTPException, Unauthorized
 from werkzeug.local import LocalProxy
 from werkzeug.wrappers import Response
 
-from sessiongate.errors import ConfigurationError
+from sessiongate.errors import ConfigurationError, CrossSiteError
+from sessiongate.http import refusals
 from sessiongate.http.guard import Guard, Page, check_view, safe_redirect
+from sessiongate.http.user import User
+from sessiongate.wsgi import SessionAuthMiddleware
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
-    from sessiongate.core.arguments import Seconds
+    from flask import Flask
+
+    from sessiongate.http.guard import GuardOptions, LoginURL
     from sessiongate.http.refusals import Refusal
-    from sessiongate.http.request_session import RequestSession
-    from sessiongate.http.user import User
+    from sessiongate.http.request_session import LoginOptions, RequestSession
+    from sessiongate.http.settings import MiddlewareOptions
+    from sessiongate.managers import SessionManager
 
 __all__ = [
+    "CredentialsRefused",
     "LoginRequired",
     "ScopeRequired",
+    "SessionRefused",
     "current_user",
+    "install",
     "login_required",
     "login_user",
     "logout_user",
@@ -43,66 +52,89 @@ __all__ = [
 
 View = TypeVar("View", bound="Callable[..., Any]")
 
+_ANONYMOUS: Final = User(lambda _: None)
 
-def login_user(username: str, **options: Any) -> str | None:
-    """Open a session for this client; see ``RequestSession.login`` for keywords and errors.
 
-    Returns:
-        The token, or ``None`` at a limit.
+def install(app: Flask, manager: SessionManager, **options: Unpack[MiddlewareOptions]) -> None:
+    """Wrap the app, and give its templates ``current_user``.
+
+    Args:
+        app: The Flask app; its ``wsgi_app`` is replaced.
+        manager: Any of the three managers.
+        options: Those of ``SessionAuthMiddleware``.
 
     Raises:
-        ConfigurationError: There is no middleware.
+        ValueError, TypeError: An argument is unfit; nothing was changed.
+    """
+    app.wsgi_app = SessionAuthMiddleware(app.wsgi_app, manager, **options)  # type: ignore[method-assign]
+    app.context_processor(lambda: {"current_user": current_user})
+
+
+def login_user(username: str, **options: Unpack[LoginOptions]) -> str:
+    """Open a session for this client and return its token.
+
+    See ``RequestSession.login`` for keywords and errors.
+
+    Raises:
+        SessionRefused: 403: a limit is reached, or the request came from
+            another site. Nothing was opened.
+        ConfigurationError: This is no request that passed the middleware.
         StoreError: The store is down; nothing was opened.
     """
-    return _session().login(username, **options)
+    try:
+        token = _session("login_user()").login(username, **options)
+    except CrossSiteError as error:
+        raise SessionRefused(refusals.CROSS_SITE) from error
+    if token is None:
+        raise SessionRefused(refusals.TOO_MANY_SESSIONS)
+    return token
 
 
 def logout_user() -> None:
     """End the session of this request; see ``RequestSession.logout``.
 
     Raises:
-        ConfigurationError: There is no middleware.
+        SessionRefused: 403: the request came from another site; nothing was done.
+        ConfigurationError: This is no request that passed the middleware.
         StoreError: The store is down; the session may live on.
     """
-    _session().logout()
+    session = _session("logout_user()")
+    if not session.logout():
+        raise SessionRefused(refusals.CROSS_SITE)
 
 
 @overload
 def login_required(view: View, /) -> View: ...
 @overload
+def login_required(**demands: Unpack[GuardOptions]) -> Callable[[View], View]: ...
 def login_required(
-    *, scopes: Iterable[str] = ..., fresh: Seconds | None = ..., login_url: str | None = ...
-) -> Callable[[View], View]: ...
-def login_required(
-    view: Callable[..., Any] | None = None,
-    /,
-    *,
-    scopes: Iterable[str] = (),
-    fresh: Seconds | None = None,
-    login_url: str | None = None,
+    view: Callable[..., Any] | None = None, /, **demands: Unpack[GuardOptions]
 ) -> Any:
     """Let only logged-in users see a view; below ``@app.route``.
 
     For sync and async views, methods of class-based views, and their
-    ``decorators``.
+    ``decorators``. A decorator that answers CORS preflights goes above it.
 
     Args:
         view: The view, where the decorator is used without parentheses.
-        scopes: The session needs all of them; else 403.
-        fresh: Seconds since the user last proved who they are; else 401.
-        login_url: Where a browser is sent (303) instead of a 401; the way back
-            is in ``next``, to be read with ``safe_redirect``.
+        demands: ``scopes``: the session needs all of them, else 403.
+            ``fresh``: seconds since the user last proved who they are, else
+            401. ``login_url``: where a browser is sent (303) instead of a 401:
+            a path, an endpoint's name or a function; the way back is in
+            ``next``, to be read with ``safe_redirect``.
 
     Raises:
         TypeError: What is decorated is no function, or an argument has the
             wrong type; at once.
         ValueError: ``scopes`` or ``fresh`` is unfit; at once.
-        ConfigurationError: There is no middleware; at the request.
+        ConfigurationError: This is no request that passed the middleware; at
+            the request.
 
-    Refusals are ``LoginRequired`` (401) and ``ScopeRequired`` (403): error
-    handlers of the app see them.
+    Refusals are ``LoginRequired`` (401), ``ScopeRequired`` and
+    ``SessionRefused`` (403) and ``CredentialsRefused`` (400): error handlers
+    of the app see them.
     """
-    guard = Guard(scopes=scopes, fresh=fresh, login_url=login_url)
+    guard = Guard(**demands)
 
     def decorate(view: Callable[..., Any]) -> Callable[..., Any]:
         check_view(view, "put it into the `decorators` of the class")
@@ -136,6 +168,10 @@ class _Refused(HTTPException):
         return [*super().get_headers(*args, **kwargs), *self._extra]
 
 
+class CredentialsRefused(_Refused, BadRequest):
+    """400: what came is malformed, or two live sessions came."""
+
+
 class LoginRequired(_Refused, Unauthorized):
     """401: not logged in, or too long ago."""
 
@@ -144,9 +180,14 @@ class ScopeRequired(_Refused, Forbidden):
     """403: the session lacks a scope."""
 
 
+class SessionRefused(_Refused, Forbidden):
+    """403: the request came from another site, or there are too many sessions."""
+
+
 def _demand(guard: Guard) -> None:
     """Let the request pass, or raise."""
-    refusal = guard.check(_session(), _page)
+    session = _session("login_required")
+    refusal = guard.check(session, _page)
     if refusal is not None:
         _refuse(refusal)
 
@@ -158,29 +199,57 @@ def _page() -> Page:
         request.query_string.decode("latin-1"),
         request.headers.get("Accept", ""),
         request.headers.get("Sec-Fetch-Mode", ""),
+        request.script_root,
+        _locate,
     )
 
 
+def _locate(login_url: LoginURL) -> str:
+    return login_url() if callable(login_url) else url_for(login_url)
+
+
 def _refuse(refusal: Refusal) -> NoReturn:
-    for refused in (LoginRequired, ScopeRequired):
+    if refusal is refusals.CROSS_SITE:
+        raise SessionRefused(refusal)
+    for refused in (CredentialsRefused, LoginRequired, ScopeRequired):
         if refused.code == refusal.status:
             raise refused(refusal)
     abort(Response(status=refusal.status, headers=refusal.headers))
 
 
-def _session() -> RequestSession:
-    session: RequestSession | None = request.environ.get("sessiongate")
-    if session is None:
+def _session(needed_by: str) -> RequestSession:
+    session = _session_or_none()
+    if session is not None:
+        return session
+    if not has_request_context():
+        where = "an app context" if has_app_context() else "no context of Flask"
         msg = (
-            "no session on this request: wrap the app with "
-            "app.wsgi_app = SessionAuthMiddleware(app.wsgi_app, manager)"
+            f"{needed_by} needs a request, and this is {where}, such as the command line's: "
+            "use the verbs of the manager here, such as manager.create_session(…)"
         )
         raise ConfigurationError(msg)
-    return session
+    msg = (
+        f"{needed_by}: this request did not pass the middleware. Wrap the app with "
+        "sessiongate.flask.install(app, manager), which is "
+        "app.wsgi_app = SessionAuthMiddleware(app.wsgi_app, manager). "
+        "In a test_request_context and in a SocketIO handler no response carries a cookie: "
+        "use app.test_client(), or a view"
+    )
+    raise ConfigurationError(msg)
 
 
-current_user: User = cast("User", LocalProxy(lambda: _session().user))
+def _session_or_none() -> RequestSession | None:
+    return request.environ.get("sessiongate") if has_request_context() else None
+
+
+def _user() -> User:
+    session = _session_or_none()
+    return _ANONYMOUS if session is None else session.user
+
+
+current_user: User = cast("User", LocalProxy(_user))
 """The user of the current request; anonymous if not logged in. Follows at once.
 
-Without the middleware its attributes raise ``ConfigurationError``.
+Anonymous as well where no request passed the middleware: in the command line, an app context, a
+``test_request_context`` and a SocketIO handler.
 """

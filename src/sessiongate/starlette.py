@@ -8,28 +8,37 @@ from __future__ import annotations
 import functools
 import inspect
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
+from urllib.parse import urlsplit
 
 from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection
 from starlette.responses import PlainTextResponse, RedirectResponse
 from starlette.websockets import WebSocket
 
-from sessiongate.errors import ConfigurationError
+from sessiongate.errors import ConfigurationError, CrossSiteError
+from sessiongate.http import refusals
 from sessiongate.http.guard import Guard, Page, check_view, safe_redirect
 from sessiongate.http.websockets import POLICY_VIOLATION, can_deny
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Coroutine
 
     from starlette.responses import Response
 
-    from sessiongate.core.arguments import Seconds
+    from sessiongate.http.guard import GuardOptions, LoginURL
     from sessiongate.http.refusals import Refusal
-    from sessiongate.http.request_session import RequestSession
+    from sessiongate.http.request_session import LoginOptions, RequestSession
     from sessiongate.http.user import User
 
-__all__ = ["current_user", "login_required", "login_user", "logout_user", "safe_redirect"]
+__all__ = [
+    "current_user",
+    "login_required",
+    "login_user",
+    "logout_user",
+    "safe_redirect",
+    "user_context",
+]
 
 Endpoint = TypeVar("Endpoint", bound="Callable[..., Any]")
 
@@ -45,44 +54,66 @@ def current_user(connection: HTTPConnection) -> User:
     return session_of(connection).user
 
 
-async def login_user(connection: HTTPConnection, username: str, **options: Any) -> str | None:
-    """Open a session for this client; see ``RequestSession.login`` for keywords and errors.
+def login_user(
+    connection: HTTPConnection, username: str, **options: Unpack[LoginOptions]
+) -> Coroutine[Any, Any, str]:
+    """Open a session for this client and return its token; to be awaited.
 
-    Sync endpoints call ``request.scope["sessiongate"].login(...)`` instead.
-
-    Returns:
-        The token, or ``None`` at a limit.
+    See ``RequestSession.login`` for keywords and errors. Sync endpoints call
+    ``request.scope["sessiongate"].login(...)`` instead, which gives ``None`` at
+    a limit.
 
     Raises:
+        HTTPException: 403: a limit is reached, or the request came from
+            another site. Nothing was opened.
         ConfigurationError: There is no middleware.
         StoreError: The store is down; nothing was opened.
     """
-    return await session_of(connection).alogin(username, **options)
+    session = session_of(connection)
+
+    async def login() -> str:
+        try:
+            token = await session.alogin(username, **options)
+        except CrossSiteError as error:
+            raise _exception(refusals.CROSS_SITE) from error
+        if token is None:
+            raise _exception(refusals.TOO_MANY_SESSIONS)
+        return token
+
+    return session.to_await("login_user()", login)
 
 
-async def logout_user(connection: HTTPConnection) -> None:
-    """End the session of this request; see ``RequestSession.logout``.
+def logout_user(connection: HTTPConnection) -> Coroutine[Any, Any, None]:
+    """End the session of this request; see ``RequestSession.logout``. To be awaited.
 
     Raises:
+        HTTPException: 403: the request came from another site; nothing was done.
         ConfigurationError: There is no middleware.
         StoreError: The store is down; the session may live on.
     """
-    await session_of(connection).alogout()
+    session = session_of(connection)
+
+    async def logout() -> None:
+        if not await session.alogout():
+            raise _exception(refusals.CROSS_SITE)
+
+    return session.to_await("logout_user()", logout)
+
+
+def user_context(request: HTTPConnection) -> dict[str, Any]:
+    """``current_user`` for templates.
+
+    For ``Jinja2Templates(…, context_processors=[user_context])``.
+    """
+    return {"current_user": current_user(request)}
 
 
 @overload
 def login_required(endpoint: Endpoint, /) -> Endpoint: ...
 @overload
+def login_required(**demands: Unpack[GuardOptions]) -> Callable[[Endpoint], Endpoint]: ...
 def login_required(
-    *, scopes: Iterable[str] = ..., fresh: Seconds | None = ..., login_url: str | None = ...
-) -> Callable[[Endpoint], Endpoint]: ...
-def login_required(
-    endpoint: Callable[..., Any] | None = None,
-    /,
-    *,
-    scopes: Iterable[str] = (),
-    fresh: Seconds | None = None,
-    login_url: str | None = None,
+    endpoint: Callable[..., Any] | None = None, /, **demands: Unpack[GuardOptions]
 ) -> Any:
     """Let only logged-in users reach an endpoint.
 
@@ -92,9 +123,10 @@ def login_required(
 
     Args:
         endpoint: The endpoint, where the decorator is used without parentheses.
-        scopes: The session needs all of them; else 403.
-        fresh: Seconds since the user last proved who they are; else 401.
-        login_url: Where a browser is sent (303) instead of a 401; the way back
+        demands: ``scopes``: the session needs all of them, else 403.
+            ``fresh``: seconds since the user last proved who they are, else
+            401. ``login_url``: where a browser is sent (303) instead of a 401:
+            a path, a route's name or a function of the request; the way back
             is in ``next``, to be read with ``safe_redirect``.
 
     Raises:
@@ -104,7 +136,7 @@ def login_required(
         ConfigurationError: There is no middleware, or the endpoint takes
             neither a ``request`` nor a ``websocket``; at the request.
     """
-    guard = Guard(scopes=scopes, fresh=fresh, login_url=login_url)
+    guard = Guard(**demands)
 
     def decorate(endpoint: Callable[..., Any]) -> Callable[..., Any]:
         check_view(endpoint, "put it on the methods of the class")
@@ -151,7 +183,11 @@ def _refuse(refusal: Refusal) -> Response:
     headers = dict(refusal.headers)
     if refusal.status == _SEE_OTHER:
         return RedirectResponse(headers.pop("Location"), _SEE_OTHER, headers)
-    raise HTTPException(refusal.status, refusal.text.strip(), headers)
+    raise _exception(refusal)
+
+
+def _exception(refusal: Refusal) -> HTTPException:
+    return HTTPException(refusal.status, refusal.text.strip(), dict(refusal.headers))
 
 
 async def _deny(websocket: WebSocket, refusal: Refusal) -> None:
@@ -198,4 +234,12 @@ def _page(connection: HTTPConnection) -> Page | None:
         scope["query_string"].decode("latin-1"),
         connection.headers.get("accept", ""),
         connection.headers.get("sec-fetch-mode", ""),
+        scope.get("app_root_path", scope.get("root_path", "")),
+        partial(_locate, connection),
     )
+
+
+def _locate(connection: HTTPConnection, login_url: LoginURL) -> str:
+    if callable(login_url):
+        return login_url(connection)
+    return urlsplit(str(connection.url_for(login_url))).path  # its host is what the client says

@@ -12,6 +12,7 @@ from sessiongate.http.credentials import SUBPROTOCOL, bearer_subprotocol
 from sessiongate.http.csrf import WEBSOCKET, is_handshake
 from sessiongate.http.refusals import UNAVAILABLE
 from sessiongate.http.response import ResponseFields
+from sessiongate.http.wrong_stack import check_app, names_the_other
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -55,11 +56,13 @@ class SessionAuthMiddleware:
         manager: SessionManager,
         **options: Unpack[MiddlewareOptions],
     ) -> None:
+        check_app(app, "wsgi")
         self.app = app
         self._authenticator = RequestAuthenticator(manager, **options)
         manager.check_listener()
         self._fields = ResponseFields(self._authenticator.settings, str)
 
+    @names_the_other("wsgi")
     def __call__(  # noqa: C901 - in one piece, for every call is paid by every request
         self, environ: WSGIEnvironment, start_response: StartResponse
     ) -> Iterable[bytes]:
@@ -84,13 +87,12 @@ class SessionAuthMiddleware:
         pending = session.pending_check
         if pending is not None:
             try:
-                outcome = authenticator.store.execute(pending[0])
-                event = authenticator.apply_result(session, pending, outcome)
-            except StoreError:
-                event = authenticator.store_failed(session)
-            if event is not None:
-                authenticator.manager.emit(event)
-        elif session.pending_flow is not None:
+                data = authenticator.store.read(pending[0].sid)
+            except StoreError as error:
+                authenticator.manager.emit(authenticator.read_failed(session, pending, error))
+            else:
+                session.pending_flow = authenticator.apply_result(session, pending, data)
+        if session.pending_flow is not None:
             self._run_pending(session, session.pending_flow)
         if session.unavailable:
             return self._answer_unavailable(environ, start_response)
@@ -133,7 +135,7 @@ class SessionAuthMiddleware:
         try:
             self._authenticator.manager.run(flow)
         except StoreError:
-            self._authenticator.store_failed(session)
+            session.unavailable = True
 
     def _undo_login(self, session: RequestSession) -> None:
         """No response of ours will bring the token: the server's own 500 goes around us."""

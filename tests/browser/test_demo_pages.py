@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import expect
 from tests.browser.chromium import cookies
-from tests.browser.pages import OPEN_WEBSOCKET, anything, page_at
-from tests.examples.running_demo import Demo
+from tests.browser.pages import OPEN_WEBSOCKET, anything, page_at, sticking_out
+from tests.examples.running_demo import Browser, Demo
 from tests.servers.running import serving_wsgi
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def test_a_login_by_form_is_kept_as_a_cookie_that_no_script_reads(
     (cookie,) = cookies(visitor)
     assert cookie.pop("value").startswith("sg_")
     assert cookie == {
-        "name": "session",
+        "name": "sessiongate",
         "domain": "127.0.0.1",
         "path": "/",
         "expires": -1,  # with the browser
@@ -214,7 +214,7 @@ def test_a_form_elsewhere_ends_no_session(
     expect(tab).not_to_have_title("Elsewhere")
 
     # The browser itself may have been told to forget it: a view without a session is open to all.
-    visitor.add_cookies([{"name": "session", "value": cookie["value"], "url": here}])
+    visitor.add_cookies([{"name": "sessiongate", "value": cookie["value"], "url": here}])
     tab.goto(f"{here}/account")
     expect_known(tab)
 
@@ -229,6 +229,25 @@ def test_a_script_elsewhere_opens_no_websocket(
 
     tab.goto(page_at(f"http://127.0.0.1:{elsewhere}", ""))
     assert tab.evaluate(OPEN_WEBSOCKET, address) is False
+
+
+@pytest.mark.parametrize("width", [320, 1280])
+def test_every_page_fits_the_screen(
+    demo: Demo, visitor: BrowserContext, here: str, there: str, width: int
+) -> None:
+    """320 pixels is the least that WCAG 2.2 asks for (1.4.10)."""
+    with Browser() as other:
+        other.log_in(there, demo.password)  # a second device
+        tab = visitor.new_page()
+        tab.set_viewport_size({"width": width, "height": 700})
+        for path in ("/", "/login"):
+            tab.goto(here + path)
+            assert sticking_out(tab) == [], path
+        log_in(tab, here, demo.password, "/devices")
+        assert tab.get_by_role("listitem").count() > 1
+        for path in ("/devices", "/account", "/"):
+            tab.goto(here + path)
+            assert sticking_out(tab) == [], path
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

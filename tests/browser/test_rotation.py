@@ -108,9 +108,9 @@ def test_five_tabs_that_load_at_once_get_one_successor(both: Both, visitor: Brow
 
     loaded = [answer for answer in answers if "/account?" in answer.url]
     brought = {answer.request.header_value("cookie") for answer in loaded}
-    assert brought == {f"session={first}"}
+    assert brought == {f"sessiongate={first}"}
     (given,) = {answer.header_value("set-cookie") for answer in loaded}
-    assert given == f"session={kept(visitor)}; HttpOnly; Path=/; SameSite=Lax"
+    assert given == f"sessiongate={kept(visitor)}; HttpOnly; Path=/; SameSite=Lax"
     assert kept(visitor) != first
     assert both.told() == ["login", "rotated"]
 

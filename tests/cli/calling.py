@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import pty
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -12,13 +14,13 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from typer.testing import CliRunner
 
 from sessiongate.cli import app
-from sessiongate.core.commands import Count, List, Open
 from sessiongate.core.row import FOREVER, SECOND, Row
+from sessiongate.testing.commands import Count, List, Open, execute
 
 if TYPE_CHECKING:
     from sessiongate.stores import Store
 
-__all__ = ["KEY", "Caller", "Done", "Process", "everything", "session"]
+__all__ = ["KEY", "Caller", "Done", "Process", "everything", "on_a_terminal", "session"]
 
 KEY: Final = "a-key-that-must-not-be-printed-" + "k" * 40
 
@@ -80,6 +82,26 @@ class Process(Caller):
         return Done(run.returncode, run.stdout, run.stderr)
 
 
+def on_a_terminal(url: str, *arguments: str, columns: int = 120) -> str:
+    """What the command writes to a terminal."""
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-m", "sessiongate.cli", *arguments],
+        stdin=subprocess.DEVNULL,
+        stdout=theirs,
+        stderr=theirs,
+        env={**os.environ, "SESSIONGATE_STORE": url, "TERM": "xterm", "COLUMNS": f"{columns}"},
+    ) as process:
+        os.close(theirs)
+        said = b""
+        with suppress(OSError):  # what a terminal says when the other side has gone
+            while more := os.read(ours, 65536):
+                said += more
+    os.close(ours)
+    assert process.returncode == 0, said
+    return said.decode()
+
+
 def session(sid: str, username: str = "alice", *, expires_at: int, **fields: Any) -> Open:
     """Opens a session with exactly these fields."""
     row = Row(
@@ -98,9 +120,9 @@ def session(sid: str, username: str = "alice", *, expires_at: int, **fields: Any
         scopes_and_claims="",
         device="",
     )._replace(**fields)
-    return Open(row, SECOND, "new", None, None, None, evict=False)
+    return Open(row, SECOND, "new", (), None, None, evict=False)
 
 
 def everything(store: Store) -> tuple[Any, Any]:
     """All that is in a store, the expired included; nothing is removed by the look."""
-    return store.execute(List(None, 0)), store.execute(Count(0))
+    return execute(store, List(None, 0)), execute(store, Count(0))

@@ -11,6 +11,7 @@ from tests.cli.calling import session
 
 from sessiongate.cli import app
 from sessiongate.core.row import FOREVER, SECOND
+from sessiongate.testing.commands import execute
 
 if TYPE_CHECKING:
     import pytest
@@ -27,8 +28,8 @@ def test_each_command_does_what_the_page_says(
     cli: Caller, store: SQLiteStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for sid in (HANDLE, "A" * 22):
-        store.execute(session(sid, expires_at=FOREVER))
-    store.execute(session("B" * 22, expires_at=2 * SECOND))
+        execute(store, session(sid, expires_at=FOREVER))
+    execute(store, session("B" * 22, expires_at=2 * SECOND))
     monkeypatch.chdir(tmp_path)
     commands = [line for block in BLOCKS for line in block.splitlines()]
     assert len(commands) > 10

@@ -20,6 +20,7 @@ from tests.stores.redis_server import RedisServer
 from sessiongate import SessionManager
 from sessiongate.core.row import FOREVER
 from sessiongate.stores import open_store
+from sessiongate.testing.commands import execute
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -119,7 +120,7 @@ def test_a_store_that_does_not_answer(place: Place) -> None:
     cli = Process(place.url)
     cli.secrets.add(PASSWORD)
     store = open_store(place.url, timeout=30)
-    store.execute(session("B" * 22, expires_at=FOREVER))
+    execute(store, session("B" * 22, expires_at=FOREVER))
     store.close()
     place.stop()
     handle = "A" * 22

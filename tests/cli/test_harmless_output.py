@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
-import pty
-import subprocess
-import sys
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.cli.calling import Process, session
+from tests.cli.calling import Process, on_a_terminal, session
 
 from sessiongate.cli._output import ago, distance, plain
 from sessiongate.core.row import FOREVER, SECOND
+from sessiongate.testing.commands import execute
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,7 +32,7 @@ def sid(store: SQLiteStore) -> str:
         "scopes_and_claims": json.dumps({"scopes": ["[bold]x"], "claims": {"x": EVIL}}),
     }
     sid = "A" * 22
-    store.execute(session(sid, expires_at=FOREVER, **fields))
+    execute(store, session(sid, expires_at=FOREVER, **fields))
     return sid
 
 
@@ -60,26 +56,6 @@ def test_json_gives_it_back_exactly_and_in_ascii(cli: Caller, sid: str) -> None:
     assert (told["handle"], told["username"], told["device"]) == (sid, EVIL, {"name": EVIL})
 
 
-def on_a_terminal(url: str, *arguments: str) -> str:
-    """What the command writes to a terminal."""
-    ours, theirs = pty.openpty()
-    with subprocess.Popen(
-        [sys.executable, "-m", "sessiongate.cli", *arguments],
-        stdin=subprocess.DEVNULL,
-        stdout=theirs,
-        stderr=theirs,
-        env={**os.environ, "SESSIONGATE_STORE": url, "TERM": "xterm", "COLUMNS": "120"},
-    ) as process:
-        os.close(theirs)
-        said = b""
-        with suppress(OSError):  # what a terminal says when the other side has gone
-            while more := os.read(ours, 65536):
-                said += more
-    os.close(ours)
-    assert process.returncode == 0, said
-    return said.decode()
-
-
 @pytest.mark.usefixtures("sid")
 def test_nor_on_a_terminal_where_there_are_colours(cli: Caller) -> None:
     assert cli.url is not None
@@ -91,13 +67,13 @@ def test_nor_on_a_terminal_where_there_are_colours(cli: Caller) -> None:
 
 def test_a_handle_stays_in_one_piece_on_a_terminal(cli: Caller, store: SQLiteStore) -> None:
     assert cli.url is not None
-    store.execute(session("B" * 22, expires_at=FOREVER, device=json.dumps("x" * 300)))
+    execute(store, session("B" * 22, expires_at=FOREVER, device=json.dumps("x" * 300)))
     assert "B" * 22 in on_a_terminal(cli.url, "sessions", "list")
 
 
 def test_a_terminal_sees_the_purge_and_then_its_result(cli: Caller, store: SQLiteStore) -> None:
     assert cli.url is not None
-    store.execute(session("A" * 22, expires_at=2 * SECOND))
+    execute(store, session("A" * 22, expires_at=2 * SECOND))
     text = on_a_terminal(cli.url, "purge")
     assert "removing" in text
     assert "removed 1 expired session\r\n" in text
@@ -114,7 +90,7 @@ def test_what_is_not_is_shown_as_what_it_is() -> None:
 def test_a_terminal_without_such_letters_is_no_reason_to_fail(
     file: Path, store: SQLiteStore
 ) -> None:
-    store.execute(session("A" * 22, "Zoë", expires_at=FOREVER))
+    execute(store, session("A" * 22, "Zoë", expires_at=FOREVER))
     done = Process(f"sqlite:///{file}")("sessions", "list", PYTHONIOENCODING="ascii")
     assert "Zo\\xeb" in done.out
 

@@ -10,6 +10,7 @@ from tests.cli.calling import Caller, everything, session
 
 from sessiongate.cli._store import Sessions
 from sessiongate.core.row import FOREVER, SECOND
+from sessiongate.testing.commands import execute
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,9 +24,9 @@ HANDLES = [letter * 22 for letter in "ABCDE"]
 def _five_sessions(store: SQLiteStore) -> None:
     """Two that are live, of two users, and three that have expired."""
     for handle, username in zip(HANDLES[:2], ("alice", "bob"), strict=True):
-        store.execute(session(handle, username, expires_at=FOREVER))
+        execute(store, session(handle, username, expires_at=FOREVER))
     for handle in HANDLES[2:]:
-        store.execute(session(handle, "carol", expires_at=2 * SECOND))
+        execute(store, session(handle, "carol", expires_at=2 * SECOND))
 
 
 def test_stats_count_the_live_and_the_expired(cli: Caller, store: SQLiteStore) -> None:

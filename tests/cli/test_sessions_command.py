@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.cli.calling import everything, session
+from tests.cli.calling import everything, on_a_terminal, session
 
 from sessiongate.cli import _store
 from sessiongate.core.row import FOREVER
+from sessiongate.testing.commands import execute
 
 if TYPE_CHECKING:
     from tests.cli.calling import Caller
@@ -83,8 +85,56 @@ def test_a_list_that_is_piped_has_a_line_for_each_and_tabs_between(
     (handle,) = of(manager, "alice")
     fields = line.split("\t")
     assert fields[:2] == [handle, "alice"]
-    assert fields[-2:] == ["read write", '{"name": "laptop"}']
+    assert fields[-2:] == ["read write", "laptop"]
     assert len(fields) == len(heading.split("\t"))
+
+
+FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
+RECORDED = {"user_agent": FIREFOX, "ip": "203.0.113.7"}
+DEVICES: list[tuple[Any, str]] = [
+    (RECORDED, "Firefox on Linux"),
+    ({**RECORDED, "name": "Alice's laptop"}, "Alice's laptop"),
+    ("laptop", "laptop"),
+    ({"model": 7}, "Unknown device"),
+    ([1, 2], "Unknown device"),
+    (None, ""),
+]
+
+
+@pytest.mark.parametrize(("device", "label"), DEVICES)
+def test_a_device_is_named_as_on_the_devices_page_and_json_has_all_of_it(
+    cli: Caller, manager: SessionManager, device: Any, label: str
+) -> None:
+    manager.create_session("alice", device=device)
+    (handle,) = of(manager, "alice")
+    assert cli("sessions", "list").out.splitlines()[1].split("\t")[-1] == label
+    for command in (("list",), ("show", handle)):
+        told = json.loads(cli("sessions", *command, "--json").out)
+        assert (told if command == ("show", handle) else told[0])["device"] == device
+    text = cli("sessions", "show", handle).out
+    assert label in text
+    assert (FIREFOX in text) is (isinstance(device, dict) and "user_agent" in device)
+
+
+@pytest.mark.parametrize("scopes", [[], ["read", "write"]])
+@pytest.mark.parametrize("username", ["alice", "alice@example.com", "x" * 256])
+def test_a_list_fits_a_terminal_of_80_columns(
+    cli: Caller, manager: SessionManager, username: str, scopes: list[str]
+) -> None:
+    assert cli.url is not None
+    for device, _ in DEVICES:
+        manager.create_session(username, device=device, scopes=scopes)
+    text = on_a_terminal(cli.url, "sessions", "list", columns=80)
+    lines = [re.sub("\x1b\\[[0-9;]*m", "", line).rstrip("\r") for line in text.splitlines()]
+    assert max(map(len, lines)) <= 80
+    for handle in of(manager, username):
+        (line,) = (line for line in lines if handle in line)
+        assert " 59m " in line
+    assert ("SCOPES" in lines[0]) is bool(scopes)
+    assert "Mozilla" not in text
+    if username == "alice" or (len(username) < 20 and not scopes):
+        assert any("Firefox on Linux" in line for line in lines), "in one piece"
+        assert len(lines) == 2 + len(DEVICES), "the heading, and a line for each"
 
 
 def test_show_tells_all_of_one_session(cli: Caller, manager: SessionManager) -> None:
@@ -210,8 +260,8 @@ def test_what_makes_no_sense_ends_nothing(
 
 @pytest.mark.parametrize("sid", ["-yesAAAAAAAAAAAAAAAAAA", "--AAAAAAAAAAAAAAAAAAAA", "-" * 22])
 def test_a_handle_may_begin_with_a_dash(cli: Caller, store: SQLiteStore, sid: str) -> None:
-    store.execute(session(sid, expires_at=FOREVER))
-    store.execute(session("A" * 22, expires_at=FOREVER))
+    execute(store, session(sid, expires_at=FOREVER))
+    execute(store, session("A" * 22, expires_at=FOREVER))
     assert json.loads(cli("sessions", "show", sid, "--json").out)["handle"] == sid
     assert "--yes" in cli("sessions", "revoke", sid, code=2).err
     cli("sessions", "revoke", "--user", "alice", "--keep", sid, "--yes")

@@ -150,10 +150,10 @@ class Site:
         return Reply(answered.status_code, answered.headers, answered.text)
 
     def cost(self, *args: Any, **options: Any) -> dict[str, int]:
-        """The store commands of one request."""
+        """The trips of one request."""
         self.store.reset()
         self.ask(*args, **options)
-        return dict(self.store.by_command)
+        return dict(self.store.by_verb)
 
 
 def make_site(

@@ -178,7 +178,7 @@ def test_an_app_may_have_a_template_of_its_own(make: Callable[..., Site]) -> Non
     assert shown.headers["Cache-Control"] == "no-store"
     assert shown.headers["X-Frame-Options"] == "DENY"
     assert "Content-Security-Policy" not in shown.headers, "that is the app's own"
-    assert site.cost("GET", "/account/devices", here) == {"Touch": 1, "List": 1}
+    assert site.cost("GET", "/account/devices", here) == {"read": 1, "of_user": 1}
     assert site.ask("GET", "/account/devices/style.css").status == 404
 
     _, other, others = (str(form.attributes["action"]) for form in shown.all("form"))

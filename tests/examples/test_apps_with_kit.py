@@ -41,7 +41,7 @@ class App:
     def client(self) -> Any:
         if hasattr(self.app, "test_client"):
             return self.app.test_client()
-        return TestClient(self.app, follow_redirects=False)
+        return TestClient(self.app, headers={"Accept": "text/html"}, follow_redirects=False)
 
 
 @pytest.fixture

@@ -181,7 +181,7 @@ def test_a_bearer_token_opens_both_until_its_logout(demo: Demo, here: str, there
 
 def test_the_websocket_answers_as_long_as_the_session_lives(demo: Demo, browser: Browser) -> None:
     browser.log_in(demo.flask, demo.password)
-    cookie = {"Cookie": f"session={browser.cookies['session']}"}
+    cookie = {"Cookie": f"sessiongate={browser.cookies['sessiongate']}"}
     address = demo.starlette.replace("http", "ws") + "/ws"
 
     with connect(address, additional_headers=cookie, proxy=None) as websocket:
@@ -203,7 +203,7 @@ def test_the_websocket_is_refused_before_it_is_accepted(demo: Demo, browser: Bro
     assert refused.value.response.status_code == 401
 
     browser.log_in(demo.flask, demo.password)
-    cookie = {"Cookie": f"session={browser.cookies['session']}"}
+    cookie = {"Cookie": f"sessiongate={browser.cookies['sessiongate']}"}
     cookie["Origin"] = "https://evil.example"
     with (
         pytest.raises(InvalidStatus) as refused,

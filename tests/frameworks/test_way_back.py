@@ -119,7 +119,9 @@ def test_it_leads_back_to_the_same_page(world: World, make: MakeAsk, path: str) 
     assert answer.status_code == 303
     location = answer.headers["Location"]
     assert location.isascii()
-    assert urlsplit(location).path == "/login"
+    # A Flask app that is mounted is mounted with its login page.
+    prefix = "/mounted" if make is flask_asker and path.startswith("/mounted") else ""
+    assert urlsplit(location).path == f"{prefix}/login"
     target = way_back(location)
     assert for_flask.safe_redirect(target, "/elsewhere") == target
     there = ask(path, **world.headers("reader"))

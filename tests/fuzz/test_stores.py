@@ -14,28 +14,27 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.fuzz.rows import ROW
 
-from sessiongate.core.commands import (
-    NEVER,
-    NOW,
-    WHEN_DUE,
+from sessiongate.core.outcomes import NEVER, NOW, WHEN_DUE, Policy
+from sessiongate.core.row import FOREVER, SECOND
+from sessiongate.stores import MemoryStore
+from sessiongate.testing.commands import (
     Close,
     CloseUser,
     Count,
     List,
     Open,
-    Policy,
     Read,
     Sweep,
     Touch,
+    execute,
 )
-from sessiongate.core.row import FOREVER, SECOND
-from sessiongate.stores import MemoryStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sessiongate.core.commands import Command, ExistingPolicy
+    from sessiongate.core.outcomes import ExistingPolicy
     from sessiongate.stores import Store
+    from sessiongate.testing.commands import Command
 
 START = 1_700_000_000 * SECOND + 123_457
 TIMEOUT, DUE, GRACE = 600 * SECOND, 300 * SECOND, 30 * SECOND
@@ -112,7 +111,7 @@ def opens(draw: st.DrawFn) -> Callable[[Program], Command]:
     replaces, evict = draw(st.none() | PICKS), draw(st.booleans())
     limit, user_limit = draw(st.none() | st.integers(1, 3)), draw(st.none() | st.integers(1, 2))
     return lambda program: Open(
-        replaces=None if replaces is None else program.sid(replaces),
+        replaces=() if replaces is None else (program.sid(replaces),),
         row=program.new(user, lifetime, scopes_and_claims),
         now=program.now,
         existing=existing,
@@ -191,16 +190,16 @@ def store(fresh_store: Callable[[], Store]) -> Store:
 )
 @given(policy=POLICIES, steps=PROGRAMS)
 def test_a_store_answers_as_memory_does(store: Store, policy: Policy, steps: list[Step]) -> None:
-    store.execute(Sweep(FOREVER, 1_000_000))  # what another example has left
+    store.sweep(FOREVER, 1_000_000)  # what another example has left
     program, model = Program(policy), MemoryStore()
     for step in steps:
         program.now += step.after
         command = step.make(program)
-        expected = model.execute(command)
-        answer = store.execute(command)
+        expected = execute(model, command)
+        answer = execute(store, command)
         program.learn(expected)
         program.story.append(f"{command} -> {expected}")
         # How many expired rows were still there is each store's own business.
         assert answer == expected or isinstance(command, Sweep), "\n".join(program.story[-6:])
     everybody = List(None, program.now)
-    assert store.execute(everybody) == model.execute(everybody)
+    assert execute(store, everybody) == execute(model, everybody)

@@ -2,33 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Any
+
+from tests.stores.passing import PassingStore
 
 from sessiongate.errors import StoreError
-from sessiongate.stores import MemoryStore
-
-if TYPE_CHECKING:
-    from sessiongate.core.commands import Command, Outcome
 
 __all__ = ["BrittleStore"]
 
 
-class BrittleStore(MemoryStore):
+class BrittleStore(PassingStore):
     """Fails while it is ``down``, and has forgotten nothing when it is up again."""
 
     def __init__(self) -> None:
         super().__init__()
         self.down = False
 
-    def execute(self, command: Command) -> Outcome:
-        self._ask(command)
-        return super().execute(command)
-
-    async def aexecute(self, command: Command) -> Outcome:
-        self._ask(command)
-        return await super().aexecute(command)
-
-    def _ask(self, command: Command) -> None:
+    def before(self, name: str, *arguments: Any) -> None:
         if self.down:
             msg = "the store did not answer"
-            raise StoreError(msg) from OSError(repr(command))
+            raise StoreError(msg) from OSError(repr((name, *arguments)))

@@ -242,10 +242,10 @@ class Site:
         return kinds
 
     def cost(self, *headers: Header, view: View = show, method: str = "GET") -> dict[str, int]:
-        """The commands that one request makes."""
+        """The trips that one request makes."""
         self.store.reset()
         self.ask(*headers, view=view, method=method)
-        return dict(self.store.by_command)
+        return dict(self.store.by_verb)
 
     def ask(
         self, *headers: Header, view: View = show, method: str = "GET", **places: Any

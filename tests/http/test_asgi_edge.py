@@ -20,17 +20,15 @@ from tests.http.harness import (
     make_site,
     scope_of,
 )
+from tests.stores.passing import PassingStore
 
 from sessiongate import SessionManager
 from sessiongate.asgi import SessionAuthMiddleware
 from sessiongate.errors import StoreError
 from sessiongate.http.websockets import DENIAL
-from sessiongate.stores import MemoryStore
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
-
-    from sessiongate.core.commands import Command, Outcome
 
 START = {"type": "http.response.start", "status": 200, "headers": []}
 
@@ -61,27 +59,29 @@ def run(site: Site, app: Any, *headers: Header) -> list[dict[str, Any]]:
     return asyncio.run(call_asgi(guarded, scope_of("GET", headers)))
 
 
-class Noting(MemoryStore):
-    """Takes note of which face was asked; inherits that it waits for nothing."""
+class Noting(PassingStore):
+    """Takes note of which face was asked."""
 
     asked = ""
 
-    def execute(self, command: Command) -> Outcome:
-        self.asked = "execute"
-        return super().execute(command)
-
-    async def aexecute(self, command: Command) -> Outcome:
-        self.asked = "aexecute"
-        return await super().aexecute(command)
+    def before(self, name: str, *_arguments: Any) -> None:
+        if name.endswith("read"):
+            self.asked = name
 
 
 class NotWaiting(Noting):
-    """Says so itself."""
+    """Says that it waits for nothing."""
 
     blocking = False
 
 
-@pytest.mark.parametrize(("cls", "asked"), [(Noting, "aexecute"), (NotWaiting, "execute")])
+class Inheriting(NotWaiting):
+    """Does not say so itself."""
+
+
+@pytest.mark.parametrize(
+    ("cls", "asked"), [(Noting, "aread"), (NotWaiting, "read"), (Inheriting, "aread")]
+)
 def test_only_a_store_that_says_itself_that_it_waits_for_nothing_is_called(
     cls: type[Noting], asked: str
 ) -> None:

@@ -96,6 +96,17 @@ def test_a_huge_one_is_cut_and_fits_into_every_row(site: Site, unit: bytes) -> N
     assert len(json.dumps(kept)) <= 4096
 
 
+@pytest.mark.parametrize("stack", ["wsgi"])
+@pytest.mark.parametrize(
+    ("agent", "kept"), [("Gerät 名前 🙂", "Ger\ufffdt ?? ?"), ("\ud800", "?")], ids=ascii
+)
+def test_one_beyond_latin_1_is_no_500(site: Site, agent: str, kept: str) -> None:
+    """No server puts it into an environ (PEP 3333), but test clients do."""
+    place: dict[str, Any] = {"HTTP_USER_AGENT": agent}
+    assert site.ask(view=logging_in(), **place).status == 200
+    assert site.manager.user_sessions("alice")[0]["device"] == {"user_agent": kept}
+
+
 def test_both_stacks_join_several_user_agents_alike(site: Site) -> None:
     assert recorded(site, b"one", b"two", address=None) == {"user_agent": "one,two"}
 

@@ -12,29 +12,25 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import pytest
 from tests.hygiene import TOKEN
 from tests.managers.verbs import KEY, Verbs
+from tests.stores.passing import PassingStore
 
 from sessiongate import Event, JWTSessionManager, SessionManager, StoreError
-from sessiongate.stores import MemoryStore
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from tests.managers.verbs import Make
 
-    from sessiongate.core.commands import Command, Outcome
     from sessiongate.testing import ManualClock
 
 Kind = type[SessionManager]
 
 
-class BrokenStore(MemoryStore):
+class BrokenStore(PassingStore):
     """A store that is down."""
 
-    def execute(self, command: Command) -> Outcome:
-        raise StoreError(type(command).__name__)
-
-    async def aexecute(self, command: Command) -> Outcome:
-        return self.execute(command)
+    def before(self, name: str, *_arguments: Any) -> None:
+        raise StoreError(name)
 
 
 class AsyncListener:
@@ -168,7 +164,7 @@ def test_a_store_that_is_down_is_told_and_raised(make: Make) -> None:
     with pytest.raises(StoreError):
         m.n_active_sessions()
     assert gist(heard) == [
-        ("store_failed", None, reason) for reason in ("open", "touch", "close", "sweep")
+        ("store_failed", None, reason) for reason in ("of_user", "read", "read", "sweep")
     ]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import warnings
+from base64 import b64encode, encodebytes
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -47,6 +48,14 @@ def test_the_least_size_is_that_of_the_algorithm(algorithm: str, least: int) -> 
     JWTSessionManager(secret_key="x" * least, algorithm=algorithm, strict_keys=True)
     with pytest.warns(WeakKeyWarning, match=f"{algorithm} asks for {least}"):
         JWTSessionManager(secret_key="x" * (least - 1), algorithm=algorithm)
+
+
+@pytest.mark.parametrize("cls", [SessionManager, SingleSessionManager])
+def test_the_least_size_of_an_opaque_manager_is_32_bytes(cls: Kind) -> None:
+    cls(secret_key="x" * 32, strict_keys=True)
+    cls(secret_key="é" * 16, strict_keys=True)  # bytes count, not characters
+    with pytest.warns(WeakKeyWarning, match="asks for 32"):
+        cls(secret_key="x" * 31)
 
 
 @pytest.mark.parametrize("cls", ALL)
@@ -119,6 +128,70 @@ ODD: dict[str, Callable[[], str | bytes]] = {
     "octets": lambda: secrets.token_bytes(64),
     "octets like DER": lambda: bytes([0x30, 0x3E]) + b"\xff" * 62,
 }
+
+
+LIKE_DER = "0T0R" + "x" * 82
+"""As long as our own suggestion, and by its bytes a SEQUENCE that holds a SEQUENCE."""
+BLANKS = {
+    "none": "",
+    "spaces": "  ",
+    "newline": "\n",
+    "CRLF": "\r\n",
+    "tab": "\t",
+    "mixed": " \t\r\n\x0b\x0c",
+}
+
+
+@pytest.mark.parametrize("blanks", BLANKS.values(), ids=BLANKS)
+@pytest.mark.parametrize("secret", [LIKE_DER, "0" * 66, "x" * 64, " " + "x" * 64], ids=len)
+@pytest.mark.parametrize("cls", ALL)
+def test_a_text_with_blanks_is_a_secret_with_them(cls: Kind, secret: str, blanks: str) -> None:
+    """A key that was read from a file ends in a newline: another service has it as well."""
+    store = MemoryStore()
+    token = cls(secret_key=secret + blanks, store=store).create_session("alice") or ""
+    again = cls(secret_key=(secret + blanks).encode(), store=store)
+    assert again.session_username(token) == "alice"
+    for other in {secret, secret + blanks + "\n", "\n" + secret + blanks} - {secret + blanks}:
+        assert cls(secret_key=other, store=store).session_username(token) is None
+
+
+def ssh2(kind: str) -> str:
+    """A key in the format of RFC 4716, section 3: its own lines, headers, and two dashes fewer."""
+    blob = b"\0\0\0\x0bssh-ed25519\0\0\0\x20" + bytes(range(32))
+    lines = encodebytes(blob).decode().replace("\n", "\r\n")
+    return (
+        f"---- BEGIN SSH2 {kind} KEY ----\r\n"
+        'Comment: "256-bit ED25519, alice@example.com"\r\n'
+        f"x-long: a value \\\r\n that goes on\r\n{lines}---- END SSH2 {kind} KEY ----\r\n"
+    )
+
+
+SSH2: dict[str, Callable[[str], str | bytes]] = {
+    "text": str,
+    "bytes": str.encode,
+    "unix lines": lambda text: text.replace("\r\n", "\n"),
+    "one line": lambda text: text.replace("\r\n", ""),
+    "stripped": str.strip,
+    "blank lines before": lambda text: "\n\n  " + text,
+    "comment before": lambda text: "# the key of the old server\n" + text,
+    "BOM": lambda text: "\ufeff" + text,
+    "UTF-16": lambda text: text.encode("utf-16"),
+    "base64": lambda text: b64encode(text.encode()),
+}
+
+
+@pytest.mark.parametrize("wrap", SSH2.values(), ids=SSH2)
+@pytest.mark.parametrize("kind", ["PUBLIC", "ENCRYPTED PRIVATE"])
+@pytest.mark.parametrize("cls", ALL)
+def test_an_ssh2_key_is_no_secret(cls: Kind, kind: str, wrap: Callable[[str], str | bytes]) -> None:
+    with pytest.raises(ConfigurationError, match=r"secret_key looks like .*shared secret"):
+        cls(secret_key=wrap(ssh2(kind)))
+
+
+@pytest.mark.parametrize("text", ["---- BEGIN" + "x" * 64, "BEGIN SSH2 PUBLIC KEY" + "x" * 64])
+@pytest.mark.parametrize("cls", ALL)
+def test_a_text_that_looks_a_little_like_one_is_taken(cls: Kind, text: str) -> None:
+    cls(secret_key=text, strict_keys=True)
 
 
 @pytest.mark.parametrize("make_key", ODD.values(), ids=ODD)

@@ -10,7 +10,6 @@ import pytest
 from tests.stores.postgres_server import PostgresServer
 from tests.stores.redis_server import RedisServer
 
-from sessiongate.core.commands import Sweep
 from sessiongate.core.row import FOREVER
 from sessiongate.stores import MemoryStore, PostgresStore, RedisStore, SQLiteStore
 
@@ -62,7 +61,7 @@ def fresh_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Call
                 store = SQLiteStore(tmp_path / f"{next(number)}.db", timeout=PATIENCE)
             elif request.param == "postgres":
                 store = request.getfixturevalue("postgres_store")
-                store.execute(Sweep(FOREVER, 1_000_000))
+                store.sweep(FOREVER, 1_000_000)
                 return store
             else:
                 store = RedisStore(

@@ -7,44 +7,32 @@ from contextlib import contextmanager
 from threading import Event
 from typing import TYPE_CHECKING, Any
 
+from tests.stores.passing import PassingStore
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from concurrent.futures import Future
 
-    from sessiongate.core.commands import Command, Outcome
     from sessiongate.stores import Store
 
 _LONG = 30
 """Seconds, after which a test that hangs is a test that fails."""
 
 
-class PausingStore:
-    """Hands commands on; the next one after ``hold`` is done, and its reply kept back."""
+class PausingStore(PassingStore):
+    """The first change after ``hold`` is done, and its reply kept back."""
 
     def __init__(self, store: Store) -> None:
-        self._store = store
-        self.shared = store.shared
-        self.touch_every = store.touch_every
+        super().__init__(store)
         self._decided = Event()
         self._released = Event()
         self._armed = False
 
-    def execute(self, command: Command) -> Outcome:
-        held, self._armed = self._armed, False
-        outcome = self._store.execute(command)
-        if held:
+    def after(self, name: str) -> None:
+        if name in {"swap", "commit"} and self._armed:
+            self._armed = False
             self._decided.set()
             assert self._released.wait(_LONG), "nobody released the reply"
-        return outcome
-
-    async def aexecute(self, command: Command) -> Outcome:
-        return await self._store.aexecute(command)
-
-    def close(self) -> None:
-        self._store.close()
-
-    async def aclose(self) -> None:
-        await self._store.aclose()
 
     @contextmanager
     def held(self, request: Callable[[], Any]) -> Iterator[Future[Any]]:

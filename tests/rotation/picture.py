@@ -13,7 +13,7 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from sessiongate.core.commands import NOW, WHEN_DUE, Policy, Replayed, Rotated
+from sessiongate.core.outcomes import NOW, WHEN_DUE, Policy, Replayed, Rotated
 from sessiongate.core.rotation import present
 from sessiongate.core.row import FOREVER, Row
 

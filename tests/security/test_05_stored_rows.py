@@ -5,6 +5,7 @@ Each store and each kind of damage: ``tests/stores``.
 
 from __future__ import annotations
 
+import json
 import logging
 import sqlite3
 from contextlib import closing
@@ -15,6 +16,7 @@ import pytest
 from tests.http.harness import MakeSite, Site, Way, bearer, cookie, enter
 
 import sessiongate
+from sessiongate.core.row import Row
 from sessiongate.stores import SQLiteStore
 
 if TYPE_CHECKING:
@@ -34,6 +36,9 @@ def site(make: MakeSite, path: Path) -> Iterator[Site]:
 
 
 DAMAGE: dict[str, tuple[str, Any]] = {
+    "all of it": ("data", b"\xff"),
+    "a truncated array": ("data", b'[2,"'),
+    "nested without end": ("data", b"[" * 60_000),
     "no JSON": ("scopes_and_claims", '{"scopes": ['),
     "a number as a scope": ("scopes_and_claims", '{"scopes":[1],"claims":{}}'),
     "a list as a scope": ("scopes_and_claims", '{"scopes":[["x"]],"claims":{}}'),
@@ -45,25 +50,35 @@ DAMAGE: dict[str, tuple[str, Any]] = {
     "deep JSON": ("scopes_and_claims", "[" * 100_000),
     "a negative time": ("expires_at", -1),
     "generations out of order": ("oldest_accepted", 1),
-    "a newer version": ("format", 2),
+    "a newer version": ("version", 3),
 }
+
+
+def damaged(data: bytes, field: str, value: Any) -> bytes:
+    """The data of a row with another value in the place of one of its fields."""
+    if field == "data":
+        return bytes(value)
+    members = json.loads(data)
+    members[("version", *Row._fields).index(field)] = value
+    return json.dumps(members).encode()
 
 
 @pytest.mark.parametrize("kind", ["opaque", "jwt"])
 @pytest.mark.parametrize("way", [cookie, bearer])
-@pytest.mark.parametrize(("column", "value"), DAMAGE.values(), ids=DAMAGE)
+@pytest.mark.parametrize(("field", "value"), DAMAGE.values(), ids=DAMAGE)
 def test_a_row_that_cannot_be_read_is_nobody(
     site: Site,
     path: Path,
     way: Way,
-    column: str,
+    field: str,
     value: Any,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     token = site.open()
     assert site.ask(way(token)).who == "alice"
     with closing(sqlite3.connect(path)) as other, other:
-        other.execute(f"UPDATE session SET {column} = ?", (value,))
+        ((data,),) = other.execute("SELECT data FROM session")
+        other.execute("UPDATE session SET data = ?", (damaged(data, field, value),))
     caplog.clear()
     response = site.ask(way(token))
     assert (response.status, response.problem, response.who) == (401, "invalid_token", None)
@@ -71,6 +86,7 @@ def test_a_row_that_cannot_be_read_is_nobody(
     assert [line.name for line in lines] == ["sessiongate.stores"]
     assert "unreadable" in lines[0].getMessage()
     assert site.ask(view=enter).token, "and nobody else is disturbed"
+    assert site.manager.create_session("alice"), "nor the user"
 
 
 def test_nothing_is_ever_unpickled() -> None:

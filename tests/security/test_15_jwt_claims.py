@@ -103,10 +103,35 @@ def test_no_token_lives_longer_than_we_would_issue(forger: Forger, by: float) ->
     assert not forger.accepts(forger.with_payload(payload))
 
 
-@pytest.mark.parametrize("by", [1, 0.5, 60])
-def test_no_token_is_from_the_future(forger: Forger, by: float) -> None:
+@pytest.mark.parametrize("by", [10.000001, 10.5, 11, 60])
+@pytest.mark.parametrize("leeway", [0, 600])
+def test_no_token_is_from_the_future(clock: ManualClock, by: float, leeway: int) -> None:
+    forger = Forger(clock, leeway=leeway)
     payload = forger.payload | {"iat": forger.payload["iat"] + by}
-    assert not forger.accepts(forger.with_payload(payload))
+    token = forger.with_payload(payload)
+    assert not forger.accepts(token)
+    clock.advance(by - 10 + 0.000001)
+    assert forger.accepts(token)
+
+
+@pytest.mark.parametrize("by", [0.4, 1, 9.999999, 10])
+@pytest.mark.parametrize("leeway", [0, 5, 600])
+def test_a_clock_that_is_a_little_ahead_is_forgiven(
+    clock: ManualClock, by: float, leeway: int
+) -> None:
+    forger = Forger(clock, leeway=leeway)
+    payload = forger.payload | {"iat": forger.payload["iat"] + by}
+    assert forger.accepts(forger.with_payload(payload))
+
+
+@pytest.mark.parametrize("leeway", [0, 5])
+def test_nothing_is_forgiven_in_exp_but_the_leeway(clock: ManualClock, leeway: int) -> None:
+    forger = Forger(clock, leeway=leeway)
+    token = forger.with_payload(forger.payload | {"exp": forger.payload["iat"] + 10})
+    clock.advance(10 + leeway - 0.001)
+    assert forger.accepts(token)
+    clock.advance(0.001)
+    assert not forger.accepts(token)
 
 
 def test_a_shorter_life_is_kept_to(forger: Forger, clock: ManualClock) -> None:
@@ -142,6 +167,12 @@ def test_a_token_that_names_another_user_is_none(forger: Forger) -> None:
     assert forger.manager.validate_session(forger.with_payload(payload)) is None
 
 
+def dated(raw: bytes, number: bytes) -> bytes:
+    """With both dates the same, so that they seem to be no time apart."""
+    at = raw.replace(b'"iat":', b'"iat":' + number + b',"y":')
+    return at.replace(b'"exp":', b'"exp":' + number + b',"z":')
+
+
 JSONS: dict[str, Callable[[bytes], bytes]] = {
     "duplicate member": lambda raw: raw[:-1] + b',"sub":"bob"}',
     "duplicate member first": lambda raw: b'{"sub":"bob",' + raw[1:],
@@ -168,7 +199,14 @@ JSONS: dict[str, Callable[[bytes], bytes]] = {
     "endless number": lambda raw: raw[:-1] + b',"x":' + b"9" * 5000 + b"}",
     "exp NaN": lambda raw: raw.replace(b'"exp":', b'"exp":NaN,"y":'),
     "exp 1e999": lambda raw: raw.replace(b'"exp":', b'"exp":1e999,"y":'),
+    "iat 1e999": lambda raw: raw.replace(b'"iat":', b'"iat":1e999,"y":'),
+    "exp and iat 1e999": lambda raw: raw.replace(b'"iat":', b'"iat":1e999,"y":').replace(
+        b'"exp":', b'"exp":1e999,"z":'
+    ),
     "iat -1e999": lambda raw: raw.replace(b'"iat":', b'"iat":-1e999,"y":'),
+    "iat = exp = 1e999": lambda raw: dated(raw, b"1e999"),
+    "iat = exp = -1e999": lambda raw: dated(raw, b"-1e999"),
+    "iat = exp = 1e303": lambda raw: dated(raw, b"1e303"),
     "leading zero": lambda raw: raw.replace(b'"exp":', b'"exp":0'),
     "list": lambda raw: b"[" + raw + b"]",
     "text": lambda raw: json.dumps(raw.decode()).encode(),
@@ -272,7 +310,7 @@ def test_a_token_from_the_future_does_not_shut_out_another(stack: Stack) -> None
     ahead = response.one("x-refreshed-token")
     assert site.ask(cookie(ahead), bearer(theirs)).who == "bob"
     assert site.ask(cookie(ahead), cookie(theirs)).problem == "invalid_request"
-    site.clock.advance(-3)
+    site.clock.advance(-13)
     assert site.ask(cookie(ahead), bearer(ours)).who == "alice"
     assert site.ask(cookie(ahead), bearer(theirs)).who == "bob"
     assert site.ask(cookie(ahead), cookie(theirs)).who == "bob"

@@ -116,6 +116,25 @@ def test_a_replay_ends_the_session_and_is_told_once(site: Site, way: Way) -> Non
     assert site.kinds() == ["replayed"]
 
 
+@both_kinds
+@both_ways
+@pytest.mark.parametrize(("age", "replayed"), [(2 * DUE - 1, True), (2 * DUE, False)])
+def test_a_stale_jwt_past_its_own_end_is_no_replay(
+    site: Site, kind: str, way: Way, age: int, *, replayed: bool
+) -> None:
+    """It opens nothing for anybody; an opaque token states no end."""
+    token = site.open()
+    site.clock.advance(DUE)
+    successor = site.ask(way(token)).token
+    site.ask(way(successor))
+    site.clock.advance(age - DUE)
+    site.kinds()
+    assert site.ask(way(token)).who is None
+    replayed = replayed or kind == "opaque"
+    assert site.kinds() == (["replayed"] if replayed else [])
+    assert site.ask(way(successor)).who == (None if replayed else "alice")
+
+
 def test_a_late_response_sends_no_token(site: Site) -> None:
     """A slow download must not roll a browser back."""
     token = site.open()

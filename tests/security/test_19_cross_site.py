@@ -42,6 +42,10 @@ FROM_HERE = [
     fields(None, b"HTTPS://APP.example.COM"),
     fields(None, HERE + b":443"),
     fields(None, b"http://app.example.com"),
+    # Blanks around a value are HTTP's (RFC 9110, section 5.5); not all servers take them away.
+    fields(b" \t same-origin\t "),
+    fields(b"\tnone"),
+    fields(None, b"\t" + HERE + b" "),
 ]
 FROM_ELSEWHERE = [
     fields(b"cross-site"),
@@ -64,6 +68,14 @@ FROM_ELSEWHERE = [
     fields(None, HERE + b" https://evil.example"),
     fields(None, b"app.example.com"),
     fields(None, b"\xff"),
+    fields(b" cross-site "),
+    fields(b" \t"),
+    fields(b"same-origin\xa0"),
+    fields(b"\x0bnone"),
+    fields(b"same-origin\n"),
+    fields(None, b" "),
+    fields(None, HERE + b"\xa0"),
+    fields(None, b"\x0c" + HERE),
     [(b"origin", HERE), (b"origin", HERE)],
     [(b"sec-fetch-site", b"same-origin"), (b"sec-fetch-site", b"same-origin")],
 ]
@@ -129,6 +141,8 @@ def test_requests_without_a_session_are_let_through(site: Site, headers: list[He
         (b"localhost:8000", b"http://localhost:3000", False),
         (b"[::1]:8000", b"http://[::1]:8000", True),
         (b"127.0.0.1", b"http://127.0.0.1", True),
+        (b" app.example.com\t", b"https://app.example.com", True),
+        (b"app.example.com\xa0", b"https://app.example.com", False),
         (b"", b"https://", False),
         (b"a/b", b"https://a/b", False),
         (b"", b"", False),

@@ -30,8 +30,11 @@ from tests.http.harness import (
 )
 
 from sessiongate.core.outages import Outages
+from sessiongate.errors import StoreError
 
 if TYPE_CHECKING:
+    from sessiongate.core.commands import Command
+
     from sessiongate import Event
 
 pytestmark = pytest.mark.parametrize("kind", ["opaque", "jwt"])
@@ -118,8 +121,45 @@ def lines(caplog: pytest.LogCaptureFixture) -> list[tuple[str, str]]:
     return found
 
 
-FAILED = "session store_failed: no answer to touch; failures since the last line: %d"
+FAILED = "session store_failed: read: the store did not answer; failures since the last line: %d"
 ANSWERS = "the session store answers again; failures since the last line: %d"
+
+
+class TalkativeStore(BrittleStore):
+    """Says what it was given when it is down, as a driver may."""
+
+    words = ""
+
+    def _ask(self, _command: Command) -> None:
+        if self.down:
+            raise StoreError(self.words)
+
+
+@pytest.mark.parametrize("way", [cookie, bearer])
+def test_an_outage_is_logged_with_the_words_of_the_store_and_no_secret(
+    make: MakeSite, way: Way, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = TalkativeStore()
+    site = make(store=store)
+    token = site.open()
+    handle = site.manager.user_sessions("alice")[0]["handle"]
+    site.events.clear()
+    store.down = True
+    store.words = (
+        "Redis at cache:6379 failed:\r\nReadOnlyError: You can't write against a read only replica"
+        f" (redis://app:hunter2@cache, {token}, x:{handle}9)"
+    )
+    lines(caplog)
+    assert site.ask(way(token)).status == 503
+    ((level, line),) = lines(caplog)
+    reason = site.events[-1].reason or ""
+    assert (level, line.splitlines()) == ("ERROR", [line])
+    assert line == f"session store_failed: {reason}; failures since the last line: 1"
+    assert reason.startswith("touch: Redis at cache:6379 failed: ReadOnlyError: You can't write")
+    for secret in ("hunter2", token, token.rpartition(".")[2], handle):
+        assert secret not in line
+    assert site.ask(view=enter).status == 503
+    assert (site.events[-1].reason or "").startswith("open: Redis at cache:6379 failed: ReadOnly")
 
 
 def test_an_outage_is_a_few_lines_and_not_one_for_each_request(
@@ -216,7 +256,7 @@ def test_a_listener_that_fails_does_not_flood_the_log_either(
     for _ in range(100):
         assert site.ask(cookie(token)).status == 503
     assert [text.split(";")[0].split(",")[0] for _, text in lines(caplog)] == [
-        "session store_failed: no answer to touch",
+        "session store_failed: read: the store did not answer",
         "on_event failed at a store_failed event",
     ]
 

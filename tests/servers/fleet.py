@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 __all__ = ["Answer", "Call", "Fleet", "serving"]
 
 _ROOT: Final = Path(__file__).parents[2]
+_PATCHED: Final = ("gevent.monkey", "--module")
+"""Runs a module with the standard library patched."""
 _LONG: Final = 60
 """Seconds, after which a test that hangs is a test that fails."""
 
@@ -112,9 +114,10 @@ def serving(servers: Sequence[str], manager: str, url: str, directory: Path) -> 
     with ExitStack() as stack:
         processes = []
         for server in servers:
+            patched = _PATCHED if server == "gevent" else ()
             process = subprocess.Popen(
                 [
-                    *(sys.executable, "-m", "tests.servers.worker"),
+                    *(sys.executable, "-m", *patched, "tests.servers.worker"),
                     *(server, manager, url, str(directory)),
                 ],
                 cwd=_ROOT,

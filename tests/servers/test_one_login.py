@@ -53,7 +53,7 @@ def test_a_browser_logs_in_on_flask_and_out_on_starlette(both: Both) -> None:
         assert browser.get(f"{both.here}/me").status_code == 401
         assert browser.get(f"{both.there}/me").status_code == 401
         first = browser.post(f"{both.here}/login?username=alice").json()["token"]
-        assert browser.cookies["session"] == first
+        assert browser.cookies["sessiongate"] == first
 
         assert browser.get(f"{both.here}/me").json() == {"username": "alice"}
         known = browser.get(f"{both.there}/me")
@@ -62,22 +62,22 @@ def test_a_browser_logs_in_on_flask_and_out_on_starlette(both: Both) -> None:
 
         both.clock.advance(DUE)
         rotated = browser.get(f"{both.there}/me")
-        second = browser.cookies["session"]
+        second = browser.cookies["sessiongate"]
         assert rotated.json() == {"username": "alice"}
         assert second != first
         assert rotated.headers["cache-control"] == "no-store"
         assert browser.get(f"{both.here}/me").json() == {"username": "alice"}
 
-        with both.websocket(Cookie=f"session={second}") as websocket:
+        with both.websocket(Cookie=f"sessiongate={second}") as websocket:
             assert websocket.recv() == "alice"
 
         assert browser.post(f"{both.there}/logout").status_code == 200
-        assert "session" not in browser.cookies
+        assert "sessiongate" not in browser.cookies
     for token in (first, second):
         for site in (both.here, both.there):
-            answer = httpx.get(f"{site}/me", headers={"Cookie": f"session={token}"})
+            answer = httpx.get(f"{site}/me", headers={"Cookie": f"sessiongate={token}"})
             assert answer.status_code == 401
-        with pytest.raises(InvalidStatus), both.websocket(Cookie=f"session={token}"):
+        with pytest.raises(InvalidStatus), both.websocket(Cookie=f"sessiongate={token}"):
             pass
     assert [event.kind for event in both.events] == ["login", "rotated", "logout"]
 
@@ -123,7 +123,7 @@ def test_a_stolen_token_ends_the_session_for_thief_and_owner(both: Both) -> None
     owner = {"Authorization": f"Bearer {fresh}"}
     assert httpx.get(f"{both.there}/me", headers=owner).status_code == 200
     both.clock.advance(31)
-    thief = httpx.get(f"{both.there}/me", headers={"Cookie": f"session={stolen}"})
+    thief = httpx.get(f"{both.there}/me", headers={"Cookie": f"sessiongate={stolen}"})
     assert thief.status_code == 401
     assert httpx.get(f"{both.here}/me", headers=owner).status_code == 401
     assert [event.kind for event in both.events].count("replayed") == 1
@@ -132,12 +132,12 @@ def test_a_stolen_token_ends_the_session_for_thief_and_owner(both: Both) -> None
 def test_a_handshake_carries_the_rotated_token(both: Both) -> None:
     token = both.manager.create_session("alice", existing="new")
     both.clock.advance(DUE)
-    with both.websocket(Cookie=f"session={token}") as websocket:
+    with both.websocket(Cookie=f"sessiongate={token}") as websocket:
         assert websocket.recv() == "alice"
         answer = websocket.response.headers
     assert answer["Cache-Control"] == "no-store"
     successor = answer["Set-Cookie"].partition(";")[0].partition("=")[2]
     assert successor != token
     for site in (both.here, both.there):
-        seen = httpx.get(f"{site}/me", headers={"Cookie": f"session={successor}"})
+        seen = httpx.get(f"{site}/me", headers={"Cookie": f"sessiongate={successor}"})
         assert seen.json() == {"username": "alice"}

@@ -11,7 +11,9 @@ import signal
 import socket
 import sys
 import threading
+from importlib import import_module
 from pathlib import Path
+from select import select
 from typing import TYPE_CHECKING, Any, Final, Literal
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
@@ -56,7 +58,12 @@ def _postgres(url: str) -> Store:
     return stores.PostgresStore(url, connect_timeout=_PATIENCE, timeout=_PATIENCE)
 
 
+def _memory(_url: str) -> Store:
+    return stores.MemoryStore()
+
+
 STORES: Final[Mapping[str, Callable[[str], Store]]] = {
+    "memory": _memory,
     "sqlite": _sqlite,
     "redis": _redis,
     "postgresql": _postgres,
@@ -119,10 +126,18 @@ def _gunicorn(listener: socket.socket, manager: SessionManager) -> None:
     Site().run()
 
 
+def _gevent(listener: socket.socket, manager: SessionManager) -> None:
+    # Not everybody who runs other tests has it.
+    pywsgi, monkey = map(import_module, ("gevent.pywsgi", "gevent.monkey"))
+    assert monkey.is_module_patched("threading")
+    pywsgi.WSGIServer(listener, flask_site(manager), log=None).serve_forever()
+
+
 SERVERS: Final[Mapping[str, Callable[[socket.socket, SessionManager], None]]] = {
     "uvicorn": _uvicorn,
     "werkzeug": _werkzeug,
     "wsgiref": _wsgiref,
+    "gevent": _gevent,
     "gunicorn": _gunicorn,
     "httptools": _httptools,
     "waitress": _waitress,
@@ -131,7 +146,9 @@ SERVERS: Final[Mapping[str, Callable[[socket.socket, SessionManager], None]]] = 
 
 def _live_as_long_as_stdin(number: signal.Signals) -> None:
     def wait() -> None:
-        sys.stdin.read()
+        # Where gevent has patched both, a thread may wait in select() and not in read().
+        while select([0], [], []) and os.read(0, 1):
+            pass
         os.kill(os.getpid(), number)
 
     threading.Thread(target=wait, daemon=True).start()

@@ -1,65 +1,81 @@
 """A store as it should not be: it reads, decides on its own copy, and writes the rows back.
 
-The canary of the contract suite. In a race it follows the worst schedule
-there is: everybody has read before anybody writes, and what was deleted is
-written back last.
+The canary of the races. It follows the worst schedule there is: everybody has
+read before anybody writes, and what was deleted is written back last.
 """
 
 from __future__ import annotations
 
 import asyncio
 from contextlib import contextmanager
-from threading import Barrier
+from threading import Barrier, BrokenBarrierError, get_ident
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from sessiongate.core.record import Record
 from sessiongate.stores import MemoryStore
+from sessiongate.stores._records import Records
 from sessiongate.testing.contract import Race
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from sessiongate.core.commands import Command, Outcome
     from sessiongate.core.row import Row
+    from sessiongate.testing.commands import Command
+
+_PATIENCE = 0.1
+"""Seconds after which those who change something wait no more for those who do not."""
 
 
 class Decision(NamedTuple):
-    outcome: Outcome
+    outcome: Any
     delete: list[str]
     upsert: list[Row]
 
 
 class NaiveStore:
-    """Right in every way, but that its steps are not atomic."""
+    """Right in every way, but that its verbs are not atomic."""
 
     shared = False
     touch_every = 0
+    codec = MemoryStore.codec
 
     def __init__(self) -> None:
         self._by_sid: dict[str, Row] = {}
         self._meeting = Barrier(1)
+        self._met: set[int] = set()
 
     @contextmanager
     def all_at_once(self, callers: int) -> Iterator[None]:
-        """Let calls go on only when so many have read."""
-        self._meeting = Barrier(callers)
+        """Let the first change of each go on only when so many have read."""
+        self._meeting, self._met = Barrier(callers), set()
         yield
         self._meeting = Barrier(1)
 
-    def execute(self, command: Command) -> Outcome:
-        decision = self._decide(command)
-        self._meeting.wait()
-        self._delete(decision)
-        self._meeting.wait()
-        self._by_sid.update((row.sid, row) for row in decision.upsert)
-        return decision.outcome
+    def __getattr__(self, name: str) -> Any:
+        verb = name.removeprefix("a")
+        if verb not in {"read", "swap", "of_user", "commit", "live", "count", "sweep"}:
+            raise AttributeError(name)
 
-    async def aexecute(self, command: Command) -> Outcome:
-        decision = self._decide(command)
-        await asyncio.sleep(0)
-        self._delete(decision)
-        await asyncio.sleep(0)
-        self._by_sid.update((row.sid, row) for row in decision.upsert)
-        return decision.outcome
+        def called(*arguments: Any) -> Any:
+            decision = self._decide(verb, *arguments)
+            if verb in {"swap", "commit", "sweep"} and get_ident() not in self._met:
+                self._met.add(get_ident())
+                self._meet()
+                self._delete(decision)
+                self._meet()
+            self._write(decision)
+            return decision.outcome
+
+        async def awaited(*arguments: Any) -> Any:
+            decision = self._decide(verb, *arguments)
+            if verb in {"swap", "commit", "sweep"}:
+                await asyncio.sleep(0)
+                self._delete(decision)
+                await asyncio.sleep(0)
+            self._write(decision)
+            return decision.outcome
+
+        return awaited if name.startswith("a") else called
 
     def close(self) -> None:
         pass
@@ -67,22 +83,32 @@ class NaiveStore:
     async def aclose(self) -> None:
         pass
 
-    def _decide(self, command: Command) -> Decision:
+    def _meet(self) -> None:
+        try:
+            self._meeting.wait(_PATIENCE)
+        except BrokenBarrierError:
+            """The others have nothing to change."""
+
+    def _decide(self, verb: str, *arguments: Any) -> Decision:
         before = dict(self._by_sid)
-        copy = MemoryStore()
+        copy = Records()
         for row in before.values():
-            copy._rows.insert(row)
-        outcome = copy.execute(command)
-        after = {row.sid: row for row in copy._rows}
+            new = Record(row.sid, row.username, row.expires_at, row)
+            copy.commit(row.username, (), new, None, None, 0)
+        outcome = getattr(copy, verb)(*arguments)
         return Decision(
             outcome,
-            [sid for sid in before if sid not in after],
-            [row for sid, row in after.items() if before.get(sid) != row],
+            [sid for sid in before if sid not in copy.rows],
+            [row for sid, row in copy.rows.items() if before.get(sid) != row],
         )
 
     def _delete(self, decision: Decision) -> None:
         for sid in decision.delete:
             self._by_sid.pop(sid, None)
+
+    def _write(self, decision: Decision) -> None:
+        self._delete(decision)
+        self._by_sid.update((row.sid, row) for row in decision.upsert)
 
 
 class RaceOfTheNaive(Race):

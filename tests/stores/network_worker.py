@@ -7,8 +7,9 @@ import sys
 from itertools import count
 from typing import TYPE_CHECKING, Final
 
-from sessiongate.core.commands import Close, Opened
+from sessiongate.core.outcomes import Opened
 from sessiongate.stores import PostgresStore, RedisStore
+from sessiongate.testing.commands import Close, execute
 from sessiongate.testing.contract._material import START, login, named, session
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def logins(url: str, name: str, times: str, limit: str) -> None:
     say("ready")
     sys.stdin.readline()
     rows = [session(f"{name}-{number}", name) for number in range(int(times))]
-    say(sum(isinstance(store.execute(login(row, limit=int(limit))), Opened) for row in rows))
+    say(sum(isinstance(execute(store, login(row, limit=int(limit))), Opened) for row in rows))
     store.close()
 
 
@@ -45,11 +46,11 @@ def churn(url: str, name: str) -> None:
     store = open_store(url)
     for number in count():
         sid = named(f"{name}-{number}")
-        store.execute(login(session(f"{name}-{number}")))
+        execute(store, login(session(f"{name}-{number}")))
         say("in", sid)
         if number % 2:
             say("leaving", sid)
-            store.execute(Close(sid, START))
+            execute(store, Close(sid, START))
             say("out", sid)
 
 

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.stores.naive import NaiveStore, RaceOfTheNaive
 
-from sessiongate.core.commands import Count
 from sessiongate.stores import MemoryStore, SQLiteStore
 from sessiongate.testing import StoreContract
 from sessiongate.testing.contract import RACERS
@@ -43,13 +42,13 @@ class TestSQLiteStore(StoreContract):
 
     @pytest.fixture
     def file(self, store: SQLiteStore, tmp_path: Path) -> Iterator[sqlite3.Connection]:
-        store.execute(Count(0))
+        store.count(0)
         with closing(sqlite3.connect(tmp_path / "sessions.db", isolation_level=None)) as file:
             yield file
 
     @pytest.fixture
     def damage(self, file: sqlite3.Connection) -> Callable[[str], object]:
-        return lambda sid: file.execute("UPDATE session SET device = '{' WHERE sid = ?", (sid,))
+        return lambda sid: file.execute("UPDATE session SET data = x'7b' WHERE sid = ?", (sid,))
 
     @pytest.fixture
     def footprint(self, file: sqlite3.Connection) -> Callable[[], int]:

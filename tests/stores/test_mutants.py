@@ -19,7 +19,7 @@ from sessiongate.testing import StoreContract
 from tests.stores import mutants
 
 class Suite(StoreContract):
-    PROGRAMS, ROUNDS = 10, 10
+    PROGRAMS, ROUNDS, PAIRS, TRIPLES = 10, 10, 60, 40
 
     @pytest.fixture
     def store(self):

@@ -9,8 +9,8 @@ import pytest
 from tests.stores.redis_server import RedisServer
 
 from sessiongate import ConfigurationError, SessionManager
-from sessiongate.core.commands import Count
 from sessiongate.stores import PostgresStore, RedisStore, SQLiteStore, open_store
+from sessiongate.testing.commands import Count
 
 if TYPE_CHECKING:
     from sessiongate.stores import Store
@@ -114,7 +114,7 @@ def test_a_prefix_keeps_the_sessions_of_two_apps_apart(tmp_path: Path) -> None:
         shop = open_store(f"{server.url}?prefix=shop%3A", timeout=30)
         blog = open_store(f"{server.url}?prefix=blog:", timeout=30)
         SessionManager(store=shop, secret_key="k" * 64).create_session("alice")
-        assert (shop.execute(Count(0)), blog.execute(Count(0))) == (1, 0)
+        assert (shop.count(0), blog.count(0)) == (1, 0)
         with server.admin() as admin:
             names: Any = admin.keys("*")
         assert all(name.startswith(b"shop:") for name in names)

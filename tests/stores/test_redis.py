@@ -6,12 +6,12 @@ import asyncio
 import contextlib
 import logging
 import multiprocessing
-import struct
 import subprocess
 import sys
 import time
 import traceback
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -20,25 +20,10 @@ import redis.asyncio
 from tests.stores.redis_server import RedisServer
 
 from sessiongate import SessionManager
-from sessiongate.core.commands import (
-    NEVER,
-    NOW,
-    WHEN_DUE,
-    Close,
-    CloseUser,
-    Count,
-    Ended,
-    List,
-    Open,
-    Opened,
-    Policy,
-    Read,
-    Rotated,
-    Sweep,
-    Touch,
-)
 from sessiongate.core.row import FOREVER, SECOND, Row
 from sessiongate.errors import ConfigurationError, StoreError
+from sessiongate.stores.base import Record
+from sessiongate.stores.codec import decode, encode
 from sessiongate.stores.redis import RedisStore
 from sessiongate.testing import ManualClock, StoreContract
 
@@ -46,33 +31,32 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from sessiongate.core.commands import Command, Outcome
+    Call = Callable[..., Any]
+    """Carries out a verb of a store: its name, its arguments."""
 
 START = 1_700_000_000 * SECOND
 HOUR = 3600 * SECOND
 PATIENCE = 5
 """Where a test is not about waiting, a busy machine must not matter."""
-POLICY = Policy(
-    timeout=HOUR,
-    rotate_after=HOUR // 2,
-    grace=30 * SECOND,
-    touch_every=60 * SECOND,
-    time_resolution=1,
-)
 PROMISED = 4
 """Seconds. The promise is one; the rest is for a machine that is busy with other tests, where
 what is not bounded would take for ever."""
 UNHURRIED: Any = {"connect_timeout": 1, "timeout": 0.5}
 """Within what is promised, but a server that is up has the time to answer on a busy machine."""
+BASE = "sessiongate:{0}:"
 
 
-def session(sid: str = "sid", username: str = "alice", *, now: int = START) -> Row:
-    return Row(
+def record(
+    sid: str = "sid", username: str = "alice", *, now: int = START, ends: int | None = None
+) -> Record:
+    """A session that is opened now."""
+    expires_at = now + HOUR if ends is None else ends
+    row = Row(
         sid=sid,
         username=username,
         created_at=now,
         last_accessed=now,
-        expires_at=now + HOUR,
+        expires_at=expires_at,
         lifetime_ends_at=FOREVER,
         generation=0,
         rotated_at=now,
@@ -83,14 +67,25 @@ def session(sid: str = "sid", username: str = "alice", *, now: int = START) -> R
         scopes_and_claims="",
         device="",
     )
+    return Record(sid, username, expires_at, encode(row))
 
 
-def login(row: Row, *, limit: int | None = None, user_limit: int | None = None) -> Open:
-    return Open(row, row.created_at, "new", None, limit, user_limit, evict=False)
+def later(old: Record, ends: int | None = None) -> Record:
+    """The same session, used a minute later."""
+    row = decode(old.data, old.sid)
+    assert row is not None
+    expires_at = old.expires_at if ends is None else ends
+    row = row._replace(last_accessed=row.last_accessed + 60 * SECOND, expires_at=expires_at)
+    return Record(old.sid, old.username, expires_at, encode(row))
 
 
-def check(sid: str = "sid", now: int = START, rotation: int = WHEN_DUE) -> Touch:
-    return Touch(sid, 0, now, POLICY, rotation)
+def add(call: Call, new: Record, live: tuple[int, int] | None = None) -> bool:
+    done: bool = call("commit", new.username, (), new, None, live, START)
+    return done
+
+
+def sids(records: Any) -> list[str]:
+    return [one.sid for one in records]
 
 
 @pytest.fixture(scope="module")
@@ -134,21 +129,22 @@ def store(server: RedisServer) -> Iterator[RedisStore]:
 
 @pytest.fixture(params=["sync", "async"])
 def using(request: pytest.FixtureRequest) -> Iterator[Callable[..., Call]]:
-    """Makes a store and gives the function that carries out its commands, in both colours."""
+    """Makes a store and gives the function that carries out its verbs, in both colours."""
     with contextlib.ExitStack() as stack:
 
         def use(*args: Any, **kwargs: Any) -> Call:
             store = stack.enter_context(contextlib.closing(RedisStore(*args, **kwargs)))
             if request.param == "sync":
-                return store.execute
+                return lambda verb, *args: getattr(store, verb)(*args)
             runner = stack.enter_context(asyncio.Runner())
-            return lambda command: runner.run(store.aexecute(command))
+            return lambda verb, *args: runner.run(getattr(store, f"a{verb}")(*args))
 
         yield use
 
 
-if TYPE_CHECKING:
-    Call = Callable[[Command], Outcome]
+@pytest.fixture
+def call(server: RedisServer, using: Callable[..., Call]) -> Call:
+    return using(server.url, connect_timeout=PATIENCE, timeout=PATIENCE)
 
 
 class TestRedisStore(StoreContract):
@@ -160,12 +156,12 @@ class TestRedisStore(StoreContract):
 
     @pytest.fixture
     def damage(self, admin: redis.Redis) -> Callable[[str], object]:
-        return lambda sid: admin.set(f"sessiongate:session:{sid}", b"mallory")
+        return lambda sid: admin.set(f"{BASE}session:{sid}", b"mallory")
 
     @pytest.fixture
     def footprint(self, admin: redis.Redis) -> Callable[[], int]:
         def count() -> int:
-            keys = list(admin.scan_iter())
+            keys = [key for key in admin.scan_iter() if not key.endswith(b":layout")]
             return sum(admin.zcard(key) if admin.type(key) == b"zset" else 1 for key in keys)
 
         return count
@@ -178,22 +174,25 @@ def test_a_killed_server_is_an_error_within_a_second_and_its_return_is_noticed(
     fragile: RedisServer, using: Callable[..., Call]
 ) -> None:
     call = using(fragile.url, **UNHURRIED)
-    call(login(session()))
+    assert add(call, record())
     fragile.kill()
     for _ in range(3):
         assert_fails_in_time(call)
     fragile.start()
-    assert isinstance(call(login(session())), Opened)
+    assert add(call, record())
 
 
 def test_a_restart_between_two_calls_is_not_even_noticed(
     fragile: RedisServer, using: Callable[..., Call]
 ) -> None:
     call = using(fragile.url, **UNHURRIED)
-    call(login(session()))
+    assert add(call, record())
     fragile.stop()
     fragile.start()
-    assert isinstance(call(login(session())), Opened)
+    assert add(call, record())
+    fragile.stop()
+    fragile.start()
+    assert call("read", "sid") is None
 
 
 @pytest.mark.parametrize("busy", [True, False])
@@ -203,14 +202,14 @@ def test_a_restart_while_an_event_loop_does_something_else_is_not_noticed(
 ) -> None:
     async def scenario() -> None:
         store = RedisStore(fragile.url, **UNHURRIED)
-        await asyncio.gather(*(store.aexecute(Count(START)) for _ in range(10)))
+        await asyncio.gather(*(store.acount(START) for _ in range(10)))
         if busy:  # the loop itself hears nothing
             fragile.stop()
             fragile.start()
         else:
             await asyncio.to_thread(fragile.stop)
             await asyncio.to_thread(fragile.start)
-        counts = await asyncio.gather(*(store.aexecute(Count(START)) for _ in range(10)))
+        counts = await asyncio.gather(*(store.acount(START) for _ in range(10)))
         assert counts == [0] * 10
         await store.aclose()
 
@@ -221,13 +220,14 @@ def test_a_frozen_server_is_an_error_within_a_second_and_goes_on_when_it_thaws(
     fragile: RedisServer, using: Callable[..., Call]
 ) -> None:
     call = using(fragile.url, **UNHURRIED)
-    call(login(session()))
+    add(call, record())
+    add(call, record("other", "bob"))
     fragile.freeze()
     for _ in range(3):  # the first on an open connection, the others on new ones
-        assert_fails_in_time(call)
+        assert_fails_in_time(call, "read", "other")
     fragile.thaw()
-    assert call(check()) == session(), "the late answers went to nobody"
-    assert call(Count(START)) == 1
+    assert call("read", "sid") == record().data, "the late answers went to nobody"
+    assert call("count", START) == 2
 
 
 def test_many_callers_of_a_frozen_server_all_fail_within_a_second(fragile: RedisServer) -> None:
@@ -236,12 +236,12 @@ def test_many_callers_of_a_frozen_server_all_fail_within_a_second(fragile: Redis
         fragile.freeze()
         started = time.monotonic()
         outcomes = await asyncio.gather(
-            *(store.aexecute(check()) for _ in range(100)), return_exceptions=True
+            *(store.aread("sid") for _ in range(100)), return_exceptions=True
         )
         assert time.monotonic() - started < PROMISED
         assert {type(outcome) for outcome in outcomes} == {StoreError}
         fragile.thaw()
-        assert await store.aexecute(check()) is None
+        assert await store.aread("sid") is None
         await store.aclose()
 
     asyncio.run(scenario())
@@ -251,15 +251,15 @@ def test_a_given_client_that_would_wait_for_ever_does_not(fragile: RedisServer) 
     async def scenario() -> None:
         async with redis.asyncio.Redis.from_url(fragile.url, socket_timeout=None) as client:
             store = RedisStore(async_client=client, **UNHURRIED)
-            await store.aexecute(Count(START))
+            await store.acount(START)
             fragile.freeze()
             for _ in range(3):  # the first on an open connection, the others on new ones
                 started = time.monotonic()
                 with pytest.raises(StoreError):
-                    await store.aexecute(check())
+                    await store.aread("sid")
                 assert time.monotonic() - started < PROMISED
             fragile.thaw()
-            assert await store.aexecute(Count(START)) == 0
+            assert await store.acount(START) == 0
 
     asyncio.run(scenario())
 
@@ -269,63 +269,135 @@ def test_a_server_that_starts_later_is_found(tmp_path: Path, using: Callable[...
     call = using(server.url, **UNHURRIED)
     assert_fails_in_time(call)
     server.start()
-    assert call(Count(START)) == 0
+    assert call("count", START) == 0
     server.stop()
 
 
-def test_a_command_that_the_server_refuses_is_an_error(
+def test_a_server_without_memory_refuses_a_login_as_a_whole(
     fragile: RedisServer, using: Callable[..., Call]
 ) -> None:
     call = using(fragile.url, **UNHURRIED)
+    add(call, record("old"))
     with fragile.admin() as admin:
         admin.config_set("maxmemory", 1)
         admin.config_set("maxmemory-policy", "noeviction")
-        with pytest.raises(StoreError, match=r"ResponseError|OutOfMemoryError"):
-            call(login(session()))
-        assert admin.dbsize() == 0
+        with pytest.raises(StoreError, match=r"OutOfMemoryError: command not allowed"):
+            add(call, record())
+        assert call("read", "old") == record("old").data
+        assert call("read", "sid") is None
+        assert call("swap", record("old"), None, START) is True, "a logout needs none"
+        assert admin.keys("*") == [f"{BASE}layout".encode()]
 
 
-def assert_fails_in_time(call: Call) -> None:
+def test_a_replica_says_that_it_is_one(fragile: RedisServer, using: Callable[..., Call]) -> None:
+    call = using(fragile.url, **UNHURRIED)
+    add(call, record())
+    with fragile.admin() as admin:
+        admin.config_set("replica-serve-stale-data", "yes")
+        admin.replicaof("127.0.0.1", 1)
+        with pytest.raises(StoreError, match=r"ReadOnlyError: .*replica"):
+            call("swap", record(), None, START)
+        with pytest.raises(StoreError, match=r"ReadOnlyError: .*replica"):
+            add(call, record("other"))
+        assert call("read", "sid") == record().data
+        admin.replicaof("NO", "ONE")
+    assert call("swap", record(), None, START) is True
+
+
+def test_a_user_without_the_right_is_told_so(
+    fragile: RedisServer, using: Callable[..., Call]
+) -> None:
+    with fragile.admin() as admin:
+        admin.acl_setuser("app", enabled=True, nopass=True, keys=["*"], commands=["+@all", "-get"])
+    call = using(fragile.url.replace("//", "//app:any@"), **UNHURRIED)
+    with pytest.raises(StoreError, match=r"NoPermissionError: .*'get'"):
+        call("read", "a-sid-to-be-found")
+
+
+def test_what_the_server_says_names_no_session(tmp_path: Path) -> None:
+    folder = tmp_path / "renamed"
+    folder.mkdir()
+    server = RedisServer(folder, "--rename-command", "GET", "")
+    server.start()
+    store = RedisStore(server.url, **UNHURRIED)
+    sid = "a-sid-to-be-found"
+    with pytest.raises(StoreError, match="unknown command") as failed:
+        store.read(sid)
+    assert sid not in "".join(traceback.format_exception(failed.value))
+    store.close()
+    server.stop()
+
+
+def assert_fails_in_time(call: Call, *what: str) -> None:
     started = time.monotonic()
     with pytest.raises(StoreError):
-        call(check())
+        call(*(what or ("read", "sid")))
     assert time.monotonic() - started < PROMISED
 
 
 # Connections.
 
 
-def test_an_exhausted_pool_is_a_fast_error(server: RedisServer, store: RedisStore) -> None:
+def test_an_exhausted_pool_is_a_fast_error(server: RedisServer) -> None:
     store = RedisStore(server.url, **UNHURRIED, max_connections=1)
-    client: Any = store._clients.for_thread()
+    client = store._clients.for_process()
     with client.monitor():  # holds the only connection
-        assert_fails_in_time(store.execute)
-    assert store.execute(Count(START)) == 0
+        assert_fails_in_time(lambda verb, *args: getattr(store, verb)(*args))
+    assert store.count(START) == 0
     store.close()
 
 
-def test_an_exhausted_pool_is_a_fast_error_for_tasks(server: RedisServer) -> None:
+def test_an_exhausted_pool_is_a_fast_error_for_tasks(fragile: RedisServer) -> None:
     async def scenario() -> None:
-        store = RedisStore(server.url, **UNHURRIED, max_connections=1)
-        lender = await store._clients.for_loop()
-        held = await lender.take()
-        started = time.monotonic()
-        with pytest.raises(StoreError):
-            await store.aexecute(check())
-        assert time.monotonic() - started < PROMISED
-        await lender.give_back(held)
-        assert await store.aexecute(Count(START)) == 0
+        store = RedisStore(fragile.url, connect_timeout=0.5, timeout=0.2, max_connections=1)
+        assert await store.aread("sid") is None
+        store._budget = PROMISED
+        fragile.freeze()
+        async with asyncio.TaskGroup() as tasks:
+            calls = [tasks.create_task(fails(store)) for _ in range(5)]
+        errors = [call.result() for call in calls]
+        assert any("No connection available" in error for error in errors)
+        fragile.thaw()
+        assert await store.acount(START) == 0
         await store.aclose()
+
+    async def fails(store: RedisStore) -> str:
+        started = time.monotonic()
+        with pytest.raises(StoreError) as failed:
+            await store.aread("sid")
+        assert time.monotonic() - started < PROMISED
+        return str(failed.value)
 
     asyncio.run(scenario())
 
 
+@pytest.mark.parametrize("connections", [1, 7])
+def test_tasks_get_their_connection_in_turn(server: RedisServer, connections: int) -> None:
+    done: list[int] = []
+
+    async def scenario() -> None:
+        store = RedisStore(server.url, timeout=PATIENCE, max_connections=connections)
+        await store.aread("sid")
+
+        async def read(number: int) -> None:
+            for _ in range(10):
+                await store.aread("sid")
+                done.append(number)
+
+        await asyncio.gather(*(read(number) for number in range(20)))
+        await store.aclose()
+
+    asyncio.run(scenario())
+    for first in range(0, 200, 20):
+        assert len(set(done[first : first + 20])) > 20 - 2 * connections, "nobody was passed by"
+
+
 def test_more_callers_than_connections_take_turns(server: RedisServer) -> None:
     store = RedisStore(server.url, timeout=PATIENCE, max_connections=2)
-    store.execute(login(session()))
+    store.commit("alice", (), record(), None, None, START)
     with ThreadPoolExecutor(16) as threads:
-        rows = list(threads.map(store.execute, [check()] * 200))
-    assert rows == [session()] * 200
+        found = list(threads.map(store.read, ["sid"] * 200))
+    assert found == [record().data] * 200
     store.close()
 
 
@@ -337,23 +409,22 @@ def test_cancelled_calls_leave_no_connection_and_no_answer_behind(
     async def scenario() -> None:
         store = RedisStore(server.url, timeout=PATIENCE, max_connections=connections)
         for number in range(20):
-            await store.aexecute(login(session(f"sid-{number}")))
+            await store.acommit("alice", (), record(f"sid-{number}"), None, None, START)
         for number in range(500):
-            call = asyncio.create_task(store.aexecute(check(f"sid-{number % 20}")))
-            others = [
-                asyncio.create_task(store.aexecute(Read(f"sid-{n}", START)))
-                for n in range(number % 3)
-            ]
+            sid = f"sid-{number % 20}"
+            swapping = store.aswap(record(sid), record(sid), START) if number % 2 else None
+            call = asyncio.create_task(swapping or store.aread(sid))
+            others = [asyncio.create_task(store.aread(f"sid-{n}")) for n in range(number % 3)]
             for _ in range(number % 17):  # so that every place it waits at gets its turn
                 await asyncio.sleep(0)
             call.cancel()
             await asyncio.wait([call])
             for n, other in enumerate(others):
-                assert await other == session(f"sid-{n}")
-        rows = await asyncio.gather(
-            *(store.aexecute(check(f"sid-{n % 20}")) for n in range(connections * 20))
+                assert await other == record(f"sid-{n}").data
+        found = await asyncio.gather(
+            *(store.aread(f"sid-{n % 20}") for n in range(connections * 20))
         )
-        assert rows == [session(f"sid-{n % 20}") for n in range(connections * 20)]
+        assert found == [record(f"sid-{n % 20}").data for n in range(connections * 20)]
         assert connections_but(admin) <= connections
         await store.aclose()
 
@@ -365,9 +436,9 @@ def test_cancelling_calls_of_a_frozen_server_frees_their_connections(
 ) -> None:
     async def scenario() -> None:
         store = RedisStore(fragile.url, **UNHURRIED, max_connections=3)
-        await store.aexecute(Count(START))
+        await store.acount(START)
         fragile.freeze()
-        calls = [asyncio.create_task(store.aexecute(check())) for _ in range(9)]
+        calls = [asyncio.create_task(store.aread("sid")) for _ in range(9)]
         for _ in range(20):
             await asyncio.sleep(0)
         for call in calls:
@@ -375,7 +446,7 @@ def test_cancelling_calls_of_a_frozen_server_frees_their_connections(
         await asyncio.wait(calls)
         assert all(call.cancelled() for call in calls)
         fragile.thaw()
-        counts = await asyncio.gather(*(store.aexecute(Count(START)) for _ in range(9)))
+        counts = await asyncio.gather(*(store.acount(START) for _ in range(9)))
         assert counts == [0] * 9
         await store.aclose()
 
@@ -385,18 +456,18 @@ def test_cancelling_calls_of_a_frozen_server_frees_their_connections(
 def test_one_store_serves_several_event_loops_and_threads(
     store: RedisStore, admin: redis.Redis
 ) -> None:
-    def of_this_thread(number: int) -> Outcome:
-        async def calls() -> Outcome:
-            opened = await store.aexecute(login(session(f"sid-{number}")))
-            assert isinstance(opened, Opened)
-            return await store.aexecute(check(f"sid-{number}"))
+    def of_this_thread(number: int) -> bytes | None:
+        async def calls() -> bytes | None:
+            new = record(f"sid-{number}")
+            assert await store.acommit("alice", (), new, None, None, START)
+            return await store.aread(new.sid)
 
         return asyncio.run(calls())
 
     with ThreadPoolExecutor(4) as threads:
-        rows = list(threads.map(of_this_thread, range(12)))
-    assert rows == [session(f"sid-{number}") for number in range(12)]
-    assert store.execute(Count(START)) == 12
+        found = list(threads.map(of_this_thread, range(12)))
+    assert found == [record(f"sid-{number}").data for number in range(12)]
+    assert store.count(START) == 12
     assert connections_but(admin) == 1, "each loop has closed its connections at its end"
 
 
@@ -408,39 +479,38 @@ def connections_but(admin: redis.Redis) -> int:
 def test_a_closed_store_says_so(server: RedisServer) -> None:
     async def scenario() -> None:
         store = RedisStore(server.url, **UNHURRIED)
-        await store.aexecute(Count(START))
-        store.execute(Count(START))
+        await store.acount(START)
+        store.count(START)
         await store.aclose()
         await store.aclose()
         store.close()
         with pytest.raises(StoreError, match="was closed"):
-            store.execute(Count(START))
+            store.read("sid")
         with pytest.raises(StoreError, match="was closed"):
-            await store.aexecute(Count(START))
+            await store.acount(START)
 
     asyncio.run(scenario())
 
 
 FORK = """
 import asyncio, os, sys
-from sessiongate.core.commands import Count
 from sessiongate.stores.redis import RedisStore
 
 store = RedisStore(sys.argv[1])
-client_id = lambda: store._clients.for_thread().client_id()
+client_id = lambda: store._clients.for_process().client_id()
 runner = asyncio.Runner()
-assert store.execute(Count(0)) == runner.run(store.aexecute(Count(0))) == 0
+assert store.count(0) == runner.run(store.acount(0)) == 0
 parents = client_id()
 child = os.fork()
 for _ in range(100):
-    assert store.execute(Count(0)) == 0
+    assert store.count(0) == 0
 if child == 0:
     assert client_id() != parents
-    assert asyncio.run(store.aexecute(Count(0))) == 0
+    assert asyncio.run(store.acount(0)) == 0
     os._exit(0)
 assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 assert client_id() == parents, "the child has closed it"
-assert runner.run(store.aexecute(Count(0))) == 0
+assert runner.run(store.acount(0)) == 0
 runner.run(store.aclose())
 runner.close()
 """
@@ -458,60 +528,63 @@ def test_a_forked_process_makes_connections_of_its_own(server: RedisServer) -> N
 
 # What it costs.
 
-COMMANDS: tuple[Command, ...] = (
-    login(session(), limit=100, user_limit=100),
-    check(),
-    check(now=START + HOUR // 2),
-    Read("sid", START),
-    List(None, START),
-    List("alice", START),
-    Count(START),
-    Sweep(START, 10),
-    Close("sid", START),
-    CloseUser("alice", None, START),
-    check(),
-)
+
+def every_verb(call: Call) -> None:
+    old = record()
+    call("commit", "alice", (), old, None, (0, 100), START)
+    call("swap", old, later(old), START)
+    call("swap", later(old), later(old, START + 2 * HOUR), START)
+    seen, found = call("of_user", "alice")
+    call("live", START, 100)
+    call("count", START)
+    call("sweep", START, 10)
+    call("commit", "alice", found, record("new"), seen, (0, 100), START)
+    call("swap", record("new"), None, START)
 
 
-def test_every_command_is_one_round_trip(store: RedisStore, admin: redis.Redis) -> None:
-    def calls() -> None:
-        for command in COMMANDS:
-            store.execute(command)
+def test_a_check_is_one_plain_get_and_every_other_verb_one_script(
+    call: Call, admin: redis.Redis
+) -> None:
+    every_verb(call)
+    asked, _ = watch(admin, partial(every_verb, call))
+    assert asked == ["EVALSHA"] * 9
+    asked, done = watch(admin, lambda: [call("read", "sid") for _ in range(10)])
+    assert (asked, done) == (["GET"] * 10, [])
 
-    calls()
-    asked, _ = watch(admin, calls)
-    assert asked == ["EVALSHA"] * len(COMMANDS)
 
+def test_the_layout_is_looked_at_once(server: RedisServer, admin: redis.Redis) -> None:
+    store = RedisStore(server.url, **UNHURRIED)
+    store.commit("alice", (), record(), None, None, START)
+    store.close()
+    store = RedisStore(server.url, **UNHURRIED)
 
-def test_every_awaited_command_is_one_round_trip(store: RedisStore, admin: redis.Redis) -> None:
-    async def calls() -> None:
-        for command in COMMANDS:
-            await store.aexecute(command)
+    async def read() -> None:
+        await store.aread("sid")
 
-    with asyncio.Runner() as runner:
-        runner.run(calls())
-        asked, _ = watch(admin, lambda: runner.run(calls()))
-    assert asked == ["EVALSHA"] * len(COMMANDS)
+    def read_in_all_ways() -> None:
+        store.read("sid")
+        store.read("sid")
+        asyncio.run(read())
+
+    asked, _ = watch(admin, read_in_all_ways)
+    assert [name for name in asked if name != "CLIENT"] == ["HGET", "GET", "GET", "GET"]
+    store.close()
 
 
 def test_a_server_that_has_forgotten_the_scripts_gets_them_in_the_same_call(
     server: RedisServer, admin: redis.Redis, using: Callable[..., Call]
 ) -> None:
     call = using(server.url, **UNHURRIED)
-    call(login(session()))
-    call(check())
+    add(call, record())
+    call("count", START)
     admin.script_flush()
-    asked, _ = watch(admin, lambda: [call(check()), call(check())])
+    asked, _ = watch(admin, lambda: [call("count", START), call("count", START)])
     assert asked == ["EVALSHA", "EVAL", "EVALSHA"]
 
 
-def test_nothing_is_written_between_touches(store: RedisStore, admin: redis.Redis) -> None:
-    store.execute(login(session()))
-    store.execute(check())
-    almost = START + POLICY.touch_every - 1
-    _, done = watch(admin, lambda: [store.execute(check(now=almost)) for _ in range(10)])
-    assert done == ["GET"] * 10
-    _, done = watch(admin, lambda: store.execute(check(now=almost + 1)))
+def test_a_touch_writes_one_key(call: Call, admin: redis.Redis) -> None:
+    add(call, record())
+    _, done = watch(admin, lambda: call("swap", record(), later(record()), START))
     assert done == ["GET", "SET"]
 
 
@@ -534,197 +607,271 @@ def watch(admin: redis.Redis, act: Callable[[], object]) -> tuple[list[str], lis
 # What is kept, and for how long.
 
 
-def test_closed_sessions_leave_nothing_behind(store: RedisStore, admin: redis.Redis) -> None:
+def test_ended_sessions_leave_nothing_but_the_layout_behind(
+    store: RedisStore, admin: redis.Redis
+) -> None:
     for number in range(1000):
-        store.execute(login(session(f"sid-{number}")))
-        store.execute(Close(f"sid-{number}", START))
-    assert admin.dbsize() == 0
+        new = record(f"sid-{number}")
+        store.commit("alice", (), new, None, None, START)
+        store.swap(new, None, START)
+    assert admin.keys("*") == [f"{BASE}layout".encode()]
+    assert admin.pttl(f"{BASE}layout") > 0
 
 
 def test_expired_sessions_leave_nothing_behind(store: RedisStore, admin: redis.Redis) -> None:
     for number in range(200):
         now = START + number * HOUR
-        store.execute(login(session(f"sid-{number}", now=now)))
-    assert admin.dbsize() == 4, "one row, the index of its user, and the two over all"
-    assert admin.zcard("sessiongate:user:alice") == 1
+        store.commit("alice", (), record(f"sid-{number}", now=now), None, None, now)
+    assert admin.dbsize() == 5, "a session, the index of its user, two over all, and the layout"
+    assert admin.zcard(f"{BASE}user:alice") == 1
 
 
 def test_every_key_expires_after_the_last_session_in_it(
     store: RedisStore, admin: redis.Redis
 ) -> None:
-    store.execute(login(session("long")))
-    store.execute(login(session("short")._replace(expires_at=START + SECOND)))
-    store.execute(login(session("endless")._replace(expires_at=FOREVER)))
-    store.execute(Close("endless", START))
+    for new in (
+        record("long"),
+        record("short", ends=START + SECOND),
+        record("endless", ends=FOREVER),
+    ):
+        assert store.commit("alice", (), new, None, None, START)
+    store.swap(record("endless", ends=FOREVER), None, START)
     slack, hour = 3_600_000, 3_600_000
-    assert 0 < admin.pttl("sessiongate:session:short") <= 1000 + slack
-    assert 1000 + slack < admin.pttl("sessiongate:session:long") <= hour + slack
-    for index in ("expiry", "order", "user:alice"):
-        assert hour + slack < admin.pttl(f"sessiongate:{index}")
+    assert 0 < admin.pttl(f"{BASE}session:short") <= 1000 + slack
+    assert 1000 + slack < admin.pttl(f"{BASE}session:long") <= hour + slack
+    for index in ("expiry", "order", "user:alice", "layout"):
+        assert hour + slack < admin.pttl(f"{BASE}{index}")
 
 
-def test_a_rotation_puts_off_the_end_of_every_key(store: RedisStore, admin: redis.Redis) -> None:
-    keys = ["session:sid", "expiry", "order", "user:alice"]
-    store.execute(login(session()))
+def test_a_new_end_puts_off_that_of_every_key(store: RedisStore, admin: redis.Redis) -> None:
+    keys = ["session:sid", "expiry", "order", "user:alice", "layout"]
+    store.commit("alice", (), record(), None, None, START)
     for key in keys:
-        admin.pexpire(f"sessiongate:{key}", 1_000_000)
-    assert isinstance(store.execute(check(rotation=NOW)), Rotated)
+        admin.pexpire(f"{BASE}{key}", 1_000_000)
+    assert store.swap(record(), later(record(), START + 2 * HOUR), START) is True
     for key in keys:
-        assert admin.pttl(f"sessiongate:{key}") > 1_000_000
+        assert admin.pttl(f"{BASE}{key}") > 1_000_000
 
 
-def test_a_touch_leaves_the_end_of_the_key_alone(store: RedisStore, admin: redis.Redis) -> None:
-    store.execute(login(session()))
-    admin.pexpire("sessiongate:session:sid", 1_000_000)
-    store.execute(check(now=START + POLICY.touch_every))
-    assert 0 < admin.pttl("sessiongate:session:sid") <= 1_000_000
+def test_the_same_end_leaves_that_of_the_key_alone(store: RedisStore, admin: redis.Redis) -> None:
+    store.commit("alice", (), record(), None, None, START)
+    admin.pexpire(f"{BASE}session:sid", 1_000_000)
+    assert store.swap(record(), later(record()), START) is True
+    assert 0 < admin.pttl(f"{BASE}session:sid") <= 1_000_000
 
 
-def test_a_row_that_redis_dropped_is_no_session(store: RedisStore, admin: redis.Redis) -> None:
-    store.execute(login(session("lost")))
-    store.execute(login(session("kept")))
-    admin.delete("sessiongate:session:lost")
-    assert store.execute(check("lost")) is None
-    assert store.execute(Read("lost", START)) is None
-    assert store.execute(Close("lost", START)) is None
-    assert store.execute(List(None, START)) == (session("kept"),)
-    assert store.execute(List("alice", START)) == (session("kept"),)
-    assert isinstance(store.execute(login(session("third"), user_limit=2)), Opened)
-    assert admin.zrange("sessiongate:user:alice", 0, -1) == [b"kept", b"third"]
-    assert store.execute(Count(START)) == 2
+def test_a_clock_that_is_behind_drops_nothing(call: Call, admin: redis.Redis) -> None:
+    old = record(now=SECOND)
+    assert call("commit", "alice", (), old, None, None, SECOND)
+    assert call("read", "sid") == old.data
+    assert admin.pttl(f"{BASE}session:sid") > 3_600_000
 
 
-def test_a_dropped_row_is_not_evicted_nor_ended_and_forgotten_when_it_would_expire(
-    store: RedisStore, admin: redis.Redis
-) -> None:
+# Redis may drop what it likes.
+
+
+def test_a_session_that_redis_dropped_is_none(call: Call, admin: redis.Redis) -> None:
+    for sid in ("lost", "kept"):
+        add(call, record(sid))
+    admin.delete(f"{BASE}session:lost")
+    assert call("read", "lost") is None
+    assert call("swap", record("lost"), later(record("lost")), START) is None
+    assert call("swap", record("lost"), None, START) is None
+    assert not call("commit", "alice", [record("lost")], record("new"), None, None, START)
+    assert sids(call("live", START, 10).records) == ["kept"]
+    seen, found = call("of_user", "alice")
+    assert sids(found) == ["kept"]
+    assert call("commit", "alice", [], record("new"), seen, None, START)
+    assert admin.zrange(f"{BASE}user:alice", 0, -1) == [b"kept:alice", b"new:alice"]
+    assert call("count", START) == 2
+
+
+@pytest.mark.parametrize("many", [3, 30, 300])
+def test_dropped_sessions_do_not_count(call: Call, admin: redis.Redis, many: int) -> None:
+    for number in range(many):
+        add(call, record(f"sid-{number}", f"user-{number}"))
+    kept = many // 3
+    admin.delete(*(f"{BASE}session:sid-{number}" for number in range(kept, many)))
+    # Of many it looks at some each time, and at more while any of them is gone.
+    counts = [call("count", START) for _ in range(1 if many <= 30 else 100)]
+    assert counts[-1] == kept
+    assert admin.zcard(f"{BASE}expiry") == admin.zcard(f"{BASE}order") == kept
+    assert admin.dbsize() == 2 * kept + 3, "nor is anything left of them"
+
+
+def test_dropped_sessions_do_not_fill_a_limit(call: Call, admin: redis.Redis) -> None:
     for sid in ("lost", "lost-too", "kept"):
-        store.execute(login(session(sid, username=sid)))
-    admin.delete("sessiongate:session:lost", "sessiongate:session:lost-too")
-    evicting = login(session("new"), limit=3)._replace(evict=True)
-    assert store.execute(evicting) == Opened(session("new"), ())
-    assert store.execute(CloseUser("lost-too", None, START)) == ()
-    assert store.execute(Sweep(START + HOUR, 10)) == 2
-    assert admin.dbsize() == 0
+        add(call, record(sid, sid))
+    admin.delete(f"{BASE}session:lost", f"{BASE}session:lost-too")
+    full = (3, 2**80)
+    assert not call("commit", "alice", (), None, None, full, START), "nobody is refused for them"
+    assert add(call, record("new"), (0, 3))
+    assert add(call, record("last"), (3, 3))
+    assert not add(call, record("one too many"), (0, 3))
 
 
-NUMBERS = START, START, START + HOUR, FOREVER, 0, START, 0, 0, 0, 0
-TEXTS = b'["sid","mallory","",""]'
+def test_a_dropped_session_is_forgotten_when_it_would_expire(
+    call: Call, admin: redis.Redis
+) -> None:
+    for sid in ("lost", "lost-too"):
+        add(call, record(sid, sid))
+    admin.delete(f"{BASE}session:lost", f"{BASE}session:lost-too")
+    assert call("sweep", START + HOUR, 10) == 2
+    assert admin.dbsize() == 1
 
 
-def stored(numbers: tuple[int, ...] = NUMBERS, texts: bytes = TEXTS, version: int = 1) -> bytes:
-    return struct.pack(">B9qB", version, *numbers) + texts
+def test_the_order_outlives_whoever_was_the_newest(call: Call) -> None:
+    add(call, record("first"))
+    add(call, record("second"))
+    page = call("live", START, 2)
+    call("swap", record("second"), None, START)
+    add(call, record("third"))
+    assert sids(call("live", START, 2, page.place).records) == ["third"]
+
+
+def test_pages_are_of_live_sessions(call: Call) -> None:
+    for number in range(600):
+        ends = START + HOUR if number % 3 == 0 else START + 1
+        add(call, record(f"sid-{number}", f"user-{number}", ends=ends))
+    page = call("live", START + 1, 150)
+    rest = call("live", START + 1, 150, page.place)
+    expected = [f"sid-{number}" for number in range(0, 600, 3)]
+    assert sids([*page.records, *rest.records]) == expected
+    assert rest.place is None
+
+
+def test_a_user_may_have_more_sessions_than_fit_into_one_answer(call: Call) -> None:
+    for number in range(501):
+        add(call, record(f"sid-{number}"))
+    seen, found = call("of_user", "alice")
+    assert sids(found) == [f"sid-{number}" for number in range(501)]
+    assert call("commit", "alice", found, record("new"), seen, (1, 1), START)
+    assert sids(call("of_user", "alice")[1]) == ["new"]
+
+
+def test_the_mark_of_a_user_is_of_that_moment(call: Call) -> None:
+    nobody, found = call("of_user", "alice")
+    assert found == []
+    add(call, record())
+    assert not call("commit", "alice", (), record("other"), nobody, None, START)
+    seen, _ = call("of_user", "alice")
+    call("swap", record(), later(record()), START)
+    assert call("commit", "alice", (), None, seen, None, START), "not of what is in them"
+    call("swap", later(record()), None, START)
+    assert not call("commit", "alice", (), None, seen, None, START)
+    assert call("commit", "alice", (), None, nobody, None, START)
 
 
 UNREADABLE = {
     "text": b"mallory",
     "empty": b"",
-    "newer": stored(version=2),
-    "short": stored()[:73],
-    "bare": stored(texts=b""),
-    "other": stored(texts=TEXTS.replace(b'"sid"', b'"dis"')),
-    "texts": stored(texts=TEXTS.replace(b'"sid"', b'"sid')),
-    "few": stored(texts=TEXTS.replace(b',"",""', b"")),
-    "more": stored(texts=TEXTS + b"1"),
-    "number": stored((-1, *NUMBERS[1:])),
-    "order": stored((*NUMBERS[:7], 2, 1, 0)),
-    "shared": stored((*NUMBERS[:9], 2)),
-    "encoding": stored(texts=TEXTS.replace(b"mallory", b"mallory\xff")),
-    "null": stored(texts=TEXTS.replace(b'"mallory"', b"null")),
+    "newer": record().data.replace(b"[2,", b"[3,"),
+    "cut": record().data[:-1],
+    "other": record().data.replace(b'"sid"', b'"dis"'),
+    "encoding": record().data.replace(b"alice", b"mallory\xff"),
+    "deep": b"[" * 60_000,
 }
-
-
-def test_what_is_stored_is_what_these_tests_take_for_it(
-    store: RedisStore, admin: redis.Redis
-) -> None:
-    store.execute(login(session(username="mallory")))
-    assert admin.get("sessiongate:session:sid") == stored()
 
 
 @pytest.mark.parametrize("what", [*UNREADABLE, "list"])
 def test_what_cannot_be_read_is_no_session_and_one_line_in_the_log(
-    store: RedisStore, admin: redis.Redis, caplog: pytest.LogCaptureFixture, what: str
+    server: RedisServer, admin: redis.Redis, caplog: pytest.LogCaptureFixture, what: str
 ) -> None:
-    store.execute(login(session("sound")))
-    store.execute(login(session()))
-    admin.delete("sessiongate:session:sid")
+    clock = ManualClock(START / SECOND)
+    store = RedisStore(server.url, connect_timeout=PATIENCE, timeout=PATIENCE)
+    manager = SessionManager(store=store, secret_key="k" * 64, clock=clock, existing="new")
+    tokens = [manager.create_session("alice") or "" for _ in range(2)]
+    sid = manager.user_sessions("alice")[0]["handle"]
+    spoil(admin, sid, what)
+    caplog.clear()
+    assert manager.validate_session(tokens[0]) is None
+    assert_one_line(caplog, sid)
+    assert manager.validate_session(tokens[1]) is not None
+    if what != "list":  # Redis names it, and nothing can be in it
+        assert len(manager.user_sessions("alice")) == 1
+        assert_one_line(caplog, sid)
+    assert manager.create_session("alice", existing="reuse") is not None
+    assert manager.create_session("alice", existing="replace") is not None
+    assert len(manager.user_sessions("alice")) == 1
+    assert not admin.exists(f"{BASE}session:{sid}")
+    store.close()
+
+
+def spoil(admin: redis.Redis, sid: str, what: str) -> None:
+    key = f"{BASE}session:{sid}"
+    admin.delete(key)
     if what == "list":
-        admin.rpush("sessiongate:session:sid", "mallory")
+        admin.rpush(key, "mallory")
     else:
-        admin.set("sessiongate:session:sid", UNREADABLE[what])
-    row = session("sound")
-    for command, outcome in (
-        (check(), None),
-        (check(rotation=NEVER), None),
-        (Read("sid", START), None),
-        (List(None, START), (row,)),
-        (List("alice", START), (row,)),
-    ):
-        assert store.execute(command) == outcome
-        assert_one_line(caplog)
+        admin.set(key, UNREADABLE[what])
 
 
-@pytest.mark.parametrize("what", ["newer", "short", "other", "few", "number", "order", "shared"])
-@pytest.mark.parametrize(
-    "command",
-    [
-        check(now=START + POLICY.touch_every),
-        check(now=START + POLICY.rotate_after),
-        check(rotation=NOW),
-        check(now=START + HOUR),
-        Read("sid", START + HOUR),
-        Close("sid", START + HOUR),
-    ],
-    ids=["touch", "rotate", "refresh", "expire", "read", "close"],
-)
-def test_what_cannot_be_read_is_not_changed_either(
-    store: RedisStore,
-    admin: redis.Redis,
-    caplog: pytest.LogCaptureFixture,
-    what: str,
-    command: Command,
-) -> None:
-    admin.set("sessiongate:session:sid", UNREADABLE[what])
-    assert store.execute(command) is None
-    assert_one_line(caplog)
-    assert admin.get("sessiongate:session:sid") == UNREADABLE[what]
-
-
-def test_an_index_that_is_no_text_names_no_session(
-    store: RedisStore, admin: redis.Redis, caplog: pytest.LogCaptureFixture
-) -> None:
-    admin.set(b"sessiongate:session:\xff", stored())
-    admin.zadd("sessiongate:user:alice", {b"\xff": 1})
-    assert store.execute(List("alice", START)) == ()
-    assert len(caplog.records) == 1
-
-
-@pytest.mark.parametrize("what", ["newer", "text", "few", "null", "list"])
-def test_what_cannot_be_read_disturbs_no_login_and_no_logout(
-    store: RedisStore, admin: redis.Redis, caplog: pytest.LogCaptureFixture, what: str
-) -> None:
-    store.execute(login(session()))
-    admin.delete("sessiongate:session:sid")
-    if what == "list":
-        admin.rpush("sessiongate:session:sid", "mallory")
-    else:
-        admin.set("sessiongate:session:sid", UNREADABLE[what])
-    assert store.execute(Close("sid", START)) is None
-    assert_one_line(caplog)
-    reusing = login(session("new"), user_limit=1)._replace(existing="reuse")
-    assert isinstance(store.execute(reusing), Opened)
-    assert_one_line(caplog)
-    # Logging out everywhere ends what a newer version has opened as well.
-    assert store.execute(CloseUser("alice", "new", START)) == (Ended("sid", "alice"),)
-    assert not caplog.records
-    assert store.execute(List("alice", START)) == (session("new"),)
-
-
-def assert_one_line(caplog: pytest.LogCaptureFixture) -> None:
+def assert_one_line(caplog: pytest.LogCaptureFixture, sid: str) -> None:
     (line,) = caplog.records
     assert (line.name, line.levelno) == ("sessiongate.stores", logging.WARNING)
-    assert "'sid'" in line.getMessage()
+    assert repr(sid) in line.getMessage()
     assert "mallory" not in line.getMessage()
     caplog.clear()
+
+
+@pytest.mark.parametrize("what", [*UNREADABLE])
+def test_what_cannot_be_read_keeps_its_user_and_its_end(
+    call: Call, admin: redis.Redis, what: str
+) -> None:
+    add(call, record())
+    spoil(admin, "sid", what)
+    found = record()._replace(data=UNREADABLE[what])
+    assert call("read", "sid") == UNREADABLE[what]
+    assert list(call("of_user", "alice")[1]) == [found]
+    assert call("swap", record(), later(record()), START) == UNREADABLE[what]
+    assert call("count", START) == 1
+    assert call("commit", "alice", [found], record("new"), None, (1, 1), START)
+    assert admin.exists(f"{BASE}session:sid") == 0
+
+
+def test_an_index_that_is_no_text_harms_nobody(call: Call, admin: redis.Redis) -> None:
+    add(call, record())
+    for index in ("expiry", "order", "user:alice"):
+        admin.zadd(f"{BASE}{index}", {b"\xff": 1, b"\xff:\xfe": 2, b"\xfd": 3})
+    admin.set(f"{BASE}session:".encode() + b"\xfd", record().data)
+    seen, found = call("of_user", "alice")
+    assert sids(found) == ["sid", "\udcfd"]
+    assert call("commit", "alice", found[1:], None, seen, None, START)
+    assert sids(call("of_user", "alice")[1]) == ["sid"]
+    assert sids(call("live", START, 10).records) == ["sid"]
+    assert call("count", START) == 1
+    call("sweep", START, 10)
+    assert add(call, record("new"))
+
+
+# The layout of before, and of what is to come.
+
+
+@pytest.mark.parametrize("key", ["expiry", "order"])
+def test_the_layout_of_before_is_refused_and_left_alone(
+    server: RedisServer, admin: redis.Redis, using: Callable[..., Call], key: str
+) -> None:
+    admin.zadd(f"sessiongate:{key}", {"sid:alice": 1})
+    admin.set("sessiongate:session:sid", b"packed")
+    call = using(server.url, **UNHURRIED)
+    for verb in (partial(call, "read", "sid"), partial(add, call, record())):
+        with pytest.raises(ConfigurationError, match=r"an older version .* another prefix"):
+            verb()
+    assert sorted(admin.keys("*")) == [f"sessiongate:{key}".encode(), b"sessiongate:session:sid"]
+    other = using(server.url, prefix="other:", **UNHURRIED)
+    assert add(other, record())
+
+
+def test_a_newer_layout_is_refused_by_name(
+    server: RedisServer, admin: redis.Redis, using: Callable[..., Call]
+) -> None:
+    add(using(server.url, **UNHURRIED), record())
+    admin.hset(f"{BASE}layout", "layout", "3")
+    call = using(server.url, **UNHURRIED)
+    with pytest.raises(ConfigurationError, match=r"a newer version .*layout 3, this one is 2"):
+        call("read", "sid")
+    admin.hset(f"{BASE}layout", "layout", "2")
+    assert call("read", "sid") == record().data, "it is looked at anew"
 
 
 def test_a_stolen_dump_opens_no_session(tmp_path: Path) -> None:
@@ -756,21 +903,25 @@ def test_the_limit_holds_across_processes(server: RedisServer, store: RedisStore
     with ProcessPoolExecutor(4, mp_context=spawn) as processes:
         opened = list(processes.map(log_in_ten_times, [server.url] * 4, range(4)))
     assert sum(opened) == 7
-    assert store.execute(Count(START)) == 7
+    assert store.count(START) == 7
 
 
-def test_a_limit_may_be_higher_than_anybody_counts(store: RedisStore) -> None:
-    assert isinstance(store.execute(login(session(), limit=2**80, user_limit=2**80)), Opened)
-    assert store.execute(Sweep(START + HOUR, 2**80)) == 1
+def test_a_limit_may_be_higher_than_anybody_counts(call: Call) -> None:
+    assert add(call, record(), (0, 2**80))
+    assert call("sweep", START + HOUR, 2**80) == 1
 
 
 def log_in_ten_times(url: str, process: int) -> int:
-    store = RedisStore(url)
-    logins = [login(session(f"sid-{process}-{n}"), limit=7) for n in range(10)]
+    store = RedisStore(url, timeout=PATIENCE)
+
+    def log_in(number: int) -> bool:
+        new = record(f"sid-{process}-{number}")
+        return store.commit("alice", (), new, None, (0, 7), START)
+
     with ThreadPoolExecutor(10) as threads:
-        opened = [isinstance(o, Opened) for o in threads.map(store.execute, logins)]
+        opened = sum(threads.map(log_in, range(10)))
     store.close()
-    return sum(opened)
+    return opened
 
 
 # Configuration.
@@ -780,16 +931,16 @@ def test_a_password_is_used_and_shown_nowhere(tmp_path: Path, using: Callable[..
     server = RedisServer(tmp_path, "--requirepass", "open-sesame")
     server.start()
     right = server.url.replace("//", "//:open-sesame@")
-    assert using(right)(Count(START)) == 0
+    assert using(right)("count", START) == 0
     wrong = right.replace("sesame", "barley")
     with pytest.raises(StoreError) as failed:
-        using(wrong)(Count(START))
+        using(wrong)("count", START)
     shown = "".join(traceback.format_exception(failed.value)) + repr(RedisStore(wrong))
     assert f"127.0.0.1:{server.port}" in shown
     assert "barley" not in shown
     server.stop()
     with pytest.raises(StoreError) as failed:
-        using(right)(Count(START))
+        using(right)("count", START)
     assert "sesame" not in "".join(traceback.format_exception(failed.value))
 
 
@@ -809,14 +960,16 @@ def test_what_is_no_url_is_refused_without_showing_it(url: str) -> None:
     assert "sesame" not in "".join(traceback.format_exception(failed.value))
 
 
-@pytest.mark.parametrize("option", ["timeout=4", "max_connections=2"])
+@pytest.mark.parametrize(
+    "option", ["timeout=4", "max_connections=2", "protocol=3", "socket_timeout=3"]
+)
 def test_options_of_the_pool_may_stand_in_the_url(server: RedisServer, option: str) -> None:
     async def scenario() -> None:
         store = RedisStore(f"{server.url}?{option}", **UNHURRIED)
         for _ in range(2):
-            counts = await asyncio.gather(*(store.aexecute(Count(START)) for _ in range(12)))
+            counts = await asyncio.gather(*(store.acount(START) for _ in range(12)))
             assert counts == [0] * 12
-        assert store.execute(Count(START)) == 0
+        assert store.count(START) == 0
         await store.aclose()
 
     asyncio.run(scenario())
@@ -826,7 +979,7 @@ def test_a_unix_socket_will_do(tmp_path: Path, using: Callable[..., Call]) -> No
     path = tmp_path / "s"
     server = RedisServer(tmp_path, "--unixsocket", str(path))
     server.start()
-    assert using(f"unix://{path}")(Count(START)) == 0
+    assert using(f"unix://{path}")("count", START) == 0
     server.stop()
 
 
@@ -834,8 +987,8 @@ def test_stores_of_different_prefixes_do_not_meet(
     server: RedisServer, using: Callable[..., Call]
 ) -> None:
     ours, theirs = using(server.url, prefix="ours:"), using(server.url, prefix="theirs:")
-    ours(login(session()))
-    assert (ours(Count(START)), theirs(Count(START))) == (1, 0)
+    add(ours, record())
+    assert (ours("count", START), theirs("count", START)) == (1, 0)
 
 
 @pytest.mark.parametrize("options", [{}, {"decode_responses": True, "encoding": "latin-1"}])
@@ -844,9 +997,11 @@ def test_given_clients_are_used_and_left_open(server: RedisServer, options: dict
         client = redis.Redis.from_url(server.url, **options)
         async_client = redis.asyncio.Redis.from_url(server.url, **options)
         store = RedisStore(client=client, async_client=async_client)
-        row = session(username="álice ✓")
-        assert store.execute(login(row)) == Opened(row)
-        assert await store.aexecute(check()) == row
+        new = record(username="álice ✓")
+        assert store.commit(new.username, (), new, None, None, START)
+        assert await store.aread("sid") == new.data
+        assert store.swap(record(), None, START) == new.data
+        assert list((await store.aof_user(new.username))[1]) == [new]
         await store.aclose()
         assert client.ping()
         assert await async_client.ping()
@@ -856,24 +1011,31 @@ def test_given_clients_are_used_and_left_open(server: RedisServer, options: dict
     asyncio.run(scenario())
 
 
+def test_a_client_of_the_other_kind_is_refused_at_once() -> None:
+    with pytest.raises(ConfigurationError, match=r"client is of the other kind: .*async_client="):
+        RedisStore(client=redis.asyncio.Redis())  # type: ignore[arg-type]
+    with pytest.raises(ConfigurationError, match=r"async_client is of the other kind"):
+        RedisStore(async_client=redis.Redis())  # type: ignore[arg-type]
+
+
 def test_a_client_of_one_kind_says_what_it_lacks(server: RedisServer) -> None:
     async_client = redis.asyncio.Redis.from_url(server.url)
     store = RedisStore(async_client=async_client)
     with pytest.raises(ConfigurationError, match="client="):
-        store.execute(Count(START))
+        store.count(START)
 
     async def use_once() -> None:
-        assert await store.aexecute(Count(START)) == 0
+        assert await store.acount(START) == 0
         await async_client.aclose()
 
     asyncio.run(use_once())
     with pytest.raises(ConfigurationError, match="another event loop"):
-        asyncio.run(store.aexecute(Count(START)))
+        asyncio.run(store.acount(START))
     with redis.Redis.from_url(server.url) as client:
         store = RedisStore(client=client)
-        assert store.execute(Count(START)) == 0
+        assert store.count(START) == 0
         with pytest.raises(ConfigurationError, match="async_client="):
-            asyncio.run(store.aexecute(Count(START)))
+            asyncio.run(store.acount(START))
 
 
 def test_without_the_driver_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

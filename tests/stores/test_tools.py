@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from sessiongate import SessionManager, StoreError
-from sessiongate.core.commands import Count, Read
 from sessiongate.stores import MemoryStore, PostgresStore, RedisStore, SQLiteStore
 from sessiongate.testing import CountingStore, ManualClock
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from sessiongate.core.steps import Step
 
 
 def test_the_clock_moves_only_when_told() -> None:
@@ -39,15 +40,21 @@ def test_a_manager_lives_by_the_clock() -> None:
     assert manager.validate_session(token) is None
 
 
-def test_commands_are_counted_in_both_colours() -> None:
+def test_trips_are_counted_in_both_colours() -> None:
     store = CountingStore(MemoryStore())
-    store.execute(Count(0))
-    asyncio.run(store.aexecute(Count(0)))
-    store.execute(Read("nobody", 0))
-    assert store.calls == 3
-    assert store.by_command == {"Count": 2, "Read": 1}
+    store.count(0)
+    asyncio.run(store.acount(0))
+    store.read("nobody")
+
+    def step() -> Step[Any]:
+        yield "read", "nobody"
+        return (yield "count", 0)
+
+    assert store.together("alice", total=False, begin=step) == 0
+    assert store.calls == 4
+    assert store.by_verb == {"count": 2, "read": 1, "together": 1}, "a whole step is one trip"
     store.reset()
-    assert (store.calls, store.by_command) == (0, {})
+    assert (store.calls, store.by_verb) == (0, {})
 
 
 def test_a_failed_command_counts(tmp_path: Path) -> None:
@@ -56,7 +63,7 @@ def test_a_failed_command_counts(tmp_path: Path) -> None:
     store.close()
     asyncio.run(store.aclose())
     with pytest.raises(StoreError):
-        store.execute(Count(0))
+        store.count(0)
     assert store.calls == 1
     assert repr(store).startswith("CountingStore(SQLiteStore(")
 

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 from starlette.testclient import TestClient
+from tests.stores.passing import PassingStore
 from tests.testing.clients import starlette_app
 
 from sessiongate import SessionManager, StoreError
-from sessiongate.stores import MemoryStore, SQLiteStore
+from sessiongate.stores import SQLiteStore
 from sessiongate.testing import CountingStore, alogin_as, login_as
 
 if TYPE_CHECKING:
@@ -35,11 +36,10 @@ def test_awaiting_is_the_same(manager: SessionManager) -> None:
     asyncio.run(scenario())
 
 
-def test_a_login_costs_one_command_and_none_that_blocks_where_it_is_awaited() -> None:
-    class Awaited(MemoryStore):
-        def execute(self, command: Any) -> Any:
-            msg = f"{command} was called in an event loop"
-            raise AssertionError(msg)
+def test_a_login_costs_one_trip_and_none_that_blocks_where_it_is_awaited() -> None:
+    class Awaited(PassingStore):
+        def before(self, name: str, *_arguments: Any) -> None:
+            assert name.startswith("a"), f"{name} was called in an event loop"
 
     store = CountingStore(Awaited())
 
@@ -51,9 +51,9 @@ def test_a_login_costs_one_command_and_none_that_blocks_where_it_is_awaited() ->
         transport = httpx.ASGITransport(starlette_app(manager))
         async with httpx.AsyncClient(transport=transport, base_url="https://example.com") as client:
             login = await alogin_as(client, "alice")
-            assert store.by_command == {"Open": 1}
+            assert store.by_verb == {"commit": 1}
             await login.alogout()
-            assert store.by_command == {"Open": 1, "Close": 1}
+            assert store.by_verb == {"commit": 1, "read": 1, "swap": 1}
 
     asyncio.run(scenario())
 

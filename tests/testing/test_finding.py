@@ -75,7 +75,7 @@ def test_behind_wsgi_wrappers(manager: SessionManager) -> None:
 
 
 def test_in_a_mounted_app_on_its_path(manager: SessionManager) -> None:
-    inner = starlette_app(manager, cookie=SessionCookie(name="session", path="/admin"))
+    inner = starlette_app(manager, cookie=SessionCookie(name="admin", path="/admin"))
     client = TestClient(Starlette(routes=[Mount("/admin", inner)]), base_url="https://testserver")
     login_as(client, "alice")
     assert client.get("/admin/").json()["username"] == "alice"
@@ -140,11 +140,17 @@ def test_what_is_no_client_is_told_so(manager: SessionManager, client: Any) -> N
 # Plain http, and real servers.
 
 
-def test_a_secure_cookie_over_http_is_an_error_with_the_remedy(manager: SessionManager) -> None:
+def test_a_secure_cookie_over_http_is_an_error_with_both_remedies(manager: SessionManager) -> None:
     app = starlette_app(manager)
-    with pytest.raises(ConfigurationError, match="base_url='https://testserver'"):
+    with pytest.raises(ConfigurationError) as caught:
         login_as(TestClient(app), "alice")
+    assert "base_url='https://testserver'" in str(caught.value)
+    assert "cookie=SessionCookie.for_http()" in str(caught.value)
     assert manager.n_active_sessions() == 0
+    in_development = starlette_app(manager, cookie=SessionCookie.for_http())
+    for client in (TestClient(app, base_url="https://testserver"), TestClient(in_development)):
+        login_as(client, "alice")
+        assert client.get("/").json()["username"] == "alice"
     login_as(TestClient(app), "alice", transport="bearer")
 
 
@@ -192,6 +198,6 @@ def test_a_client_without_a_base_url_is_told_where_it_asks(manager: SessionManag
 
 def test_one_cookie_remains_where_the_test_had_put_its_own(manager: SessionManager) -> None:
     client = TestClient(starlette_app(manager, cookie=HTTP))
-    client.cookies.set("session", "mine")
+    client.cookies.set(HTTP.name, "mine")
     login_as(client, "alice")
     assert client.get("/").json()["username"] == "alice"

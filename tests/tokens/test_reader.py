@@ -40,3 +40,5 @@ def test_what_can_be_no_token_is_not_verified() -> None:
     for token in (None, 7, b"a", "ä", "a" * 8193):
         assert read(token) is None
     assert codec.asked == []
+    longest = "a" * 8192
+    assert read(longest) == TokenPayload(longest, 0)

@@ -19,10 +19,11 @@ from rich.text import Text
 from sessiongate.core.row import FOREVER, SECOND, to_datetime
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Container, Iterable, Mapping, Sequence
 
 __all__ = [
     "ago",
+    "amount",
     "confirm",
     "date",
     "distance",
@@ -94,16 +95,21 @@ def for_people() -> bool:
     return sys.stdout.isatty()
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Rows for people on a terminal; otherwise lines with tabs, the first one naming them."""
+def table(
+    columns: Sequence[str], rows: Iterable[Sequence[object]], whole: Container[str] = ()
+) -> None:
+    """Rows for people on a terminal; otherwise lines with tabs, the first one naming them.
+
+    The first column, and those named in ``whole``, stay on one line where the others are folded.
+    """
     if not for_people():
         for row in (columns, *rows):
             _echo("\t".join(map(plain, row)), err=False)
         return
-    shown = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    shown = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
     for at, name in enumerate(columns):
-        # The first one is what gets copied: it stays in one piece.
-        shown.add_column(name, overflow="fold", no_wrap=at == 0)
+        # The first one is what gets copied.
+        shown.add_column(name, overflow="fold", no_wrap=at == 0 or name in whole)
     for row in rows:
         shown.add_row(*(Text(plain(cell)) for cell in row))
     Console(highlight=False, emoji=False, markup=False).print(shown)
@@ -130,7 +136,14 @@ def ago(microseconds: int, now: int) -> str:
 
 def distance(microseconds: int, now: int) -> str:
     """How far away an instant is, roughly: ``2h ago``, ``in 59m``."""
+    away = amount(microseconds, now)
+    return f"{away} ago" if microseconds <= now else f"in {away}"
+
+
+def amount(microseconds: int, now: int) -> str:
+    """The same where a heading says in which direction: ``2h``, ``59m``, ``never``."""
+    if microseconds >= FOREVER:
+        return "never"
     seconds = abs(microseconds - now) // SECOND
     unit, size = next((known for known in _UNITS if seconds >= 2 * known[1]), _UNITS[-1])
-    amount = f"{seconds // size}{unit}"
-    return f"{amount} ago" if microseconds <= now else f"in {amount}"
+    return f"{seconds // size}{unit}"

@@ -6,8 +6,9 @@ import json
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from sessiongate.cli._output import ago, date, distance, for_people, instant, print_json, table
+from sessiongate.cli._output import ago, amount, date, for_people, instant, print_json, table
 from sessiongate.core.row import device_of, scopes_and_claims_of
+from sessiongate.devices.labels import name_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -17,26 +18,34 @@ if TYPE_CHECKING:
 __all__ = ["described", "details", "device", "print_rows"]
 
 _COLUMNS: Final = ("HANDLE", "USER", "OPENED", "LAST SEEN", "ENDS", "SCOPES", "DEVICE")
+_SHORT: Final = ("HANDLE", "USER", "OPENED", "SEEN", "ENDS", "SCOPES", "DEVICE")
+_TIMES: Final = _SHORT[2:5]
+_ALWAYS: Final = 5
+"""Columns that a terminal shows even where nothing is in them."""
 
 
 def print_rows(rows: Sequence[Row], now: int, *, as_json: bool) -> None:
-    """Many, a line each; on a terminal with short times, to fit into it."""
+    """Many, a line each; short ones on a terminal, to fit into 80 columns."""
     if as_json:
         print_json([_brief(row) for row in rows])
+    elif for_people():
+        lines = [_line(row, partial(amount, now=now)) for row in rows]
+        shown = [at for at in range(len(_SHORT)) if at < _ALWAYS or any(one[at] for one in lines)]
+        table([_SHORT[at] for at in shown], [[one[at] for at in shown] for one in lines], _TIMES)
     else:
-        when = partial(distance, now=now) if for_people() else date
-        table(_COLUMNS, [_line(row, when) for row in rows])
+        table(_COLUMNS, [_line(row, date) for row in rows])
 
 
 def device(row: Row) -> str:
-    """What the client is, ``""`` for unknown."""
+    """What the client is, such as “Firefox on Linux”; ``""`` where nothing was recorded."""
     known = device_of(row)
-    return known if isinstance(known, str) else row.device and _json(known)
+    return "" if known is None else name_of(known)
 
 
 def described(row: Row, now: int) -> dict[str, object]:
     """All of one, for people."""
     scopes, claims = scopes_and_claims_of(row)
+    recorded = device_of(row)
     return {
         "handle": row.sid,
         "user": row.username,
@@ -51,6 +60,7 @@ def described(row: Row, now: int) -> dict[str, object]:
         "scopes": " ".join(scopes) or None,
         "claims": _json(claims) if claims else None,
         "device": device(row) or None,
+        "as recorded": _json(recorded) if isinstance(recorded, (dict, list)) else None,
     }
 
 

@@ -7,22 +7,28 @@ from __future__ import annotations
 
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated, Final, NamedTuple, cast
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Final, NamedTuple, TypeVar
 
 import typer
 
-from sessiongate.core.commands import Close, CloseUser, Count, Ended, List, Read, Sweep
-from sessiongate.core.operations import BATCH_SIZE
-from sessiongate.core.row import SECOND, Row
+from sessiongate.core.decisions import BATCH_SIZE, Decisions
+from sessiongate.core.outcomes import Ended
+from sessiongate.core.row import SECOND
+from sessiongate.core.steps import ask, run
 from sessiongate.errors import ConfigurationError
 from sessiongate.stores import open_store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from sessiongate.core.row import Row
+    from sessiongate.core.steps import Step
     from sessiongate.stores import Store
 
 __all__ = ["URL", "AsJSON", "Counts", "Scan", "Sessions", "Timeout", "sessions_at"]
+
+T = TypeVar("T")
 
 _MANY: Final = 10_000
 """Sessions that are read in one answer without asking: Redis answers nobody else meanwhile."""
@@ -64,13 +70,14 @@ class Sessions:
     def __init__(self, store: Store) -> None:
         self.now = round(time.time() * SECOND)
         self._store = store
+        self._decisions = Decisions(store.codec)
 
     def __str__(self) -> str:
         return repr(self._store)
 
     def find(self, handle: str) -> Row | None:
         """A session, the expired included; nothing is touched or removed."""
-        return cast("Row | None", self._store.execute(Read(handle, _BEGINNING)))
+        return self._run(self._decisions.look(handle, _BEGINNING))
 
     def of(self, username: str) -> tuple[Row, ...]:
         """The live sessions of a user, oldest first."""
@@ -89,31 +96,36 @@ class Sessions:
 
     def count(self) -> int:
         """How many are live."""
-        return cast(int, self._store.execute(Count(self.now)))
+        return self._store.count(self.now)
 
     def counts(self) -> Counts:
         """How many are live, and how many have expired."""
         live = self.count()
-        total = cast(int, self._store.execute(Count(_BEGINNING)))
+        total = self._store.count(_BEGINNING)
         return Counts(live, max(total - live, 0))
 
     def _list(self, username: str | None) -> tuple[Row, ...]:
-        return cast("tuple[Row, ...]", self._store.execute(List(username, self.now)))
+        if username is None:
+            return self._run(self._decisions.list_all(self.now))
+        return self._run(self._decisions.list_user(username, self.now))
 
     def end(self, handle: str) -> tuple[Ended, ...]:
         """End one session, whosesoever."""
-        ended = self._store.execute(Close(handle, self.now))
+        ended = self._run(self._decisions.close(handle, self.now))
         return (ended,) if isinstance(ended, Ended) else ()
 
     def end_user(self, username: str, keep: str | None) -> tuple[Ended, ...]:
         """End all sessions of a user but one."""
-        return cast("tuple[Ended, ...]", self._store.execute(CloseUser(username, keep, self.now)))
+        return self._run(self._decisions.close_user(username, keep, self.now))
+
+    def _run(self, step: Step[T]) -> T:
+        return run(step, partial(ask, self._store), _no_listener)
 
     def purge(self) -> Iterator[int]:
         """Remove what has expired, in bites: how many each removed."""
         removed = BATCH_SIZE
         while removed >= BATCH_SIZE:
-            removed = cast(int, self._store.execute(Sweep(self.now, BATCH_SIZE)))
+            removed = self._store.sweep(self.now, BATCH_SIZE)
             yield removed
 
 
@@ -128,3 +140,7 @@ def sessions_at(url: str | None, timeout: float) -> Iterator[Sessions]:
         yield Sessions(store)
     finally:
         store.close()
+
+
+def _no_listener(_event: object) -> None:
+    """A step has no events."""

@@ -13,7 +13,7 @@ from sessiongate.cli._store import URL, AsJSON, Scan, Sessions, Timeout, session
 from sessiongate.core.arguments import check_username, is_handle
 
 if TYPE_CHECKING:
-    from sessiongate.core.commands import Ended
+    from sessiongate.core.outcomes import Ended
 
 __all__ = ["app"]
 

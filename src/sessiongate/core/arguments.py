@@ -53,7 +53,7 @@ _CONTROL: Final = frozenset({"Cc", "Cs", "Zl", "Zp"})
 """Controls, lone surrogates and line separators: what breaks headers and log lines."""
 
 _HANDLE: Final = re.compile(r"[A-Za-z0-9_-]{16,128}", re.ASCII)
-_STORE_MEMBERS: Final = ("execute", "aexecute", "shared", "touch_every")
+_STORE_MEMBERS: Final = ("read", "swap", "commit", "aread", "codec", "shared", "touch_every")
 
 _RESERVED: Final = frozenset(
     {"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "scope", "scopes", "username"}

@@ -1,8 +1,8 @@
 """What each operation means, once for both colours, both stacks and all stores.
 
-A flow yields the one command it needs and the events that follow from the
-outcome; ``drivers`` run it. A forged token yields nothing: it costs no store
-call.
+A flow has the store decide by the steps of ``decisions``, and yields the events
+that follow from the outcome; ``steps`` runs it. A forged token yields nothing:
+it costs no store call.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
+from sessiongate.core.admission import Login
 from sessiongate.core.arguments import (
     check_choice,
     check_claims,
@@ -20,44 +21,36 @@ from sessiongate.core.arguments import (
     is_handle,
     to_json,
 )
-from sessiongate.core.commands import (
+from sessiongate.core.decisions import BATCH_SIZE, Decisions
+from sessiongate.core.outcomes import (
     NOW,
-    Close,
-    CloseUser,
-    Count,
     Ended,
     Existing,
     ExistingPolicy,
     LimitReached,
-    List,
-    Open,
     Policy,
-    Read,
     Replayed,
     Rotated,
-    Sweep,
-    Touch,
 )
+from sessiongate.core.rotation import present
 from sessiongate.core.row import FOREVER, Row, to_datetime
-from sessiongate.core.superseded import Superseded
+from sessiongate.core.scrubbing import scrubbed
+from sessiongate.core.superseded import LATE, Superseded
 from sessiongate.events import Event
 from sessiongate.tokens import LONGEST_TOKEN
 from sessiongate.tokens.reader import Reader
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping
     from datetime import datetime
 
-    from sessiongate.core.commands import Command
+    from sessiongate.core.record import RowCodec
     from sessiongate.core.steps import Flow
     from sessiongate.tokens import Codec, TokenPayload
 
-__all__ = ["BATCH_SIZE", "EXISTING", "Flows", "Granted", "Settings"]
+__all__ = ["BATCH_SIZE", "EXISTING", "Check", "Flows", "Granted", "Settings"]
 
 EXISTING: Final = ("reuse", "new", "replace")
-
-BATCH_SIZE: Final = 500
-"""Rows a single ``Sweep`` may remove: a few milliseconds on every store."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,15 +72,43 @@ class Granted(NamedTuple):
     token: str
 
 
-class Flows:
-    """The operations of one manager. Holds no session, only the rules."""
+class Check(NamedTuple):
+    """What is asked about a token on each request: the record of its session, and then this."""
 
-    def __init__(self, codec: Codec, settings: Settings) -> None:
+    sid: str
+    payload: TokenPayload
+    now: int
+    rotation: int
+    """``NEVER``, ``WHEN_DUE`` or ``NOW``."""
+
+
+class Flows:
+    """The operations of one manager. Holds no session, only the rules.
+
+    Args:
+        codec: The format of the tokens.
+        settings: The rules.
+        rows: The format of the store's data.
+        replace: The store's ``replace``, if it has that verb.
+        on_refused: Called with a token that was not minted here, and the time.
+    """
+
+    def __init__(
+        self,
+        codec: Codec,
+        settings: Settings,
+        rows: RowCodec,
+        replace: Callable[[Any, Any], bool] | None,
+        on_refused: Callable[[object, int], object],
+    ) -> None:
         self.codec = codec
+        self._decisions = Decisions(rows)
+        self._decode, self._replace_at_once = rows.decode, replace
         self._verified = Reader(codec).read
+        self._on_refused = on_refused
         self.settings = settings
         self._policy = settings.policy
-        self.superseded = Superseded(settings.policy.grace)
+        self.superseded = Superseded(max(settings.policy.grace, LATE))
 
     def open(  # noqa: PLR0913 - the keywords of create_session
         self,
@@ -98,11 +119,11 @@ class Flows:
         scopes: Iterable[str] = (),
         claims: Mapping[str, Any] | None = None,
         device: object = None,
-        replaces: Sequence[str] = (),
+        replaces: Iterable[str] = (),
         transport: str | None = None,
         longest: int = LONGEST_TOKEN,
     ) -> Flow[Granted | None]:
-        """Open a session, or ``None`` at a limit."""
+        """Open a session, or ``None`` at a limit; ``replaces``: the sids of those it ends."""
         policy = self.settings.existing
         if existing is not None:
             policy = cast(ExistingPolicy, check_choice(existing, "existing", EXISTING))
@@ -111,14 +132,16 @@ class Flows:
         if len(token) > longest:
             msg = f"claims and scopes make a token of {len(token)} characters, more than {longest}"
             raise ValueError(msg)
-        outcome = yield Open(
-            row=row,
-            now=now,
-            existing=policy,
-            replaces=replaces[0] if replaces else None,
-            limit=self.settings.limit,
-            user_limit=self.settings.user_limit,
-            evict=self.settings.evict,
+        outcome = yield from self._decisions.open(
+            Login(
+                row=row,
+                now=now,
+                existing=policy,
+                replaces=tuple(dict.fromkeys(replaces)),
+                limit=self.settings.limit,
+                user_limit=self.settings.user_limit,
+                evict=self.settings.evict,
+            )
         )
         at = to_datetime(now)
         if isinstance(outcome, LimitReached):
@@ -127,12 +150,10 @@ class Flows:
         if isinstance(outcome, Existing):
             yield Event("login", at, username, outcome.row.sid, transport, "reused")
             return Granted(outcome.row, self.codec.mint(outcome.row))
-        for ended in outcome.ended:
-            replaced = ended.sid in replaces or (policy == "replace" and ended.username == username)
-            reason = "replaced" if replaced else "evicted"
-            yield self._ended(ended, now, transport, reason)
-        for sid in replaces[1:]:
-            yield from self.close(now, sid, transport=transport)
+        for ended in outcome.replaced:
+            yield self._ended(ended, now, transport, "replaced")
+        for ended in outcome.evicted:
+            yield self._ended(ended, now, transport, "evicted")
         yield Event("login", at, username, row.sid, transport, "requested")
         return Granted(row, token)
 
@@ -143,7 +164,10 @@ class Flows:
         a clock set back does not revive the session.
         """
         ticket = self._verified(token)
-        return None if ticket is None or now < ticket.valid_from else ticket
+        if ticket is None:
+            self._on_refused(token, now)
+            return None
+        return None if now < ticket.valid_from else ticket
 
     def present(
         self, now: int, ticket: TokenPayload | None, rotation: int, transport: str | None = None
@@ -151,55 +175,70 @@ class Flows:
         """The row that a token opens, rotated if asked and due, or ``None``."""
         if ticket is None:
             return None
-        command = self.build_check(now, ticket, rotation)
-        outcome = yield command
-        row, event = self.interpret(command, ticket, outcome, transport)
-        if event is not None:
-            yield event
-        return row
+        check = self.build_check(now, ticket, rotation)
+        found = self.interpret(check, (yield "read", check.sid), transport)
+        if found is None or type(found) is Row:
+            return found
+        return (yield from found)
 
     # The two halves of it, for the middleware: it asks on every request, and needs no flow.
 
-    def build_check(self, now: int, ticket: TokenPayload, rotation: int) -> Touch | Read:
-        """What the store is asked about a token."""
-        if ticket.expires_at <= now:
-            # Looked at, so that a row as old goes for good; one that lives on is left alone.
-            return Read(ticket.sid, now)
-        # As ``Touch(…)`` makes it, in half the time.
-        return tuple.__new__(Touch, (ticket.sid, ticket.generation, now, self._policy, rotation))
+    def build_check(self, now: int, payload: TokenPayload, rotation: int) -> Check:
+        """What is asked about a token: read the data of its ``sid`` for ``interpret``."""
+        # As ``Check(…)`` makes it, in half the time.
+        return tuple.__new__(Check, (payload.sid, payload, now, rotation))
 
     def interpret(
-        self, command: Touch | Read, ticket: TokenPayload, outcome: Any, transport: str | None
-    ) -> tuple[Row | None, Event | None]:
-        """What the outcome means: the row that the token opens, if any, and what is to be told."""
-        if type(command) is Read:
-            return None, None
-        row, event = outcome, None
-        if type(outcome) is not Row:
-            row, event = self._interpret_change(command, outcome, transport)
-        if row is not None and ticket.username is not None and ticket.username != row.username:
-            return None, event
-        return row, event
+        self, check: Check, data: Any, transport: str | None
+    ) -> Row | Flow[Row | None] | None:
+        """What the stored data means for the token: the row that it opens, or ``None``.
 
-    def _interpret_change(
-        self, command: Touch, outcome: Any, transport: str | None
-    ) -> tuple[Row | None, Event | None]:
-        """What an outcome means by which the session has changed, or is none."""
-        if type(outcome) is Replayed:
-            return None, self._replayed(outcome, command.now, transport)
-        if type(outcome) is not Rotated:
-            return (outcome if isinstance(outcome, Row) else None), None
-        row = outcome.row
-        self.superseded.add(row.sid, row.generation, command.now)
-        reason = "refreshed" if command.rotation == NOW else "due"
-        at = to_datetime(command.now)
-        return row, Event("rotated", at, row.username, row.sid, transport, reason)
+        Where the session has to change first, a flow that returns the same.
+        """
+        sid, payload, now, rotation = check
+        row = None if data is None else self._decode(data, sid)
+        if row is None or (payload.username is not None and payload.username != row.username):
+            return None
+        if now < row.expires_at:
+            if payload.expires_at <= now:
+                return None  # the token has expired, and its session lives on
+            answer = present(row, payload.generation, now, self._policy, rotation)
+            if answer is row or answer is None:
+                return answer
+            if (
+                type(answer) is Row
+                and self._replace_at_once is not None
+                and self._replace_at_once(row, answer)
+            ):
+                return answer
+        return self._change(check, data, transport)
 
-    def failed(self, command: Command) -> Event:
-        """What is to be told where the store did not answer."""
-        return Event(
-            "store_failed", to_datetime(command.now), reason=type(command).__name__.lower()
+    def _change(self, check: Check, data: Any, transport: str | None) -> Flow[Row | None]:
+        """Bring about what a token means for its session."""
+        sid, payload, now, rotation = check
+        if payload.expires_at <= now:
+            # So that a clock set back revives nothing; a row that lives on is left alone.
+            yield from self._decisions.look_found(data, sid, now)
+            return None
+        outcome = yield from self._decisions.touch_found(
+            data, sid, payload.generation, now, self._policy, rotation
         )
+        if type(outcome) is Replayed:
+            yield self._replayed(outcome, now, transport)
+            return None
+        if type(outcome) is not Rotated:
+            return outcome
+        row = outcome.row
+        self.superseded.add(row.sid, row.generation, now)
+        reason = "refreshed" if rotation == NOW else "due"
+        yield Event("rotated", to_datetime(now), row.username, row.sid, transport, reason)
+        return row
+
+    def failed(self, now: int, verb: str, error: Exception) -> Event:
+        """Name the verb that the store did not carry out, and say why in its words."""
+        words = scrubbed(str(error))
+        reason = f"{verb}: {words}" if words else verb
+        return Event("store_failed", to_datetime(now), reason=reason)
 
     def close(
         self,
@@ -215,7 +254,7 @@ class Flows:
 
         ``named``: no token was presented, so there is none that could be a replay.
         """
-        outcome = yield Close(sid, now, generation, username)
+        outcome = yield from self._decisions.close(sid, now, generation, username)
         if isinstance(outcome, Replayed):
             if named:
                 outcome = Ended(outcome.sid, outcome.username)
@@ -238,7 +277,7 @@ class Flows:
 
     def close_user(self, now: int, username: str, keep: str | None) -> Flow[int]:
         """End all sessions of a user but one: how many were live."""
-        ended: tuple[Ended, ...] = yield CloseUser(check_username(username), keep, now)
+        ended = yield from self._decisions.close_user(check_username(username), keep, now)
         for one in ended:
             yield self._ended(one, now, None, "requested")
         return len(ended)
@@ -247,14 +286,14 @@ class Flows:
         """Remove all that is expired, in bites: how many there were."""
         total = 0
         while True:
-            removed: int = yield Sweep(now, BATCH_SIZE)
+            removed: int = yield "sweep", now, BATCH_SIZE
             total += removed
             if removed < BATCH_SIZE:
                 return total
 
     def count(self, now: int) -> Flow[int]:
         """How many sessions are live."""
-        live: int = yield Count(now)
+        live: int = yield "count", now
         return live
 
     def sweep_and_count(self, now: int) -> Flow[int]:
@@ -267,13 +306,14 @@ class Flows:
         ticket = self.codec.ticket(key)
         if ticket is None:
             return None
-        row: Row | None = yield Read(ticket.sid, now)
+        row = yield from self._decisions.look(ticket.sid, now)
         return row if row is not None and row.generation == ticket.generation else None
 
     def list(self, now: int, username: str | None) -> Flow[tuple[Row, ...]]:
         """The live sessions of a user, or of all."""
-        rows: tuple[Row, ...] = yield List(username, now)
-        return rows
+        if username is None:
+            return (yield from self._decisions.list_all(now))
+        return (yield from self._decisions.list_user(username, now))
 
     def rotates_at(self, row: Row) -> int | None:
         """From when on a request rotates the token, in microseconds; ``None``: no request will."""

@@ -8,9 +8,9 @@ store that comes and goes leaves two lines a minute at most.
 
 from __future__ import annotations
 
-from threading import Lock
 from typing import Final
 
+from sessiongate.core.locks import ForkSafeLock
 from sessiongate.core.row import SECOND
 
 __all__ = ["Outages"]
@@ -24,7 +24,7 @@ class Outages:
     def __init__(self) -> None:
         self.pending = False
         """Whether something is still to be told: an end, or a count."""
-        self._lock = Lock()
+        self._lock = ForkSafeLock()
         self._down = False
         self._untold = 0
         self._told_at: int | None = None
@@ -53,8 +53,9 @@ class Outages:
             return count
 
     def _told_lately(self, now: int) -> bool:
-        # A clock that was set back is no reason to be silent until it has caught up.
-        return self._told_at is not None and 0 <= now - self._told_at < _PERIOD
+        # Both ways: threads read the clock in any order, and one that was set back far is no
+        # reason to be silent until it has caught up.
+        return self._told_at is not None and abs(now - self._told_at) < _PERIOD
 
     def _tell(self, now: int) -> int:
         self._told_at = now

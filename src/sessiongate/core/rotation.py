@@ -29,7 +29,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from sessiongate.core.commands import NOW, WHEN_DUE, Close, Ended, Policy, Replayed, Rotated
+from sessiongate.core.outcomes import NOW, WHEN_DUE, Ended, Policy, Replayed, Rotated
 from sessiongate.core.row import FOREVER, Row
 
 if TYPE_CHECKING:
@@ -111,12 +111,18 @@ def present(
     return row.accessed(now) if unseen > 0 and unseen >= policy.touch_every else row
 
 
-def close(row: Row, command: Close) -> Ended | Replayed | None:
-    """Judge a ``Close`` by the same table: either answer but ``None`` removes the row."""
-    if command.username not in {None, row.username}:
+def close(
+    row: Row, generation: int | None, username: str | None, now: int
+) -> Ended | Replayed | None:
+    """Apply the table to an end that was asked for: any answer but ``None`` removes the row.
+
+    With a ``generation`` only if that one is valid (a stale one is a replay);
+    with a ``username`` only if it is theirs.
+    """
+    if username not in {None, row.username}:
         return None
-    if command.generation is not None:
-        answer = TABLE[classify(row, command.generation, command.now)]
+    if generation is not None:
+        answer = TABLE[classify(row, generation, now)]
         if answer == REFUSE:
             return None
         if answer == END:

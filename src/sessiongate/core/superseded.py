@@ -10,36 +10,53 @@ token, within the grace, and the browser has to log in again.
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from threading import Lock
-from typing import NamedTuple
+from typing import Final
 
-__all__ = ["Superseded"]
+from sessiongate.core.locks import ForkSafeLock
+from sessiongate.core.row import SECOND
 
+__all__ = ["LATE", "Superseded"]
 
-class _Entry(NamedTuple):
-    generation: int
-    until: int
+LATE: Final = SECOND
+"""How late, at least, a rotated token may still be sent, in microseconds."""
+
+_MOST: Final = 16_384
+"""Sessions that are kept, and as many older ones: some megabytes at the most."""
 
 
 class Superseded:
-    """Sids with the generation below which nothing is sent. Thread-safe."""
+    """Sids with the generation below which nothing is sent. Thread-safe.
 
-    def __init__(self, grace: int) -> None:
-        self._grace = grace
-        self._lock = Lock()
-        self._entries: OrderedDict[str, _Entry] = OrderedDict()
+    Args:
+        keep: Microseconds for which an entry is kept at least, unless very
+            many come; no clock makes it grow.
+    """
+
+    def __init__(self, keep: int) -> None:
+        self._keep = keep
+        self._lock = ForkSafeLock()
+        self._newer: dict[str, int] = {}
+        self._older: dict[str, int] = {}
+        self._since = 0
+        """When the newer ones were begun."""
+
+    def __len__(self) -> int:
+        return len(self._newer.keys() | self._older.keys())
 
     def add(self, sid: str, generation: int, now: int) -> None:
+        """Send nothing of that session below the generation from now on."""
         with self._lock:
-            while self._entries and next(iter(self._entries.values())).until < now:
-                self._entries.popitem(last=False)
-            known = self._entries.pop(sid, None)
-            if known is not None:  # a logout may have overtaken the rotation that reports now
-                generation = max(generation, known.generation)
-            self._entries[sid] = _Entry(generation, now + self._grace)
+            # The clock may have been set back: then it is a new beginning as well.
+            if len(self._newer) >= _MOST or abs(now - self._since) >= self._keep:
+                self._older, self._newer, self._since = self._newer, {}, now
+            # A logout may have overtaken the rotation that reports now.
+            self._newer[sid] = max(generation, self._known(sid))
 
     def covers(self, sid: str, generation: int) -> bool:
         """Whether a token of this generation is not to be sent."""
-        entry = self._entries.get(sid)
-        return entry is not None and generation < entry.generation
+        return generation < self._known(sid)
+
+    def _known(self, sid: str) -> int:
+        # Newer first: what is begun anew meanwhile has moved to the older ones.
+        known = self._newer.get(sid)
+        return self._older.get(sid, 0) if known is None else known

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar, Unpack
 
-from sessiongate.core.commands import NEVER, WHEN_DUE
+from sessiongate.core.outcomes import NEVER, WHEN_DUE
 from sessiongate.core.row import SECOND, Row
 from sessiongate.http import refusals
 from sessiongate.http.csrf import SAFE_METHODS, describe_cross_site, is_cross_site
@@ -20,8 +20,8 @@ from sessiongate.http.token_reader import TokenReader
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from sessiongate.core.commands import Outcome
     from sessiongate.core.steps import Flow
+    from sessiongate.errors import StoreError
     from sessiongate.events import Event
     from sessiongate.http.client import Client
     from sessiongate.http.csrf import CrossSite
@@ -78,8 +78,9 @@ class RequestAuthenticator:
         """What a request brings: nothing, a problem, or tokens to ask the store about.
 
         A session with a ``pending_check`` waits for ``apply_result`` with what
-        the store answers; one with a ``pending_flow`` for that to be run. Where
-        the store fails, ``store_failed`` is called instead.
+        the store has read, or for ``read_failed``; one with a ``pending_flow``
+        for that to be run. Where the store fails in it, the session is
+        ``unavailable``.
 
         Args:
             method: The method, or ``"WEBSOCKET"``.
@@ -104,28 +105,31 @@ class RequestAuthenticator:
         else:
             rotation = NEVER if method == "OPTIONS" else WHEN_DUE
             if len(tokens) == 1:
-                token = tokens[0]
-                session.pending_check = (
-                    self._flows.build_check(now, token, rotation),
-                    token,
-                    credentials.sent_generation,
-                )
+                check = self._flows.build_check(now, tokens[0], rotation)
+                session.pending_check = check, credentials.sent_generation
             else:
                 session.pending_flow = self._choose(session, now, rotation)
         return session
 
     def apply_result(
-        self, session: RequestSession, pending: PendingCheck, outcome: Outcome
-    ) -> Event | None:
-        """Apply the store's answer to the request; return the event to emit, if any."""
+        self, session: RequestSession, pending: PendingCheck, data: Any
+    ) -> Flow[None] | None:
+        """Apply what the store has read; return a flow to run where the session has to change."""
         session.pending_check = None
-        check, token, sent_generation = pending
         if self._outages.pending:
             self.manager.log_answer()
-        transport = session.credentials.transport
-        row, event = self._flows.interpret(check, token, outcome, transport)
-        self._set_user(session, row, sent_generation, check.now)
-        return event
+        check, sent_generation = pending
+        found = self._flows.interpret(check, data, session.credentials.transport)
+        if found is None or type(found) is Row:
+            self._set_user(session, found, sent_generation, check.now)
+            return None
+        return self._apply_change(session, pending, found)
+
+    def _apply_change(
+        self, session: RequestSession, pending: PendingCheck, change: Flow[Row | None]
+    ) -> Flow[None]:
+        check, sent_generation = pending
+        self._set_user(session, (yield from change), sent_generation, check.now)
 
     def _choose(self, session: RequestSession, now: int, rotation: int) -> Flow[None]:
         """Ask about each session that came: one live one counts, of two neither does."""
@@ -156,12 +160,12 @@ class RequestAuthenticator:
         if row.generation != sent_generation and not row.shared:
             session.send_token(row, rotated_at=now)
 
-    def store_failed(self, session: RequestSession) -> Event | None:
-        """Mark that the store could not say who it is; return the event to emit, if any."""
-        pending = session.pending_check
-        session.pending_check = None
+    def read_failed(
+        self, session: RequestSession, pending: PendingCheck, error: StoreError
+    ) -> Event:
+        """Mark that the store could not be read; return the event to emit."""
         session.unavailable = True
-        return None if pending is None else self._flows.failed(pending[0])
+        return self._flows.failed(pending[0].now, "read", error)
 
     def prepare_response(self, session: RequestSession, status: int) -> ResponseChanges | None:
         """What the response of this status is to carry; ``None``: nothing of the session."""

@@ -6,10 +6,17 @@ import re
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
-from sessiongate.errors import ConfigurationError
+from sessiongate.core.warning import warn
+from sessiongate.errors import ConfigurationError, CookieNameWarning
 
 __all__ = ["SessionCookie"]
 
+_TAKEN: Final = "session"
+_TAKEN_BY: Final = (
+    "a cookie named 'session' is also what Flask's own session (flash(), Flask-WTF) and "
+    "Starlette's SessionMiddleware keep: each overwrites the other, and users are logged out; "
+    "choose another name"
+)
 _TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}")
 _PATH: Final = re.compile(r"/[!-:<-~]{0,1023}")
 """Longer attributes are ignored by browsers (RFC 6265bis, section 5.6)."""
@@ -71,6 +78,8 @@ class SessionCookie:
         ):
             msg = "domain must be a host name such as 'example.com', without a leading dot"
             raise ConfigurationError(msg)
+        if self.name == _TAKEN:
+            warn(_TAKEN_BY, CookieNameWarning)
         prefix = self.name.lower()  # browsers know prefixes in any case
         if prefix.startswith("__host-") and (
             not self.secure or self.domain is not None or self.path != "/"
@@ -91,9 +100,24 @@ class SessionCookie:
                     raise ConfigurationError(msg)
 
     @classmethod
-    def for_http(cls, name: str = "session") -> SessionCookie:
+    def for_http(
+        cls,
+        name: str = "sessiongate",
+        *,
+        same_site: Literal["Strict", "Lax"] = "Lax",
+        path: str = "/",
+        domain: str | None = None,
+        persistent: bool = False,
+    ) -> SessionCookie:
         """A cookie for development over plain HTTP: neither ``Secure`` nor ``__Host-``."""
-        return cls(name=name, secure=False)
+        return cls(
+            name=name,
+            secure=False,
+            same_site=same_site,
+            path=path,
+            domain=domain,
+            persistent=persistent,
+        )
 
     @property
     def longest_value(self) -> int:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias, TypedDict
 from urllib.parse import quote, urlsplit
 
 from sessiongate.core.arguments import Seconds, check_scopes, microseconds
@@ -10,12 +11,29 @@ from sessiongate.core.row import SECOND
 from sessiongate.http import refusals
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
     from sessiongate.http.refusals import Refusal
     from sessiongate.http.request_session import RequestSession
+    from sessiongate.http.user import User
 
-__all__ = ["Guard", "Page", "check_view", "quote_path", "safe_redirect"]
+__all__ = [
+    "Guard",
+    "GuardOptions",
+    "LoginURL",
+    "Page",
+    "check_view",
+    "quote_path",
+    "safe_redirect",
+    "under_prefix",
+]
+
+_ADDRESS: Final = ("/", "http://", "https://", "?")
+"""How a login URL begins; anything else is the name of a route."""
+
+
+LoginURL: TypeAlias = str | Callable[..., str]
+"""Where people log in: a path or URL, the name of a route, or a function that gives either."""
 
 
 class Page(NamedTuple):
@@ -28,18 +46,37 @@ class Page(NamedTuple):
     """As the client wrote it."""
     accept: str
     fetch_mode: str
+    prefix: str
+    """What the app is mounted under: ``SCRIPT_NAME`` or ``root_path``; ``""`` for the root."""
+    locate: Callable[[LoginURL], str]
+    """The URL of a route by its name, or what a function of the app gives."""
 
     @property
     def target(self) -> str:
         """Path and query, to be asked for again."""
-        return quote_path(self.path) + (self.query and f"?{self.query}")
+        return under_prefix(quote_path(self.path), quote_path(self.prefix)) + (
+            self.query and f"?{self.query}"
+        )
 
     @property
     def is_browsed(self) -> bool:
-        """Whether a person would see a redirect: a navigation that takes HTML."""
+        """Whether a browser asks for a page, so that a person sees the redirect.
+
+        ``Accept`` names ``text/html``, or there is no ``Accept`` at all. One that
+        names other types only, ``*/*`` among them, is a script's or a tool's, such as
+        ``fetch()`` or curl. So is a ``Sec-Fetch-Mode`` other than ``navigate``.
+        """
         return self.fetch_mode in {"", "navigate"} and (
-            not self.accept or "text/html" in self.accept or "*/*" in self.accept
+            not self.accept or "text/html" in self.accept.lower()
         )
+
+
+class GuardOptions(TypedDict, total=False):
+    """The keywords of ``login_required``; ``Guard`` says what each means."""
+
+    scopes: Iterable[str]
+    fresh: Seconds | None
+    login_url: LoginURL | None
 
 
 class Guard:
@@ -50,7 +87,10 @@ class Guard:
         fresh: Seconds since the user last proved who they are, at most;
             ``None``: no matter. ``login`` renews it, rotation does not.
         login_url: Where a person in a browser is sent instead of a 401, with
-            the way back in the query parameter ``next``.
+            the way back in the query parameter ``next``: a path within the
+            app, a whole URL, the name of a route, or a function that gives one
+            of them. ``Page.is_browsed`` says
+            what counts as a browser.
     """
 
     def __init__(
@@ -58,12 +98,17 @@ class Guard:
         *,
         scopes: Iterable[str] = (),
         fresh: Seconds | None = None,
-        login_url: str | None = None,
+        login_url: LoginURL | None = None,
     ) -> None:
         self._scopes = check_scopes(scopes)
         self._fresh = None if fresh is None else microseconds(fresh, "fresh") / SECOND
-        if login_url is not None and (not isinstance(login_url, str) or not login_url):
-            msg = "login_url must be the address of the login page, such as '/login'"
+        if login_url is not None and not (
+            callable(login_url) or (isinstance(login_url, str) and login_url)
+        ):
+            msg = (
+                "login_url must be the address of the login page, such as '/login', the name of "
+                "its route, or a function that gives one of them"
+            )
             raise TypeError(msg)
         self._login_url = login_url
 
@@ -77,8 +122,8 @@ class Guard:
             if session.problem == "cross_site":
                 return refusals.CROSS_SITE  # a login page would be asked from that site as well
             refusal = _anonymous(session)
-        elif self._scopes and not set(self._scopes) <= set(user.scopes):
-            return refusals.insufficient_scope(realm, self._scopes)
+        elif (lacking := self.check_scopes(user, realm)) is not None:
+            return lacking
         elif self._fresh is not None and (session.age or 0) > self._fresh:
             refusal = refusals.stale_login(realm, int(self._fresh))
         else:
@@ -90,13 +135,32 @@ class Guard:
             return refusal
         return refusals.redirect(self._with_way_back(page))
 
+    def check_scopes(self, user: User, realm: str) -> Refusal | None:
+        """Why a user is refused who lacks a scope, or ``None``."""
+        if not self._scopes or set(self._scopes) <= set(user.scopes):
+            return None
+        return refusals.insufficient_scope(realm, self._scopes)
+
     def _with_way_back(self, page: Page) -> str:
         """The login page, and for what can be asked again the way back from it."""
         url = self._login_url or ""
+        if callable(url) or not url.startswith(_ADDRESS):
+            url = page.locate(url)
+        url = under_prefix(url, quote_path(page.prefix))
         if page.method not in {"GET", "HEAD"}:
             return url
         separator = "&" if urlsplit(url).query else "?"
         return f"{url}{separator}next={quote(page.target, safe='/')}"
+
+
+def under_prefix(url: str, prefix: str) -> str:
+    """A path of the app as the client knows it; one that has the prefix, and a whole URL, stay."""
+    if not url.startswith("/") or url.startswith("//"):
+        return url
+    prefix = prefix.rstrip("/")
+    if url == prefix or url.startswith((f"{prefix}/", f"{prefix}?")):
+        return url
+    return prefix + url
 
 
 def _anonymous(session: RequestSession) -> Refusal:

@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, TypeVar, Unpack, final
 
 from sessiongate.core.arguments import SessionOptions, check_choice
-from sessiongate.core.commands import NOW
 from sessiongate.core.operations import EXISTING
+from sessiongate.core.outcomes import NOW
 from sessiongate.core.row import SECOND, to_datetime
 from sessiongate.errors import CrossSiteError, ResponseStartedError, StoreError
 from sessiongate.http.client import describe
@@ -23,8 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
     from datetime import datetime
 
-    from sessiongate.core.commands import Read, Touch
-    from sessiongate.core.operations import Granted
+    from sessiongate.core.operations import Check, Granted
     from sessiongate.core.row import Row
     from sessiongate.core.steps import Flow
     from sessiongate.http.client import Client
@@ -36,8 +35,8 @@ __all__ = ["LoginOptions", "PendingCheck", "RequestSession", "TokenDelivery"]
 
 T = TypeVar("T")
 
-PendingCheck: TypeAlias = tuple["Touch | Read", TokenPayload, int]
-"""What the store is asked, about which token, and what the client is to be given news of."""
+PendingCheck: TypeAlias = tuple["Check", int]
+"""What the store is asked, and the generation that the client is known to have."""
 
 
 class LoginOptions(SessionOptions, total=False):
@@ -217,24 +216,24 @@ class RequestSession:
         self, username: str, **options: Unpack[LoginOptions]
     ) -> Coroutine[Any, Any, str | None]:
         """``login``, to await."""
-        return self._noted("alogin()", lambda: self._alogin(username, **options))
+        return self.to_await("alogin()", lambda: self._alogin(username, **options))
 
-    def logout(self) -> None:
+    def logout(self) -> bool:
         """End every session whose genuine token came, and delete the cookie.
 
         Also one that a parallel refresh has just retired. Without a session
-        only the cookie is deleted. In an unsafe request of another site it does
-        nothing, and logs that.
+        only the cookie is deleted. ``False`` in an unsafe request of another
+        site: nothing was done, and the log says so.
 
         Raises:
             StoreError: The store is down; the session may live on, and the
                 cookie stays.
         """
-        self.run(self.closing())
+        return self.run(self.closing())
 
-    def alogout(self) -> Coroutine[Any, Any, None]:
+    def alogout(self) -> Coroutine[Any, Any, bool]:
         """``logout``, to await."""
-        return self._noted("alogout()", lambda: self.arun(self.closing()))
+        return self.to_await("alogout()", lambda: self.arun(self.closing()))
 
     def refresh(self) -> str | None:
         """Exchange the token now and return the new one, or ``None`` if the session is over.
@@ -249,7 +248,7 @@ class RequestSession:
 
     def arefresh(self) -> Coroutine[Any, Any, str | None]:
         """``refresh``, to await."""
-        return self._noted("arefresh()", self._arefresh)
+        return self.to_await("arefresh()", self._arefresh)
 
     # Inside: what the verbs mean, in one text for sync and async.
 
@@ -312,11 +311,11 @@ class RequestSession:
             )
         return granted.token
 
-    def closing(self) -> Flow[None]:
+    def closing(self) -> Flow[bool]:
         """``logout`` as a flow."""
         if self.is_cross_site and self.opened is None:
             self._report("a logout did nothing")
-            return
+            return False
         manager, transport = self._settings.manager, self.transport or self.credentials.transport
         for sid in self._sessions_that_came(cookie=not self.is_cross_site):
             yield from manager.flows.close(manager.now(), sid, transport=transport)
@@ -327,6 +326,7 @@ class RequestSession:
         self.delivery = (
             None if nothing_to_delete else TokenDelivery(None, cookie="expire", tidies=True)
         )
+        return True
 
     def _cookie_counts(self) -> bool:
         """Whether anything came under the name of our cookie, and another site did not send it."""
@@ -392,7 +392,7 @@ class RequestSession:
             msg = f"{verb} came after the response had started: call it before the first byte"
             raise ResponseStartedError(msg)
 
-    def _noted(
+    def to_await(
         self, verb: str, begin: Callable[[], Coroutine[Any, Any, T]]
     ) -> Coroutine[Any, Any, T]:
         """A coroutine that is noted until it begins: the log names one that never does."""

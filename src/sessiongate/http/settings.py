@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Final, TypedDict
 
 from sessiongate.core.arguments import check_text
-from sessiongate.core.rate_limit import OncePerMinute
+from sessiongate.core.throttle import Throttle
 from sessiongate.errors import ConfigurationError
 from sessiongate.http.cookies import SessionCookie
 from sessiongate.http.csrf import check_origins
@@ -86,7 +86,7 @@ class MiddlewareSettings:
         self.trusted_origins = check_origins(trusted_origins)
         self.realm = realm
         self.record_device = record_device
-        self._reports: dict[str, OncePerMinute] = {}
+        self._reports: dict[str, Throttle] = {}
 
     def longest_token(self, transport: Transport) -> int:
         """Characters of a token that fit into this way to carry it."""
@@ -94,7 +94,7 @@ class MiddlewareSettings:
 
     def report_cross_site(self, what_happened: str, cross_site: CrossSite) -> None:
         """Log what another site asked for, once a minute for each thing that can happen."""
-        limit = self._reports.setdefault(what_happened, OncePerMinute())
-        if limit.allows(self.manager.now()):
+        throttle = self._reports.setdefault(what_happened, Throttle())
+        if throttle.passes(self.manager.now()):
             origin, host = cross_site
             self.manager.logger.warning(_CROSS_SITE, what_happened, origin, host)

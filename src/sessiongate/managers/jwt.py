@@ -31,7 +31,8 @@ class JWTSessionManager(SessionManager):
         algorithm: HS256, HS384, HS512, RS256 … PS512, ES256 … ES512 or EdDSA.
         issuer: The ``iss`` claim.
         audience: The ``aud`` claim.
-        leeway: Seconds of clock skew forgiven in ``iat`` and ``exp``.
+        leeway: Seconds for which a token is still valid after its ``exp``. An
+            ``iat`` up to 10 seconds ahead is always forgiven.
 
     Raises:
         ConfigurationError: The key does not fit the algorithm, is public

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import logging
 import time
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn, SupportsIndex, TypeVar, cast
 
 from sessiongate.core.arguments import (
     Seconds,
@@ -16,22 +16,22 @@ from sessiongate.core.arguments import (
     is_handle,
     microseconds,
 )
-from sessiongate.core.commands import NEVER, NOW, ExistingPolicy, Policy
 from sessiongate.core.operations import EXISTING, Flows, Granted, Settings
 from sessiongate.core.outages import Outages
+from sessiongate.core.outcomes import NEVER, NOW, ExistingPolicy, Policy
 from sessiongate.core.row import FOREVER, SECOND, Row, device_of, scopes_and_claims_of, to_datetime
-from sessiongate.core.steps import arun, run
+from sessiongate.core.steps import aask, arun, ask, run
 from sessiongate.errors import ConfigurationError, StoreError
 from sessiongate.managers.sessions_view import SessionsView
 from sessiongate.stores.memory import MemoryStore
+from sessiongate.tokens.foreign_keys import ForeignKeys
 from sessiongate.tokens.keys import MAKE_ONE, random_secret
 from sessiongate.tokens.opaque import OpaqueCodec
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from sessiongate.core.commands import Command, Outcome
-    from sessiongate.core.steps import Flow
+    from sessiongate.core.steps import Call, Flow
     from sessiongate.events import Event, Listener
     from sessiongate.stores.base import Store
     from sessiongate.tokens import Codec, TokenPayload
@@ -42,8 +42,13 @@ T = TypeVar("T")
 
 _ASYNC_LISTENER: Final = "on_event is an async function: use the a… verbs, or pass a plain function"
 _LISTENER_FAILED: Final = "on_event failed at a %s event, which stands as it is"
-_STORE_FAILED: Final = "session store_failed: no answer to %s; failures since the last line: %d"
+_STORE_FAILED: Final = "session store_failed: %s; failures since the last line: %d"
 _ANSWERS_AGAIN: Final = "the session store answers again; failures since the last line: %d"
+_FOREIGN_KEY: Final = (
+    "a token came that has the form of ours and is signed with another key. Either another "
+    "process, or this one before a restart, made itself a random key: pass the same secret_key=… "
+    "to all. Or the key was changed: pass a list, the new key first: secret_key=[new, old]"
+)
 _LIMIT_MESSAGES: Final = {
     "total": "Reached max concurrent sessions limit (%s)",
     "user": "Reached max sessions per user limit (%s)",
@@ -83,7 +88,8 @@ class SessionManager:
         rotation_grace: Seconds the old token lives on once its successor was
             seen.
         touch_every: Seconds that ``last_accessed`` may lag behind; by default
-            what suits the store (0 in memory, 60 elsewhere).
+            what suits the store (0 in memory; elsewhere 300, or a tenth of
+            ``session_timeout`` if that is less).
         clock: Gives Unix seconds; no other clock is read.
         logger: Where events are logged.
         on_event: Called with each ``Event``; an async function is awaited by
@@ -144,7 +150,7 @@ class SessionManager:
             timeout=timeout + codec.leeway,
             rotate_after=_rotate_after(rotate_after, timeout),
             grace=microseconds(rotation_grace, "rotation_grace"),
-            touch_every=self._store.touch_every
+            touch_every=min(self._store.touch_every, timeout // 10)
             if touch_every is None
             else microseconds(touch_every, "touch_every"),
             time_resolution=codec.time_resolution,
@@ -164,10 +170,21 @@ class SessionManager:
                 evict=check_choice(on_limit, "on_limit", ("reject", "evict_oldest"))
                 == "evict_oldest",
             ),
+            self._store.codec,
+            getattr(self._store, "replace", None),
+            ForeignKeys(codec, self._log_foreign_key).look_at,
         )
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} on {type(self._store).__name__}>"
+
+    def __reduce_ex__(self, _protocol: SupportsIndex) -> NoReturn:
+        # Its locks, its store's connections and its listener belong to this process.
+        msg = (
+            f"a {type(self).__name__} can be neither copied nor pickled: make one in each process, "
+            "from the same settings and the same secret_key, on a store that they share"
+        )
+        raise TypeError(msg)
 
     @property
     def session_timeout(self) -> Seconds:
@@ -473,23 +490,23 @@ class SessionManager:
         if self._listens_async:
             raise TypeError(_ASYNC_LISTENER)
 
-    def _ask(self, command: Command) -> Outcome:
-        """Have the store carry out a command, and tell of its failure."""
+    def _ask(self, call: Call) -> Any:
+        """Call a verb of the store, and tell of its failure."""
         try:
-            outcome = self._store.execute(command)
-        except StoreError:
-            self.emit(self.flows.failed(command))
+            outcome = ask(self._store, call)
+        except StoreError as error:
+            self.emit(self.flows.failed(self.now(), call[0], error))
             raise
         if self.outages.pending:
             self.log_answer()
         return outcome
 
-    async def _aask(self, command: Command) -> Outcome:
+    async def _aask(self, call: Call) -> Any:
         """``_ask``, to await."""
         try:
-            outcome = await self._store.aexecute(command)
-        except StoreError:
-            await self.aemit(self.flows.failed(command))
+            outcome = await aask(self._store, call)
+        except StoreError as error:
+            await self.aemit(self.flows.failed(self.now(), call[0], error))
             raise
         if self.outages.pending:
             self.log_answer()
@@ -500,6 +517,9 @@ class SessionManager:
         failures = self.outages.answered(self.now())
         if failures is not None:
             self.logger.warning(_ANSWERS_AGAIN, failures)
+
+    def _log_foreign_key(self) -> None:
+        self.logger.warning(_FOREIGN_KEY)
 
     def emit(self, event: Event) -> None:
         """Log an event and hand it to the listener, whatever that makes of it."""

@@ -10,44 +10,52 @@ from sessiongate.core.row import SECOND
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+__all__ = ["ExpiryIndex"]
+
 
 class ExpiryIndex:
-    """Sids by the second in which they expire; the seconds in a heap.
+    """Sids, each with a number, by the second in which they expire; the seconds in a heap.
 
-    A session that is closed early leaves nothing behind but, at most, the
-    number of its second.
+    A session that ends early leaves nothing behind but, at most, its second,
+    until that has passed.
     """
 
     __slots__ = ("_seconds", "_sids")
 
     def __init__(self) -> None:
-        self._sids: dict[int, set[str]] = {}
+        self._sids: dict[int, dict[str, int]] = {}
         self._seconds: list[int] = []
 
-    def add(self, sid: str, expires_at: int) -> None:
+    def __len__(self) -> int:
+        return sum(map(len, self._sids.values()))
+
+    def add(self, sid: str, expires_at: int, number: int) -> None:
         second = expires_at // SECOND
         sids = self._sids.get(second)
         if sids is None:
-            self._sids[second] = {sid}
+            self._sids[second] = {sid: number}
             heappush(self._seconds, second)
         else:
-            sids.add(sid)
+            sids[sid] = number
 
-    def discard(self, sid: str, expires_at: int) -> None:
-        second = expires_at // SECOND
-        sids = self._sids.get(second)
-        if sids is not None:
-            sids.discard(sid)
-            if not sids:
-                del self._sids[second]
+    def pop(self, sid: str, expires_at: int) -> int:
+        """Forget a session: its number."""
+        return self._sids[expires_at // SECOND].pop(sid)
+
+    def begun(self, now: int) -> Iterator[tuple[bool, dict[str, int]]]:
+        """Each second that has begun: whether it is over, and its sids. In no order."""
+        places = [0]
+        while places:
+            place = places.pop()
+            if place < len(self._seconds) and (second := self._seconds[place]) * SECOND <= now:
+                yield (second + 1) * SECOND <= now, self._sids[second]
+                places += 2 * place + 1, 2 * place + 2
 
     def candidates(self, now: int) -> Iterator[str]:
-        """Sids whose second has begun, earliest first; discard between steps."""
+        """Sids whose second has begun, earliest first; forget each before the next."""
         while self._seconds and self._seconds[0] * SECOND <= now:
-            sids = self._sids.get(self._seconds[0])
-            if not sids:
-                heappop(self._seconds)
-                continue
-            yield from tuple(sids)
-            if self._sids.get(self._seconds[0]) is sids:
-                return
+            second = self._seconds[0]
+            yield from tuple(self._sids[second])
+            if self._sids[second]:
+                return  # the second is not over, or the bite was
+            del self._sids[heappop(self._seconds)]

@@ -1,48 +1,166 @@
-"""What a store is: a thing that carries out commands, each in one atomic step."""
+"""What a store is: a few verbs over records that it does not understand.
+
+A store decides nothing. It finds a record, and replaces or removes it if it is
+still what was read. All rules are in ``sessiongate.core``.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Callable, Generator, Hashable, Sequence
+from typing import Any, Literal, Protocol, TypeAlias
 
-if TYPE_CHECKING:
-    from sessiongate.core.commands import Command, Outcome
+from sessiongate.core.record import Page, Record, RowCodec
 
-__all__ = ["Store"]
+__all__ = ["Page", "Record", "RowCodec", "Seen", "Step", "Store"]
+
+Seen: TypeAlias = Hashable
+"""An opaque mark of the records of a user, for ``commit``."""
+
+Step: TypeAlias = Generator[tuple[Any, ...], Any, Any]
+"""A decision: yields ``(verb, *arguments)``, is sent what the verb returned, returns its result."""
 
 
 class Store(Protocol):
-    """The one thing a manager needs to know about persistence.
+    """Where records are kept.
 
-    ``execute`` and ``aexecute`` do the same; the second never blocks the event
-    loop. Both are safe to call from any thread and any task. Each command
-    takes effect as a whole or not at all, in one round trip; what a command
-    answers is written beside it in ``sessiongate.core.commands``.
+    Each verb has a twin to await, whose name begins with an ``a``. All of them
+    are safe in any thread and any task. They see whatever was acknowledged
+    before: never a replica that lags. Each takes effect as a whole or not at all.
 
-    Raises ``StoreError`` within a second if the store is down, whatever the
-    reason; after an error it may be called again at once.
+    Times are integer microseconds since the Unix epoch. No verb reads a clock.
+    Absence is ``None``. Every verb raises ``StoreError`` within a second where
+    the engine does not answer, and may be called again at once.
 
-    A class whose ``execute`` waits for nothing may say so with ``blocking = False``:
-    then the ASGI middleware checks each request by calling it, and awaits
-    ``aexecute`` for all else. What inherits from it has to say so again.
+    Three optional members are not named below:
+
+    * ``together(username, total, begin)`` and ``atogether``, for engines that
+      lock: run the ``Step`` that ``begin()`` makes in one transaction, which
+      holds the lock of that user (if it is not ``None``) and of the total (if
+      ``total``) from before its first read. Return what the step returns. Throw
+      into the step what a verb raises. ``begin`` may be called again, for a
+      transaction that the engine gave up. Without this verb a lost ``commit``
+      is decided anew.
+    * ``blocking = False``, in the very class of a store whose verbs wait for
+      nothing: then the ASGI middleware reads by calling ``read``.
+    * ``replace(old, new)``, for a store whose verbs wait for nothing: a ``swap``
+      of two data, which answers ``True`` or ``False``.
     """
 
     shared: bool
-    """Whether other processes see the same rows: then the key must be given."""
+    """Whether other processes see the same records: then the key must be given."""
     touch_every: int
-    """How stale ``last_accessed`` may get before it is written, in microseconds."""
+    """How stale ``last_accessed`` may get before it is written."""
 
-    def execute(self, command: Command) -> Outcome:
-        """Carry out a command."""
+    @property
+    def codec(self) -> RowCodec:
+        """``sessiongate.stores.codec``, for all stores that keep bytes."""
         ...
 
-    async def aexecute(self, command: Command) -> Outcome:
-        """Carry out a command without blocking the event loop."""
+    def read(self, sid: str) -> Any | None:
+        """Return the data of this sid, ``None`` if there is none.
+
+        One plain read by primary key. An expired record may be there or not.
+        """
+        ...
+
+    def swap(self, old: Record, new: Record | None, now: int) -> Literal[True] | Any | None:
+        """Replace, or with ``None`` remove, the record if its data is ``old.data`` to the byte.
+
+        Return ``True`` if it was. Otherwise change nothing, and return the data
+        that is there now, ``None`` if there is none. Never insert. ``new``
+        differs from ``old`` in ``expires_at`` and ``data`` alone.
+        """
+        ...
+
+    def of_user(self, username: str) -> tuple[Seen, Sequence[Record]]:
+        """Return all records of a user in the order of opening, expired ones too, and a mark.
+
+        The mark stands for which records there are, not for what is in them.
+        """
+        ...
+
+    def commit(
+        self,
+        username: str,
+        out: Sequence[Record],
+        new: Record | None,
+        seen: Seen | None,
+        live: tuple[int, int] | None,
+        now: int,
+    ) -> bool:
+        """Remove all of ``out`` and add ``new`` as the newest; or do nothing and return ``False``.
+
+        Nothing is done if one of ``out`` (of any user) is not there, or not with
+        the same data; if ``seen`` is given and ``username`` no longer has the
+        records that it stands for; or if afterwards fewer than ``live[0]`` or
+        more than ``live[1]`` records would be live at ``now``. With nothing to
+        remove or to add it only answers whether all that holds at one moment.
+
+        A store that does not forget by itself also removes a few expired
+        records, of anybody, with each record that it adds.
+        """
+        ...
+
+    def live(self, now: int, most: int, after: int | None = None) -> Page:
+        """Return up to ``most`` live records in the order of opening.
+
+        ``after`` is the ``place`` of the page before; it still marks its place
+        when the records of that page have ended.
+        """
+        ...
+
+    def count(self, now: int) -> int:
+        """Return how many records are live."""
+        ...
+
+    def sweep(self, now: int, most: int) -> int:
+        """Remove up to ``most`` records that are expired when they are removed: how many."""
         ...
 
     def close(self) -> None:
-        """Release connections; the store may not be used afterwards."""
+        """Release connections. Closing twice is harmless."""
+        ...
+
+    async def aread(self, sid: str) -> Any | None:
+        """``read``, to await."""
+        ...
+
+    async def aswap(self, old: Record, new: Record | None, now: int) -> Literal[True] | Any | None:
+        """``swap``, to await."""
+        ...
+
+    async def aof_user(self, username: str) -> tuple[Seen, Sequence[Record]]:
+        """``of_user``, to await."""
+        ...
+
+    async def acommit(
+        self,
+        username: str,
+        out: Sequence[Record],
+        new: Record | None,
+        seen: Seen | None,
+        live: tuple[int, int] | None,
+        now: int,
+    ) -> bool:
+        """``commit``, to await."""
+        ...
+
+    async def alive(self, now: int, most: int, after: int | None = None) -> Page:
+        """``live``, to await."""
+        ...
+
+    async def acount(self, now: int) -> int:
+        """``count``, to await."""
+        ...
+
+    async def asweep(self, now: int, most: int) -> int:
+        """``sweep``, to await."""
         ...
 
     async def aclose(self) -> None:
-        """The same, to await."""
+        """``close``, to await."""
         ...
+
+
+Begin: TypeAlias = Callable[[], Step]
+"""Makes the step of a transaction."""

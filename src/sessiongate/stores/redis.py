@@ -3,51 +3,93 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final
+import re
+import time
+from hashlib import sha1
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, NoReturn, TypeVar
 
 from sessiongate.core.arguments import check_count, microseconds
-from sessiongate.core.row import SECOND
+from sessiongate.core.row import FOREVER, SECOND
 from sessiongate.errors import ConfigurationError, StoreError
+from sessiongate.stores import codec as json_codec
 from sessiongate.stores._redis_clients import GivenClients, OwnClients, Settings
-from sessiongate.stores._redis_dialect import Dialect
+from sessiongate.stores._twins import twins
+from sessiongate.stores.base import Page, Record
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from redis import Redis
+    from redis.asyncio import Redis as AsyncRedis
+
     from sessiongate.core.arguments import Seconds
-    from sessiongate.core.commands import Command, Outcome
-    from sessiongate.stores._redis_clients import AsyncClient, Client, Clients
+    from sessiongate.stores._twins import Verb
+    from sessiongate.stores.base import RowCodec, Seen
 
 __all__ = ["RedisStore"]
+
+T = TypeVar("T")
+
+_LAYOUT: Final = b"2"
+"""How the keys are named and what is in them. The layout before had no number."""
+_BATCH: Final = 250
+"""Sessions that one script looks at: a millisecond or two, in which Redis does nothing else."""
+_SLACK: Final = 3_600_000
+"""Milliseconds. Redis' own expiry only collects garbage. It runs on another clock than the
+manager, so it comes late, by an hour."""
 
 _MISSING: Final = "RedisStore needs the redis package: pip install 'sessiongate[redis]'"
 _CLOSED: Final = "this RedisStore was closed; make a new one"
 
 
+class _Script(NamedTuple):
+    text: str
+    digest: str
+
+
+class _Found(NamedTuple):
+    """What an index names; no record if Redis has dropped it."""
+
+    name: bytes
+    place: int
+    record: Record | None
+
+
+def _script(name: str) -> _Script:
+    folder = files("sessiongate.stores") / "lua"
+    text = "\n".join((folder / f"{part}.lua").read_text("utf-8") for part in ("names", name))
+    return _Script(text, sha1(text.encode(), usedforsecurity=False).hexdigest())
+
+
+_SCRIPTS: Final = {name: _script(name) for name in ("swap", "commit", "look", "count", "sweep")}
+
+
 class RedisStore:
     """The store for several machines: Redis 6.2 or later, or Valkey; no Redis Cluster.
 
-    Each command is one Lua script and one round trip. The exception is the
-    first call of a script after the server started (or ``SCRIPT FLUSH``): the
-    server does not know the script, has therefore done nothing, and is sent
-    its text.
+    A check is one ``GET``. Each change is one Lua script and one round trip.
+    The exception is the first call of a script after the server started (or
+    ``SCRIPT FLUSH``): the server does not know the script, has therefore done
+    nothing, and is sent its text. The first call also looks at the layout of
+    the keys.
 
     Safe for any number of threads and event loops, and after ``fork``. Each
     loop has connections of its own; ``asyncio.run`` closes them at its end.
-    Nothing is retried: after a lost answer the command may have been carried
-    out. Only an idle connection that the server has closed is replaced
-    unnoticed.
+    Nothing is retried: after a lost answer the change may have been made. Only
+    an idle connection that the server has closed is replaced unnoticed.
 
-    Every call ends within ``connect_timeout`` plus three times ``timeout``,
-    one second by default, unless the name of the host resolves slowly or to
-    several addresses that do not answer. What survives a crash of the server
-    is what its persistence settings say; a row that it drops for want of
-    memory is a session that ends early.
+    Every call ends within ``connect_timeout`` plus twice ``timeout``, unless
+    the name of the host resolves slowly or to several addresses that do not
+    answer. What survives a crash of the server is what its persistence
+    settings say; a session that it drops for want of memory ends early.
 
     Args:
         url: ``redis://…``, ``rediss://…`` or ``unix://…``, as redis-py reads
             it. A password in it appears in no message and in no ``repr``.
             Options in it (``?timeout=1``) count before the keywords.
-        client: A ``redis.Redis`` whose connections to use instead of the URL.
-            Its own timeouts count, so make them short; it is not closed here.
+        client: A ``redis.Redis`` to use instead of the URL. Its own timeouts
+            and retries count, so make them short; it is not closed here.
         async_client: The same for the async verbs: a ``redis.asyncio.Redis``,
             for the one event loop that it belongs to.
         prefix: What the names of all keys begin with.
@@ -57,20 +99,24 @@ class RedisStore:
             event loop; further callers wait for ``timeout``.
 
     Raises:
-        ConfigurationError: The ``redis`` package is missing, or the URL is no
-            Redis URL. Nothing is connected yet.
+        ConfigurationError: The ``redis`` package is missing, the URL is no
+            Redis URL, or a client is of the other kind. Nothing is connected
+            yet. Also raised by the first call, where the keys are in the
+            layout of another version.
         ValueError, TypeError: Another argument is unfit.
     """
 
     shared = True
-    touch_every = 60 * SECOND
+    touch_every = 300 * SECOND
+    blocking = True
+    codec: RowCodec = json_codec
 
     def __init__(
         self,
         url: str = "redis://localhost:6379/0",
         *,
-        client: Client | None = None,
-        async_client: AsyncClient | None = None,
+        client: Redis | None = None,
+        async_client: AsyncRedis | None = None,
         prefix: str = "sessiongate:",
         connect_timeout: Seconds = 0.25,
         timeout: Seconds = 0.25,
@@ -89,75 +135,254 @@ class RedisStore:
             microseconds(timeout, "timeout", positive=True) / SECOND,
             check_count(max_connections, "max_connections") or 1,
         )
-        self._timeout = settings.timeout
-        # To get a connection, to open it, to greet, and an answer.
-        self._budget = settings.connect_timeout + 3 * settings.timeout
-        self._dialect = Dialect(prefix)
-        self._closed = False
-        self._clients: Clients = (
+        self._clients = (
             OwnClients(settings)
             if client is None and async_client is None
-            else GivenClients(client, async_client, self._budget - self._timeout)
+            else GivenClients(client, async_client, settings.connect_timeout + 2 * settings.timeout)
         )
+        self._budget = self._clients.budget
+        self._prefix = prefix
+        # All keys in one slot. In a Redis Cluster each user would have one of many, which the sid
+        # names as well, and there could be no limit over all users.
+        base = prefix + "{0}:"
+        self._layout = _bytes(base + "layout")
+        self._sessions = _bytes(base + "session:")
+        self._sent = re.compile(rf"{re.escape(base)}\S*|,? with args beginning with.*", re.DOTALL)
+        self._closed = False
+        self._ready = False  # open, and the layout is known to be ours
+        self._direct = False  # and the clients are ours, so each bounds its own calls
 
     def __repr__(self) -> str:
-        return f"<RedisStore at {self._clients.place}>"
+        return f"<RedisStore at {self._clients.location}>"
 
-    def execute(self, command: Command) -> Outcome:
-        """Carry out a command; see ``Store``."""
-        if self._closed:
-            raise StoreError(_CLOSED)
-        request = self._dialect.by_digest(command)
+    def read(self, sid: str) -> bytes | None:
+        """Return the data of this sid; see ``Store``. The one verb of most requests, so direct."""
+        if not self._direct:
+            return self._run(self._read(sid))
         try:
-            pool = self._clients.for_thread().connection_pool
-            connection = pool.get_connection()
-            try:
-                connection.send_packed_command((request,))
-                try:
-                    reply = connection.read_response(disable_decoding=True)
-                except self._unknown_script:
-                    request = self._dialect.by_text(command)
-                    connection.send_packed_command((request,))
-                    reply = connection.read_response(disable_decoding=True)
-            finally:
-                pool.release(connection)
+            return self._clients.for_process().execute_command(  # type: ignore[no-any-return]
+                "GET", self._sessions + _bytes(sid), NEVER_DECODE=True
+            )
         except self._failures as error:
-            raise self._failure(error) from error
-        return self._dialect.outcome(command, reply)
+            return self._unreadable(error)
 
-    async def aexecute(self, command: Command) -> Outcome:
-        """Carry out a command without blocking the event loop; see ``Store``."""
-        if self._closed:
-            raise StoreError(_CLOSED)
-        request = self._dialect.by_digest(command)
+    async def aread(self, sid: str) -> bytes | None:
+        """``read``, to await."""
+        if not self._direct:
+            return await self._arun(self._read(sid))
         try:
-            lender = await self._clients.for_loop()
-            connection = await lender.take()
-            try:
-                async with asyncio.timeout(self._timeout):
-                    await connection.send_packed_command((request,))
-                    try:
-                        reply = await connection.read_response(disable_decoding=True)
-                    except self._unknown_script:
-                        request = self._dialect.by_text(command)
-                        await connection.send_packed_command((request,))
-                        reply = await connection.read_response(disable_decoding=True)
-            finally:
-                await lender.give_back(connection)
+            client = await self._clients.for_loop()
+            return await client.execute_command(  # type: ignore[no-any-return]
+                "GET", self._sessions + _bytes(sid), NEVER_DECODE=True
+            )
         except self._failures as error:
-            raise self._failure(error) from error
-        return self._dialect.outcome(command, reply)
+            return self._unreadable(error)
+
+    def _read(self, sid: str) -> Verb[bytes | None]:
+        try:
+            return (yield "GET", self._sessions + _bytes(sid))  # type: ignore[no-any-return]
+        except self._failures as error:
+            return self._unreadable(error)
+
+    def _unreadable(self, error: Exception) -> bytes:
+        """Return what no codec can read where the key holds no string."""
+        if not str(error).startswith("WRONGTYPE"):
+            self._fail(error)
+        return b""
+
+    def _swap(
+        self, old: Record, new: Record | None, now: int
+    ) -> Verb[Literal[True] | bytes | None]:
+        """Replace, or with ``None`` remove, a record that is still ``old``; see ``Store``."""
+        if new is None:
+            change: tuple[Any, ...] = b"", b"", b""
+        elif new.expires_at == old.expires_at:
+            change = new.data, b"", b""
+        else:
+            change = new.data, new.expires_at, _time_to_live(new, now)
+        found = yield from self._call("swap", _name(old), old.data, *change)
+        return True if found == 1 else found
+
+    def _of_user(self, username: str) -> Verb[tuple[Seen, Sequence[Record]]]:
+        """Return all records of a user, and a mark of which there are; see ``Store``."""
+        index = b"user:" + _bytes(username)
+        found = more = yield from self._look(index, 0, _BATCH)
+        while len(more) == _BATCH:
+            more = yield from self._look(index, more[-1].place, _BATCH)
+            found = found + more
+        there = [(one.name, one.record) for one in found if one.record is not None]
+        return b"\n".join(name for name, _ in there), [record for _, record in there]
+
+    def _commit(
+        self,
+        username: str,
+        out: Sequence[Record],
+        new: Record | None,
+        seen: Seen | None,
+        live: tuple[int, int] | None,
+        now: int,
+    ) -> Verb[bool]:
+        """Remove all of ``out`` and add ``new``, or do nothing; see ``Store``."""
+        added: tuple[Any, ...] = b"", b"", b"", b""
+        if new is not None:
+            added = _name(new), new.data, new.expires_at, _time_to_live(new, now)
+        done = yield from self._call(
+            "commit",
+            *(now, _bytes(username), b"any" if seen is None else seen, *(live or (b"", b""))),
+            *added,
+            *(part for record in out for part in (_name(record), record.data)),
+        )
+        return done == 1  # type: ignore[no-any-return]
+
+    def _live(self, now: int, most: int, after: int | None = None) -> Verb[Page]:
+        """Return up to ``most`` live records in the order of opening; see ``Store``."""
+        records: list[Record] = []
+        place = after or 0
+        while len(records) < most:
+            asked = min(most - len(records), _BATCH)
+            found = yield from self._look(b"order", place, asked)
+            records += [r for _, _, r in found if r is not None and now < r.expires_at]
+            if len(found) < asked:
+                return Page(records, None)
+            place = found[-1].place
+        return Page(records, place)
+
+    def _count(self, now: int) -> Verb[int]:
+        """Return how many records are live, and forget some that Redis has dropped."""
+        return (yield from self._call("count", now))  # type: ignore[no-any-return]
+
+    def _sweep(self, now: int, most: int) -> Verb[int]:
+        """Remove up to ``most`` expired records; see ``Store``."""
+        removed = 0
+        while removed < most:
+            asked = min(most - removed, _BATCH)
+            some = yield from self._call("sweep", now, asked)
+            removed += some
+            if some < asked:
+                break
+        return removed
+
+    swap, aswap = twins(_swap)
+    of_user, aof_user = twins(_of_user)
+    commit, acommit = twins(_commit)
+    live, alive = twins(_live)
+    count, acount = twins(_count)
+    sweep, asweep = twins(_sweep)
 
     def close(self) -> None:
         """Close all connections, those of a running event loop soon; not a given client."""
-        self._closed = True
+        self._closed, self._ready, self._direct = True, False, False
         self._clients.close()
 
     async def aclose(self) -> None:
         """The same, to await for the connections of this event loop."""
-        self._closed = True
+        self._closed, self._ready, self._direct = True, False, False
         await self._clients.aclose()
 
-    def _failure(self, error: Exception) -> StoreError:
-        # Without the driver's text, which may quote what was sent; it is the error's cause.
-        return StoreError(f"Redis at {self._clients.place} failed: {type(error).__name__}")
+    # What the verbs are made of.
+
+    def _look(self, index: bytes, after: int, most: int) -> Verb[list[_Found]]:
+        """What an index names. Names of sessions that Redis has dropped are removed from it."""
+        names, ends, texts = yield from self._call("look", index, after, most)
+        found: list[_Found] = []
+        dropped: list[bytes] = []
+        for name, place, end, data in zip(names[::2], names[1::2], ends, texts, strict=True):
+            record = None
+            if data is None:
+                dropped.append(name)
+            else:
+                sid, _, username = name.decode("utf-8", "surrogateescape").partition(":")
+                record = Record(sid, username, int(end or FOREVER), data)
+            found.append(_Found(name, int(place), record))
+        if dropped:
+            yield from self._call("sweep", 0, 0, index, *dropped)
+        return found
+
+    def _call(self, name: str, *arguments: Any) -> Verb[Any]:
+        script = _SCRIPTS[name]
+        try:
+            return (yield "EVALSHA", script.digest, 1, self._layout, *arguments)
+        except self._unknown_script:
+            return (yield "EVAL", script.text, 1, self._layout, *arguments)
+
+    def _first(self, verb: Verb[T]) -> Verb[T]:
+        """Carry out a verb if the keys are in the layout of this version."""
+        if self._closed:
+            raise StoreError(_CLOSED)
+        layout = yield "HGET", self._layout, "layout"
+        if layout is None:
+            old = yield "EXISTS", *(_bytes(self._prefix + name) for name in ("expiry", "order"))
+            layout = b"1" if old else _LAYOUT
+        if layout != _LAYOUT:
+            age = "an older" if layout == b"1" else "a newer"
+            msg = (
+                f"the keys {self._prefix}* in Redis were written by {age} version of sessiongate "
+                f"(layout {layout.decode(errors='replace')}, this one is {_LAYOUT.decode()}); "
+                "nothing was changed: take another prefix, as in RedisStore(url, prefix='new:')"
+            )
+            raise ConfigurationError(msg)
+        self._ready = not self._closed
+        self._direct = self._ready and isinstance(self._clients, OwnClients)
+        return (yield from verb)
+
+    def _run(self, verb: Verb[T]) -> T:
+        """Carry out a verb by calling."""
+        give_up = time.monotonic() + self._budget
+        try:
+            client = self._clients.for_process()
+            if not self._ready:
+                verb = self._first(verb)
+            request = verb.send(None)
+            while True:
+                try:
+                    answer = client.execute_command(*request, NEVER_DECODE=True)
+                except self._failures as error:
+                    request = verb.throw(error)
+                else:
+                    request = verb.send(answer)
+                if time.monotonic() > give_up:
+                    raise TimeoutError
+        except StopIteration as stop:
+            return stop.value  # type: ignore[no-any-return]
+        except self._failures as error:
+            self._fail(error)
+
+    async def _arun(self, verb: Verb[T]) -> T:
+        """Carry out a verb by awaiting."""
+        try:
+            async with asyncio.timeout(self._budget):
+                client = await self._clients.for_loop()
+                if not self._ready:
+                    verb = self._first(verb)
+                request = verb.send(None)
+                while True:
+                    try:
+                        answer = await client.execute_command(*request, NEVER_DECODE=True)
+                    except self._failures as error:
+                        request = verb.throw(error)
+                    else:
+                        request = verb.send(answer)
+        except StopIteration as stop:
+            return stop.value  # type: ignore[no-any-return]
+        except self._failures as error:
+            self._fail(error)
+
+    def _fail(self, error: Exception) -> NoReturn:
+        """Raise the driver's class and words, without what was sent."""
+        said = str(error)
+        clean = self._sent.sub("…", said)
+        words = " ".join(clean.split()) or "no answer in time"
+        msg = f"Redis at {self._clients.location} failed: {type(error).__name__}: {words}"
+        raise StoreError(msg) from (error if clean == said else None)
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")
+
+
+def _name(record: Record) -> bytes:
+    return _bytes(f"{record.sid}:{record.username}")
+
+
+def _time_to_live(record: Record, now: int) -> int:
+    return max(record.expires_at - now, 0) // 1000 + _SLACK

@@ -5,45 +5,78 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
+import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from queue import Empty, SimpleQueue
+from threading import Lock
 from time import monotonic
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
+from weakref import WeakMethod
 
 from sessiongate.core.arguments import microseconds
-from sessiongate.core.commands import Open
 from sessiongate.core.row import SECOND
 from sessiongate.errors import ConfigurationError, StoreError
-from sessiongate.stores._sqlite_connections import BusyError, Connections
-from sessiongate.stores._sqlite_rows import MustWrite, SQLiteRows
-from sessiongate.stores._steps import STEPS
+from sessiongate.stores.sql import MARK, SQLStore, failure
 
 if TYPE_CHECKING:
-    from concurrent.futures import Future
+    from collections.abc import Callable
 
     from sessiongate.core.arguments import Seconds
-    from sessiongate.core.commands import Command, Outcome
+    from sessiongate.stores.sql import Statements
 
 __all__ = ["SQLiteStore"]
 
+T = TypeVar("T")
+
+_VERSION: Final = 2
+"""Of the tables, kept in ``PRAGMA user_version``."""
+_APPLICATION: Final = 0x53474154
+"""Tells our file from another application's (``PRAGMA application_id``): "SGAT"."""
+_STRICT: Final = "STRICT" if sqlite3.sqlite_version_info >= (3, 37) else ""
+_TABLES: Final = (
+    # No number is used twice, so that the next page of a list begins where the last one ended.
+    f"""CREATE TABLE session (
+        opened INTEGER PRIMARY KEY AUTOINCREMENT,
+        sid TEXT NOT NULL UNIQUE,
+        username TEXT NOT NULL,
+        expires_at INTEGER NOT NULL,
+        data BLOB NOT NULL
+    ) {_STRICT}""",
+    "CREATE INDEX session_of_user ON session (username)",
+    "CREATE INDEX session_by_expiry ON session (expires_at)",
+    f"CREATE TABLE tally (shard INTEGER PRIMARY KEY, sessions INTEGER NOT NULL) {_STRICT}",
+    "INSERT INTO tally VALUES (0, 0)",
+    f"PRAGMA application_id = {_APPLICATION}",
+    f"PRAGMA user_version = {_VERSION}",
+)
+
 _THREADS: Final = 8
 """That carry out what is awaited."""
+_IDLE: Final = 8
+"""Connections that may wait for the next call; more are opened when needed, and closed after."""
+_LONGEST_CALL: Final = 4
+"""Timeouts that a fork waits for a call: two are for locks, the rest is for work."""
+_PAUSE: Final = 0.005
+"""Seconds between two looks at what tells nobody that it is over."""
 
 
-class SQLiteStore:
+class SQLiteStore(SQLStore):
     """Sessions in one SQLite file, for any number of processes of one machine.
 
     Survives restarts: what was acknowledged outlives the death of the process
     (``kill -9``); a power cut may undo the last moments. The file is made when
-    first used, readable by its owner only, with ``-wal`` and ``-shm`` beside it.
+    first used, readable by its owner only, with ``-wal`` and ``-shm`` beside
+    it. The three are one: move or remove them together, while no app runs.
 
     Readers never wait. Writers wait for each other for up to ``timeout``; then
-    the call is a ``StoreError``, except that a session which would only have its
-    ``last_accessed`` moved is answered as it was before.
+    the call is a ``StoreError``. So is each call while ``path`` does not name
+    the file that was opened.
 
-    Safe for threads, event loops and ``fork``. The async face uses a few
-    threads of its own and never blocks the loop.
+    Safe for threads, event loops and ``fork``. A few threads of the store
+    carry out what is awaited, so the loop is never blocked.
 
     Args:
         path: The file, in a directory that exists, on a local disk.
@@ -54,54 +87,37 @@ class SQLiteStore:
 
     Raises:
         ConfigurationError: There is no such directory, or no such file with
-            ``create=False``; later, at the first use, the file is not ours or
-            was written by a newer version.
+            ``create=False``. At the first use: the file is not ours, or was
+            written by an older or newer version.
         ValueError: ``path`` is ``":memory:"`` or empty: take ``MemoryStore``.
     """
-
-    shared = True
-    touch_every = 60 * SECOND
 
     def __init__(
         self, path: str | os.PathLike[str], *, timeout: Seconds = 0.25, create: bool = True
     ) -> None:
+        super().__init__()
         self._path = _checked(path, create=create)
         self._timeout = microseconds(timeout, "timeout", positive=True) / SECOND
-        self._connections = Connections(self._path, self._timeout)
+        self._file: tuple[int, int] | None = None
         self._threads: ThreadPoolExecutor | None = None
-        self._pid = os.getpid()
         self._closed = False
+        self._start()
+        os.register_at_fork(
+            before=_weak(self._before_fork),
+            after_in_parent=_weak(self._after_fork),
+            after_in_child=_weak(self._start),
+        )
 
     def __repr__(self) -> str:
-        return f"SQLiteStore({str(self._path)!r})"
-
-    def execute(self, command: Command) -> Outcome:
-        """Carry out a command in the calling thread.
-
-        Raises:
-            StoreError: The file is locked, damaged, full, or this store closed.
-            ConfigurationError: The file is not ours, or newer than this package.
-        """
-        try:
-            return self._connections.lend(partial(self._carry_out, command))
-        except (sqlite3.Error, OSError) as error:
-            # Whatever SQLite or the file system says.
-            msg = f"SQLite could not carry out {type(command).__name__}: {error}"
-            raise StoreError(msg) from error
-
-    async def aexecute(self, command: Command) -> Outcome:
-        """Carry out a command in a thread of the store; see ``execute``.
-
-        Cancelled before its turn it is not carried out; after that, as a whole.
-        """
-        return await asyncio.wrap_future(self._submit(command))
+        return f"SQLiteStore({self._path!r})"
 
     def close(self) -> None:
         """Close all connections and end the threads, when what is under way is done."""
-        with self._connections.lock:
-            self._closed = True
-            threads = self._threads if self._pid == os.getpid() else None
-        self._connections.close()
+        with self._lock:
+            self._closed = self._barred = True
+            threads = self._threads
+            self._threads = None
+        self._close_idle()
         if threads is not None:
             threads.shutdown()
 
@@ -109,43 +125,192 @@ class SQLiteStore:
         """The same, without blocking the event loop."""
         await asyncio.to_thread(self.close)
 
-    def _carry_out(self, command: Command, connection: sqlite3.Connection) -> Outcome:
-        """Look first and lock only to write: then the step is taken anew, from reading on."""
-        step = STEPS[type(command)]
-        instead: Outcome = None
-        if not isinstance(command, Open):  # which looks at several rows, and nearly always writes
-            try:
-                return step(SQLiteRows(connection, writable=False), command)
-            except MustWrite as signal:
-                instead = signal.instead
-        try:
-            with self._connections.transaction(connection):
-                return step(SQLiteRows(connection, writable=True), command)
-        except BusyError:
-            if instead is None:
-                raise
-            return instead
+    # The drivers.
 
-    def _submit(self, command: Command) -> Future[Outcome]:
-        with self._connections.lock:
+    def read(self, sid: str) -> Any | None:
+        """See ``Store``. Without a generator, for a check has not the time."""
+        connection = self._take()
+        sound = True
+        try:
+            row = connection.execute(self._select, (sid,)).fetchone()
+        except sqlite3.Error as error:
+            sound = _is_busy(error)
+            _fail(error)
+        finally:
+            self._give_back(connection, sound=sound)
+        return None if row is None else row[0]
+
+    def _run(self, steps: Statements[T]) -> T:
+        connection = self._take()
+        writing, sound = False, True
+        try:
+            sql, arguments = next(steps)
+            while True:
+                if not (writing or sql.startswith("SELECT")):
+                    writing = self._queue_to_write()
+                try:
+                    cursor = connection.execute(sql, arguments or ())
+                    found = cursor.fetchall() if cursor.description else cursor.rowcount
+                except sqlite3.Error as error:
+                    sound = _is_busy(error)
+                    sql, arguments = steps.throw(failure("SQLite", error))
+                else:
+                    sql, arguments = steps.send(found)
+        except StopIteration as stop:
+            return stop.value  # type: ignore[no-any-return] # of the generator
+        finally:
+            if connection.in_transaction:
+                with suppress(sqlite3.Error):
+                    connection.rollback()
+            self._give_back(connection, sound=sound)
+            if writing:
+                self._writing.release()
+
+    async def _arun(self, steps: Statements[T]) -> T:
+        """Have a thread carry it out: if cancelled before its turn not at all, else as a whole."""
+        with self._lock:
             if self._closed:
-                msg = "this SQLiteStore is closed"
-                raise StoreError(msg)
-            if self._threads is None or self._pid != os.getpid():
-                # Threads do not survive a fork.
-                self._pid = os.getpid()
+                raise _closed()
+            if self._threads is None:
                 self._threads = ThreadPoolExecutor(_THREADS, "sessiongate-sqlite")
             overdue = monotonic() + self._timeout
-            return self._threads.submit(self._execute_until, overdue, command)
+            future = self._threads.submit(self._run_until, overdue, steps)
+        return await asyncio.wrap_future(future)
 
-    def _execute_until(self, overdue: float, command: Command) -> Outcome:
+    def _run_until(self, overdue: float, steps: Statements[T]) -> T:
         if monotonic() > overdue:
             msg = "SQLite is busy: too many calls wait for a thread"
             raise StoreError(msg)
-        return self.execute(command)
+        return self._run(steps)
+
+    def _queue_to_write(self) -> bool:
+        """Wait among the writers of this process, for SQLite's own waiting is a lottery."""
+        if not self._writing.acquire(timeout=self._timeout):
+            msg = "SQLite is busy: too many calls of this process wait to write"
+            raise StoreError(msg)
+        return True
+
+    def _begin(
+        self,
+        username: str | None,  # noqa: ARG002 - the lock is that of the file
+        *,
+        total: bool,  # noqa: ARG002 - as above
+        marked: bool = False,
+    ) -> Statements[None]:
+        # At once to write: what has read first fails where it would have to wait.
+        yield "BEGIN IMMEDIATE", None
+        if marked:
+            yield MARK, None
+
+    # Connections: each serves one call at a time, and none crosses a fork.
+
+    def _start(self) -> None:
+        self._lock = Lock()
+        self._writing = Lock()
+        self._idle: SimpleQueue[sqlite3.Connection] = SimpleQueue()
+        self._connections: set[sqlite3.Connection] = set()
+        self._threads = None
+        self._barred = self._closed
+
+    def _take(self) -> sqlite3.Connection:
+        try:
+            if self._barred:
+                raise Empty
+            connection = self._idle.get_nowait()
+        except Empty:
+            return self._open()
+        if _identity(self._path) != self._file:
+            self._give_back(connection, sound=True)
+            raise self._replaced()
+        return connection
+
+    def _open(self) -> sqlite3.Connection:
+        with self._lock:  # a fork holds it
+            if self._closed:
+                raise _closed()
+            try:
+                before = _made(self._path)
+                if self._file not in (None, before):
+                    raise self._replaced()
+                connection = _connect(self._path, self._timeout)
+            except (sqlite3.Error, OSError) as error:
+                _fail(error)
+            self._connections.add(connection)
+            if _identity(self._path) != before:
+                self._drop(connection)
+                raise self._replaced()
+            self._file = before
+            return connection
+
+    def _give_back(self, connection: sqlite3.Connection, *, sound: bool) -> None:
+        if sound and self._idle.qsize() < _IDLE:
+            self._idle.put(connection)
+        else:
+            self._drop(connection)
+        if self._closed:
+            self._close_idle()
+
+    def _drop(self, connection: sqlite3.Connection) -> None:
+        self._connections.discard(connection)
+        connection.close()
+
+    def _close_idle(self) -> None:
+        with suppress(Empty):
+            while True:
+                self._drop(self._idle.get_nowait())
+
+    def _replaced(self) -> StoreError:
+        return StoreError(
+            f"SQLite failed: the file {self._path!r} was removed or replaced while it was open: "
+            "put it back, or restart the app to use what is there now"
+        )
+
+    # SQLite must not be carried through a fork: the child would believe that it holds the locks
+    # of its parent. So a fork waits for the calls that are under way, and closes all connections.
+
+    def _before_fork(self) -> None:
+        self._lock.acquire()
+        self._barred = True
+        give_up = monotonic() + _LONGEST_CALL * self._timeout
+        while self._connections and monotonic() < give_up:
+            with suppress(Empty):
+                self._drop(self._idle.get(timeout=_PAUSE))
+
+    def _after_fork(self) -> None:
+        self._barred = self._closed
+        self._lock.release()
 
 
-def _checked(path: str | os.PathLike[str], *, create: bool) -> Path:
+def _weak(method: Callable[[], None]) -> Callable[[], None]:
+    """Call the method of an object as long as somebody else keeps the object."""
+    known = WeakMethod(method)
+
+    def call() -> None:
+        alive = known()
+        if alive is not None:
+            alive()
+
+    return call
+
+
+def _closed() -> StoreError:
+    return StoreError("this SQLiteStore is closed")
+
+
+def _fail(error: Exception) -> NoReturn:
+    failed = failure("SQLite", error)
+    raise failed from failed.__cause__
+
+
+def _is_busy(error: sqlite3.Error) -> bool:
+    """Whether somebody else held the lock; the connection itself is sound."""
+    return (getattr(error, "sqlite_errorcode", 0) & 0xFF) == sqlite3.SQLITE_BUSY
+
+
+# The file.
+
+
+def _checked(path: str | os.PathLike[str], *, create: bool) -> str:
     text = os.fspath(path)
     if not isinstance(text, str):
         msg = f"path must be a str or a Path, not {type(text).__name__}"
@@ -161,4 +326,101 @@ def _checked(path: str | os.PathLike[str], *, create: bool) -> Path:
     if not create and not file.is_file():
         msg = f"path: there is no file {str(file)!r}, and none is to be made (create=False)"
         raise ConfigurationError(msg)
-    return file
+    return str(file)
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    """Tell this file from another one of the same name."""
+    try:
+        status = os.stat(path)  # noqa: PTH116 - in each check
+    except FileNotFoundError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def _made(path: str) -> tuple[int, int] | None:
+    """Make the file where there is none, for its owner only; SQLite would ask the umask.
+
+    It gives ``-wal`` and ``-shm`` the same mode. A file that is there is not opened: closing
+    it again would drop the locks that SQLite holds on it.
+    """
+    left = [name for name in (f"{path}-wal", f"{path}-shm") if _identity(name)]
+    if left and _identity(path) is None:
+        msg = (
+            f"SQLite failed: there is no file {path!r}, but {left[0]!r} is still there: stop the "
+            "apps that have it open, then put the file back or remove what is left"
+        )
+        raise StoreError(msg)
+    with suppress(FileExistsError):
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+    return _identity(path)
+
+
+def _connect(path: str, timeout: float) -> sqlite3.Connection:
+    """Open the file, and make the tables where there are none."""
+    connection = sqlite3.connect(
+        path, timeout=timeout, isolation_level=None, check_same_thread=False
+    )
+    try:
+        # A name that is no UTF-8 must not fail a whole list.
+        connection.text_factory = partial(str, encoding="utf-8", errors="surrogateescape")
+        # In WAL mode a commit is handed to the operating system before it is acknowledged:
+        # it survives the death of the process. Only a power cut may take the last ones back.
+        connection.execute("PRAGMA synchronous = NORMAL")
+        if not _is_ready(connection, path):
+            _use_wal(connection, path, timeout)
+            connection.execute("BEGIN IMMEDIATE")
+            for statement in () if _is_ready(connection, path) else _TABLES:
+                connection.execute(statement)
+            connection.execute("COMMIT")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _is_ready(connection: sqlite3.Connection, path: str) -> bool:
+    """Whether our tables are there; ``False``: it is an empty file."""
+    (found,) = connection.execute(  # one statement, which sees one moment
+        "SELECT application_id, user_version, EXISTS (SELECT 1 FROM sqlite_master) "
+        "FROM pragma_application_id, pragma_user_version"
+    )
+    application, version, content = found
+    if application == _APPLICATION and version == _VERSION:
+        return True
+    if application == _APPLICATION:
+        age, remedy = (
+            ("a newer", "upgrade sessiongate, or ") if version > _VERSION else ("an older", "")
+        )
+        msg = (
+            f"path: {path!r} was written by {age} sessiongate (tables of version {version}, this "
+            f"one knows {_VERSION}) and is left as it is: {remedy}give another path"
+        )
+        raise ConfigurationError(msg)
+    if content:
+        msg = (
+            f"path: {path!r} is the database of another application: "
+            "give SQLiteStore a file of its own"
+        )
+        raise ConfigurationError(msg)
+    return False
+
+
+def _use_wal(connection: sqlite3.Connection, path: str, timeout: float) -> None:
+    """With WAL nobody who reads waits for one who writes; the file remembers it.
+
+    While two processes change a new file over, SQLite fails one of them at
+    once, without its busy timeout.
+    """
+    give_up = monotonic() + timeout
+    mode = None
+    while mode is None:
+        try:
+            (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
+        except sqlite3.OperationalError as error:
+            if not _is_busy(error) or monotonic() > give_up:
+                raise
+            time.sleep(_PAUSE)
+    if mode != "wal":
+        msg = f"path: {path!r} is on a file system without WAL: give one on a local disk"
+        raise ConfigurationError(msg)

@@ -14,8 +14,17 @@ if TYPE_CHECKING:
     from sessiongate.testing.contract import StoreContract
     from sessiongate.testing.counting import CountingStore
     from sessiongate.testing.login import Login, alogin_as, login_as
+    from sessiongate.testing.users import user
 
-__all__ = ["CountingStore", "Login", "ManualClock", "StoreContract", "alogin_as", "login_as"]
+__all__ = [
+    "CountingStore",
+    "Login",
+    "ManualClock",
+    "StoreContract",
+    "alogin_as",
+    "login_as",
+    "user",
+]
 
 _HOMES: Final = {
     "CountingStore": "counting",
@@ -24,6 +33,7 @@ _HOMES: Final = {
     "StoreContract": "contract",
     "alogin_as": "login",
     "login_as": "login",
+    "user": "users",
 }
 
 

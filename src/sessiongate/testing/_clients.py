@@ -191,8 +191,9 @@ class _InHttpx:
         if cookie.secure and asked.scheme == "http":
             msg = (
                 f"the cookie {cookie.name!r} is Secure, and this client speaks plain http, where "
-                "no browser would send it: make the client with "
-                f"base_url='https://{asked.netloc.decode()}'"
+                "it would not be sent. Make the client with "
+                f"base_url='https://{asked.netloc.decode()}'; or, if the app runs on plain http in "
+                "development, give its middleware cookie=SessionCookie.for_http()"
             )
             raise ConfigurationError(msg)
         raise _out_of_place(self._settings, asked.host)

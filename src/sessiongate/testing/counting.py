@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 from collections import Counter
+from functools import partial
 from threading import Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from sessiongate.core.commands import Command, Outcome
+    from sessiongate.core.record import RowCodec
     from sessiongate.stores.base import Store
 
 __all__ = ["CountingStore"]
 
+_VERBS: Final = ("read", "swap", "of_user", "commit", "live", "count", "sweep", "together")
+
 
 class CountingStore:
-    """Hands every command to another store and counts it, failed ones as well.
+    """Hands every call to another store and counts it, failed ones as well.
 
-    Each command is one round trip, so ``calls`` is what the requests of a test
-    have cost. Safe for threads.
+    Each call of a verb is one trip, and so is a whole ``together``: ``calls``
+    is what the requests of a test have cost. Safe for threads.
 
     Args:
         store: The store that does the work.
@@ -31,19 +34,28 @@ class CountingStore:
         self._counts: Counter[str] = Counter()
         self.shared = store.shared
         self.touch_every = store.touch_every
+        self.codec: RowCodec = store.codec
 
     def __repr__(self) -> str:
         return f"CountingStore({self._store!r})"
 
+    def __getattr__(self, name: str) -> Any:
+        # Whatever verbs the store has, in both colours; ``replace`` is left out, as it is no trip.
+        verb = name.removeprefix("a")
+        method = getattr(self._store, name, None) if verb in _VERBS else None
+        if method is None:
+            raise AttributeError(name)
+        return partial(self._counted, verb, method)
+
     @property
     def calls(self) -> int:
-        """How many commands there were since the start, or the last ``reset``."""
+        """How many trips there were since the start, or the last ``reset``."""
         with self._lock:
             return self._counts.total()
 
     @property
-    def by_command(self) -> Mapping[str, int]:
-        """The same by name of the command, such as ``{"Touch": 3}``; a copy."""
+    def by_verb(self) -> Mapping[str, int]:
+        """The same by verb, such as ``{"read": 3, "swap": 1}``; a copy."""
         with self._lock:
             return dict(self._counts)
 
@@ -51,16 +63,6 @@ class CountingStore:
         """Count from zero again."""
         with self._lock:
             self._counts.clear()
-
-    def execute(self, command: Command) -> Outcome:
-        """Count and carry out a command."""
-        self._count(command)
-        return self._store.execute(command)
-
-    async def aexecute(self, command: Command) -> Outcome:
-        """Count and carry out a command."""
-        self._count(command)
-        return await self._store.aexecute(command)
 
     def close(self) -> None:
         """Close the store that does the work."""
@@ -70,6 +72,7 @@ class CountingStore:
         """Close the store that does the work."""
         await self._store.aclose()
 
-    def _count(self, command: Command) -> None:
+    def _counted(self, verb: str, method: Any, *arguments: Any) -> Any:
         with self._lock:
-            self._counts[type(command).__name__] += 1
+            self._counts[verb] += 1
+        return method(*arguments)

@@ -59,6 +59,13 @@ class Codec(Protocol):
         """The same, or in a word what is wrong: for administrators, never for clients."""
         ...
 
+    def is_foreign(self, token: str) -> bool:
+        """Whether a token that did not verify looks like one of ours under another key.
+
+        Cheap: no seal is computed for it.
+        """
+        ...
+
     def key(self, row: Row) -> str:
         """How the session is named in ``sessions``."""
         ...

@@ -30,7 +30,11 @@ __all__ = ["JWTCodec", "unproven"]
 
 _LATEST: Final = 2**40
 """Seconds; far beyond any date, far below what floats and rows cannot hold."""
+_CLOCK_SKEW: Final = 10 * SECOND
+"""How far ahead an ``iat`` may be: another machine's clock. Whether it is valid, its row says."""
 _DEPTH: Final = 16
+_SIGNATURE: Final = re.compile(r"[A-Za-z0-9_-]{43,}", re.ASCII)
+"""That of HS256 is the shortest of all."""
 _JTI: Final = re.compile(rf"([A-Za-z0-9_-]{{16,128}})\.({GENERATION})", re.ASCII)
 
 
@@ -58,6 +62,9 @@ class JWTCodec:
         self._issuer = check_text(issuer, "issuer")
         self._audience = check_text(audience, "audience")
         self._longest = math.ceil(timeout / SECOND)
+        # How each payload of ours begins, and what stands in it, as base64: to be found unread.
+        self._beginning = _within(b"{" + _members(iss=issuer), 0)
+        self._to_us = [_within(_members(aud=audience), before) for before in range(3)]
         keys = load_keys(secret_key, algorithm, strict=strict)
         self._signer = keys[0]
         if signs and not self._signer.signs:
@@ -105,6 +112,17 @@ class JWTCodec:
             return "signature"
         return self._judge(_parse(raw))
 
+    def is_foreign(self, token: str) -> bool:
+        header, _, rest = token.partition(".")
+        if header in self._keys:  # each key has a header of its own
+            return False
+        payload, _, signature = rest.partition(".")
+        return (
+            payload.startswith(self._beginning)
+            and any(spelling in payload for spelling in self._to_us)
+            and _SIGNATURE.fullmatch(signature) is not None
+        )
+
     def key(self, row: Row) -> str:
         return f"{row.sid}.{row.generation}"
 
@@ -146,7 +164,7 @@ class JWTCodec:
         return replace(
             ticket,
             expires_at=math.floor(expires_at * SECOND) + self.leeway,
-            valid_from=math.ceil(issued_at * SECOND) - self.leeway,
+            valid_from=math.ceil(issued_at * SECOND) - _CLOCK_SKEW,
             username=username,
         )
 
@@ -180,6 +198,17 @@ def _is_date(value: object) -> TypeGuard[float]:
 def _encode(data: str | bytes) -> str:
     raw = data.encode() if isinstance(data, str) else data
     return urlsafe_b64encode(raw).rstrip(b"=").decode()
+
+
+def _members(**members: str) -> bytes:
+    """Members of a JSON object as ``mint`` writes them, without the braces around."""
+    return json.dumps(members, separators=(",", ":"))[1:-1].encode()
+
+
+def _within(text: bytes, before: int) -> str:
+    """What of the base64 of a longer text is this part's alone, after so many bytes modulo 3."""
+    bits = 8 * (before + len(text))
+    return _encode(bytes(before) + text + bytes(2))[-(-8 * before // 6) : bits // 6]
 
 
 def _decode(part: str) -> bytes | None:

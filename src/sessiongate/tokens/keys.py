@@ -6,13 +6,12 @@ confusion of public keys with secrets that is refused here at construction.
 
 from __future__ import annotations
 
-import inspect
 import re
 import secrets
-import warnings
 from base64 import b64decode
 from typing import TYPE_CHECKING, Final, TypeAlias
 
+from sessiongate.core.warning import warn
 from sessiongate.errors import ConfigurationError, WeakKeyWarning
 
 if TYPE_CHECKING:
@@ -25,7 +24,6 @@ SecretKey: TypeAlias = str | bytes
 
 MAKE_ONE: Final = 'python -c "import secrets; print(secrets.token_urlsafe(64))"'
 
-_PACKAGE: Final = "sessiongate."
 _SSH_NAMES: Final = (b"ssh-", b"ecdsa-sha2-", b"sk-ssh-", b"sk-ecdsa-")
 _SSH_LINE: Final = re.compile(rb"\s(?:sk-)?(?:ssh|ecdsa)-[\w@.-]{1,64}\s+AAAA")
 _JWK: Final = re.compile(rb"""["'](?:kty["']\s*:|keys["']\s*:\s*\[)""")
@@ -85,15 +83,7 @@ def check_strength(secret: bytes, least: int, algorithm: str, *, strict: bool) -
     )
     if strict:
         raise ConfigurationError(msg)
-    warnings.warn(msg, WeakKeyWarning, stacklevel=_callers_level())
-
-
-def _callers_level() -> int:
-    """The ``stacklevel`` at which the package was called: the line that can mend the key."""
-    level, frame = 0, inspect.currentframe()
-    while frame is not None and frame.f_globals.get("__name__", "").startswith(_PACKAGE):
-        level, frame = level + 1, frame.f_back
-    return level
+    warn(msg, WeakKeyWarning)
 
 
 def _public_kind(secret: bytes) -> str | None:
@@ -137,7 +127,7 @@ def _unwrapped(secret: bytes) -> bytes:
 
 
 def _is_pem(secret: bytes) -> bool:
-    return b"-----BEGIN " in secret or secret.startswith(b"---- BEGIN ")
+    return b"-----BEGIN " in secret or b"---- BEGIN " in secret  # RFC 7468, RFC 4716
 
 
 def _is_ssh(secret: bytes) -> bool:
@@ -155,9 +145,9 @@ def _is_der(secret: bytes) -> bool:
     """One ASN.1 SEQUENCE that fills the value, of values that fill it.
 
     SPKI, PKCS#1, PKCS#8, SEC 1 and X.509 all are; no printable text is one, though a
-    secret may well begin with the ``0`` that is the tag of a SEQUENCE.
+    secret may well begin with the ``0`` that is the tag of a SEQUENCE, and end in a newline.
     """
-    if secret.isascii() and secret.decode().isprintable():
+    if secret.isascii() and b"".join(secret.split()).decode().isprintable():
         return False
     begin, end = _value(secret, 0)
     # The last byte may look like white space: it is only what follows that may be some.

@@ -9,11 +9,12 @@ before any store is asked.
 from __future__ import annotations
 
 import hmac
+import re
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final
 
 from sessiongate.core.row import to_datetime
-from sessiongate.tokens import TokenPayload
+from sessiongate.tokens import GENERATION, TokenPayload
 from sessiongate.tokens.keys import check_secret, check_strength, key_list
 
 if TYPE_CHECKING:
@@ -24,6 +25,9 @@ __all__ = ["OpaqueCodec"]
 _PREFIX: Final = "sg_"
 """Lets secret scanners find a token that leaked into a log or a repository."""
 _MAC_BYTES: Final = 16
+_FORM: Final = re.compile(
+    rf"{_PREFIX}[A-Za-z0-9_-]{{22}}\.{GENERATION}\.[0-9a-f]{{{2 * _MAC_BYTES}}}", re.ASCII
+)
 _LONGEST: Final = 128
 _KEY_BYTES: Final = 32
 
@@ -61,6 +65,9 @@ class OpaqueCodec:
 
     def examine(self, token: str) -> TokenPayload | str:
         return self.verify(token) or "signature"
+
+    def is_foreign(self, token: str) -> bool:
+        return _FORM.fullmatch(token) is not None
 
     def key(self, row: Row) -> str:
         return self.mint(row)

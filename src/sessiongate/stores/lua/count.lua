@@ -1,3 +1,2 @@
--- ARGV: now; prefix.
-
-return count()
+-- ARGV: now.
+return recount(ARGV[1])

@@ -27,19 +27,30 @@ pytest.register_assert_rewrite(
     *(
         f"{__name__}._{part}"
         for part in (
-            *("admission", "content", "programs", "races", "removal", "rotation", "storage"),
+            *("admission", "content", "interleavings", "programs", "races", "removal", "rotation"),
+            *("storage", "verbs"),
         )
     )
 )
 
 from sessiongate.testing.contract._admission import Admission
-from sessiongate.testing.contract._calls import RACERS, Call, Race, calling, racing
+from sessiongate.testing.contract._calls import (
+    RACERS,
+    Call,
+    Race,
+    Verb,
+    calling,
+    racing,
+    verbs,
+)
 from sessiongate.testing.contract._content import Content
+from sessiongate.testing.contract._interleavings import Interleavings
 from sessiongate.testing.contract._programs import Programs
 from sessiongate.testing.contract._races import Races
 from sessiongate.testing.contract._removal import Removal
 from sessiongate.testing.contract._rotation import Rotation
 from sessiongate.testing.contract._storage import Storage
+from sessiongate.testing.contract._verbs import Verbs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -49,12 +60,15 @@ if TYPE_CHECKING:
 __all__ = ["RACERS", "Call", "Race", "StoreContract"]
 
 
-class StoreContract(Rotation, Admission, Removal, Content, Programs, Races, Storage):
+class StoreContract(
+    Verbs, Rotation, Admission, Removal, Content, Programs, Interleavings, Races, Storage
+):
     """The contract suite: give it a fixture ``store`` and pytest does the rest.
 
     Class attributes that a subclass may change: ``PROGRAMS``, how many random
-    programs are compared with ``MemoryStore``; ``ROUNDS``, how often each
-    race between a logout and something else is run.
+    programs are compared with ``MemoryStore``; ``PAIRS`` and ``TRIPLES``, how many
+    commands are tried against each other in every order of their trips;
+    ``ROUNDS``, how often each race between a logout and something else is run.
     """
 
     @pytest.fixture
@@ -72,6 +86,12 @@ class StoreContract(Rotation, Admission, Removal, Content, Programs, Races, Stor
     def footprint(self) -> Callable[[], int] | None:
         """Optional: a function that counts all that is stored: rows, keys, entries of indexes."""
         return None
+
+    @pytest.fixture(params=["sync", "async"])
+    def verb(self, store: Store, request: pytest.FixtureRequest) -> Iterator[Verb]:
+        """Calls one verb, by calling and by awaiting."""
+        with verbs(store, request.param) as verb:
+            yield verb
 
     @pytest.fixture(params=["sync", "async"])
     def call(self, store: Store, request: pytest.FixtureRequest) -> Iterator[Call]:

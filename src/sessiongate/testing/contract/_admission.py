@@ -6,17 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sessiongate.core.commands import (
-    Close,
-    Count,
-    Ended,
-    Existing,
-    LimitReached,
-    List,
-    Opened,
-    Read,
-)
+from sessiongate.core.outcomes import Ended, Existing, LimitReached, Opened
 from sessiongate.core.row import FOREVER
+from sessiongate.testing.commands import Close, Count, List, Read
 from sessiongate.testing.contract._material import HOUR, MINUTE, START, login, session
 
 if TYPE_CHECKING:
@@ -73,7 +65,7 @@ class Admission:
         first, second = session(1), session(2, "bob")
         _open(call, first, second)
         command = login(
-            session(3), existing="reuse", replaces=second.sid, limit=1, user_limit=1, evict=True
+            session(3), existing="reuse", replaces=(second.sid,), limit=1, user_limit=1, evict=True
         )
         assert call(command) == Existing(first._replace(shared=True))
         assert call(Read(second.sid, START)) == second
@@ -95,8 +87,8 @@ class Admission:
         own, other = session(1), session(2, "bob")
         _open(call, own, other)
         third, fourth = session(3), session(4)
-        assert call(login(third, replaces=other.sid)) == Opened(third, _ended(other))
-        assert call(login(fourth, replaces=own.sid)) == Opened(fourth, _ended(own))
+        assert call(login(third, replaces=(other.sid,))) == Opened(third, _ended(other))
+        assert call(login(fourth, replaces=(own.sid,))) == Opened(fourth, _ended(own))
         assert call(List(None, START)) == (third, fourth)
         assert call(Read(own.sid, START)) is None
 
@@ -104,7 +96,9 @@ class Admission:
         mine = [session(1), session(2)]
         _open(call, *mine)
         new = session(3)
-        answer = call(login(new, existing="replace", replaces=mine[1].sid, user_limit=1, limit=1))
+        answer = call(
+            login(new, existing="replace", replaces=(mine[1].sid,), user_limit=1, limit=1)
+        )
         assert sorted(answer.ended) == sorted(_ended(*mine))
         assert call(List(None, START)) == (new,)
 
@@ -112,8 +106,8 @@ class Admission:
         gone = session(1, expires_at=START + 1)
         _open(call, gone)
         second, third = session(2), session(3)
-        assert call(login(second, START + 1, replaces=gone.sid)) == Opened(second)
-        assert call(login(third, START + 1, replaces=session(9).sid)) == Opened(third)
+        assert call(login(second, START + 1, replaces=(gone.sid,))) == Opened(second)
+        assert call(login(third, START + 1, replaces=(session(9).sid,))) == Opened(third)
         assert call(Read(gone.sid, START)) is None, "a clock set back revived the session"
 
     # Limits.
@@ -146,7 +140,7 @@ class Admission:
         _open(call, *rows)
         refused = login(session(4), existing="replace", limit=1)
         assert call(refused) == LimitReached("total")
-        refused = login(session(4, "bob"), replaces=rows[0].sid, user_limit=2)
+        refused = login(session(4, "bob"), replaces=(rows[0].sid,), user_limit=2)
         assert call(refused) == LimitReached("user")
         assert call(List(None, START)) == tuple(rows)
 
@@ -154,7 +148,7 @@ class Admission:
         first, second = session(1), session(2, "bob")
         _open(call, first, second)
         third = session(3)
-        answer = call(login(third, replaces=first.sid, limit=2, user_limit=1))
+        answer = call(login(third, replaces=(first.sid,), limit=2, user_limit=1))
         assert answer == Opened(third, _ended(first))
         fourth = session(4)
         answer = call(login(fourth, existing="replace", limit=2, user_limit=1))
@@ -163,7 +157,7 @@ class Admission:
     def test_replacing_somebody_elses_frees_no_slot_of_the_user(self, call: Call) -> None:
         first, second = session(1), session(2, "bob")
         _open(call, first, second)
-        refused = login(session(3), replaces=second.sid, user_limit=1)
+        refused = login(session(3), replaces=(second.sid,), user_limit=1)
         assert call(refused) == LimitReached("user")
 
     def test_the_expired_take_no_slot(self, call: Call) -> None:
@@ -191,7 +185,7 @@ class Admission:
         now = START + 1
         new = session(3)
         answer = call(login(new, now, existing="reuse", limit=1, evict=True))
-        assert answer == Opened(new, _ended(live)), "the expired one is nobody's to end"
+        assert answer == Opened(new, evicted=_ended(live)), "the expired one is nobody's to end"
         assert call(List(None, now)) == (new,)
 
     # Eviction.
@@ -201,14 +195,14 @@ class Admission:
         rows = [session(name, created_at=START + clock * name) for name in range(5)]
         _open(call, *rows)
         new = session(5, created_at=START + clock * 5)
-        assert call(login(new, limit=5, evict=True)) == Opened(new, _ended(rows[0]))
+        assert call(login(new, limit=5, evict=True)) == Opened(new, evicted=_ended(rows[0]))
         assert call(List(None, START)) == (*rows[1:], new)
 
     def test_a_lowered_limit_evicts_as_many_as_it_takes(self, call: Call) -> None:
         rows = [session(name, f"user {name % 2}") for name in range(6)]
         _open(call, *rows)
         new = session(6)
-        assert call(login(new, limit=3, evict=True)) == Opened(new, _ended(*rows[:4]))
+        assert call(login(new, limit=3, evict=True)) == Opened(new, evicted=_ended(*rows[:4]))
         assert call(List(None, START)) == (*rows[4:], new)
 
     def test_the_users_limit_evicts_their_own(self, call: Call) -> None:
@@ -216,21 +210,58 @@ class Admission:
         _open(call, theirs, *mine)
         new = session(3)
         answer = call(login(new, user_limit=2, limit=3, evict=True))
-        assert answer == Opened(new, _ended(mine[0])), "one eviction satisfies both limits"
+        assert answer == Opened(new, evicted=_ended(mine[0])), "one eviction satisfies both limits"
         assert call(List(None, START)) == (theirs, mine[1], new)
 
     def test_what_is_replaced_is_counted_before_evicting(self, call: Call) -> None:
         rows = [session(1), session(2), session(3, "bob")]
         _open(call, *rows)
         new = session(4)
-        answer = call(login(new, replaces=rows[1].sid, user_limit=2, limit=3, evict=True))
+        answer = call(login(new, replaces=(rows[1].sid,), user_limit=2, limit=3, evict=True))
         assert answer == Opened(new, _ended(rows[1]))
         assert call(List(None, START)) == (rows[0], rows[2], new)
+
+    def test_an_eviction_ends_one_and_not_more(self, call: Call) -> None:
+        limit = 6
+        rows = [session(name, f"user {name % 4}") for name in range(limit + 5)]
+        for number, row in enumerate(rows):
+            oldest = rows[number - limit : number - limit + 1] if number >= limit else []
+            answer = call(login(row, limit=limit, user_limit=4, evict=True))
+            assert answer == Opened(row, evicted=_ended(*oldest))
+            assert call(Count(START)) == min(number + 1, limit)
+
+    def test_the_users_limit_evicts_below_the_total(self, call: Call) -> None:
+        rows = [session(name, "alice" if name % 2 else "bob") for name in range(6)]
+        _open(call, *rows)
+        new = session(6)
+        answer = call(login(new, user_limit=3, limit=20, evict=True))
+        assert answer == Opened(new, evicted=_ended(rows[1]))
+        assert call(Count(START)) == 6
+
+    def test_what_is_replaced_and_what_is_evicted_is_told_apart(self, call: Call) -> None:
+        rows = [session(1), session(2), session(3, "bob"), session(4, "carol"), session(5)]
+        _open(call, *rows)
+        new = session(6)
+        answer = call(login(new, replaces=(rows[4].sid,), user_limit=2, limit=3, evict=True))
+        replaced, evicted = _ended(rows[4]), _ended(rows[0], rows[1])
+        assert answer == Opened(new, replaced, evicted)
+        newest = session(7)
+        answer = call(login(newest, existing="replace", limit=2, evict=True))
+        assert answer == Opened(newest, _ended(new), _ended(rows[2]))
+
+    def test_replaces_may_name_several(self, call: Call) -> None:
+        rows = [session(1), session(2, "bob"), session(3, "carol")]
+        _open(call, *rows)
+        new = session(4)
+        named = (rows[2].sid, session(9).sid, rows[0].sid, rows[2].sid)
+        answer = call(login(new, replaces=named, limit=2, user_limit=1))
+        assert answer == Opened(new, _ended(rows[2], rows[0]))
+        assert call(List(None, START)) == (rows[1], new)
 
     def test_a_limit_of_one_evicts_everybody_else(self, call: Call) -> None:
         first, second = session(1), session(2, "bob")
         assert call(login(first, limit=1, evict=True)) == Opened(first)
-        assert call(login(second, limit=1, evict=True)) == Opened(second, _ended(first))
+        assert call(login(second, limit=1, evict=True)) == Opened(second, evicted=_ended(first))
         assert call(Count(START)) == 1
 
 

@@ -10,15 +10,17 @@ from contextlib import contextmanager
 from threading import Barrier
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+from sessiongate.core.record import Page
+from sessiongate.testing.commands import aexecute, execute
 from sessiongate.testing.contract._exact import exact
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from sessiongate.core.commands import Command
     from sessiongate.stores.base import Store
+    from sessiongate.testing.commands import Command
 
-__all__ = ["RACERS", "Call", "Race", "calling", "racing"]
+__all__ = ["RACERS", "Call", "Race", "Verb", "calling", "racing", "verbs"]
 
 RACERS: Final = 32
 """How many take part in a race."""
@@ -30,19 +32,44 @@ _SHORTEST: Final = 1e-6
 """Seconds between two turns of threads."""
 
 Call: TypeAlias = Callable[["Command"], Any]
+Verb: TypeAlias = Callable[..., Any]
+"""``verb("swap", old, new, now)``."""
 
 
 @contextmanager
 def calling(store: Store, colour: str) -> Iterator[Call]:
     """One of the two faces of a store, ``"sync"`` or ``"async"``, as a function."""
     if colour == "sync":
-        yield lambda command: exact(store.execute(command))
+        yield lambda command: exact(execute(store, command))
         return
     with asyncio.Runner() as runner:
         try:
-            yield lambda command: exact(runner.run(store.aexecute(command)))
+            yield lambda command: exact(runner.run(aexecute(store, command)))
         finally:
             runner.run(store.aclose())
+
+
+@contextmanager
+def verbs(store: Any, colour: str) -> Iterator[Verb]:
+    """Each verb of one of the two faces of a store; a list for each sequence that comes back."""
+    if colour == "sync":
+        yield lambda name, *arguments: _as_lists(getattr(store, name)(*arguments))
+        return
+    with asyncio.Runner() as runner:
+        try:
+            yield lambda name, *arguments: _as_lists(
+                runner.run(getattr(store, f"a{name}")(*arguments))
+            )
+        finally:
+            runner.run(store.aclose())
+
+
+def _as_lists(outcome: Any) -> Any:
+    if isinstance(outcome, Page):
+        return Page(list(outcome.records), outcome.place)
+    if type(outcome) is tuple and len(outcome) == 2 and not isinstance(outcome[1], str):
+        return outcome[0], list(outcome[1])
+    return outcome
 
 
 class Race:
@@ -67,7 +94,7 @@ class Race:
 
     def alone(self, command: Command) -> Any:
         """Carry out one command with nothing beside it."""
-        return exact(self.store.execute(command))
+        return exact(execute(self.store, command))
 
     def __call__(self, commands: Sequence[Command]) -> list[Any]:
         """Carry out all commands at once: their outcomes in the same order."""
@@ -90,14 +117,14 @@ class Race:
 
     def _thread(self, start: Barrier, story: Sequence[Command]) -> list[Any]:
         start.wait(_PATIENCE)
-        return [exact(self.store.execute(command)) for command in story]
+        return [exact(execute(self.store, command)) for command in story]
 
     async def _tasks(self, start: Barrier, stories: Sequence[Sequence[Command]]) -> list[list[Any]]:
         start.wait(_PATIENCE)
         return await asyncio.gather(*map(self._task, stories))
 
     async def _task(self, story: Sequence[Command]) -> list[Any]:
-        return [exact(await self.store.aexecute(command)) for command in story]
+        return [exact(await aexecute(self.store, command)) for command in story]
 
 
 @contextmanager

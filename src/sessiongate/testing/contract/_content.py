@@ -7,18 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sessiongate.core.commands import (
-    NOW,
-    Close,
-    CloseUser,
-    Count,
-    Ended,
-    Existing,
-    List,
-    Opened,
-    Read,
-)
+from sessiongate.core.outcomes import NOW, Ended, Existing, Opened
 from sessiongate.core.row import FOREVER
+from sessiongate.testing.commands import Close, CloseUser, Count, List, Read
 from sessiongate.testing.contract._material import HOUR, POLICY, START, login, session, touch
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from sessiongate.core.commands import Ended, Existing, LimitReached, Opened, Replayed, Rotated
+from sessiongate.core.outcomes import Ended, Existing, LimitReached, Opened, Replayed, Rotated
 from sessiongate.core.row import Row
 
 __all__ = ["exact"]

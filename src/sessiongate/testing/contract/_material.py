@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from sessiongate.core.commands import WHEN_DUE, Open, Policy, Touch
+from sessiongate.core.outcomes import WHEN_DUE, Policy
 from sessiongate.core.row import FOREVER, SECOND, Row
+from sessiongate.testing.commands import Open, Touch
 
 if TYPE_CHECKING:
-    from sessiongate.core.commands import ExistingPolicy
+    from sessiongate.core.outcomes import ExistingPolicy
 
 __all__ = ["HOUR", "MINUTE", "POLICY", "START", "login", "named", "session", "touch"]
 
@@ -54,7 +55,7 @@ def login(
     now: int = START,
     *,
     existing: ExistingPolicy = "new",
-    replaces: str | None = None,
+    replaces: tuple[str, ...] = (),
     limit: int | None = None,
     user_limit: int | None = None,
     evict: bool = False,

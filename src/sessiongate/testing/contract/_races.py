@@ -5,28 +5,15 @@ from __future__ import annotations
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from sessiongate.core.commands import (
-    NOW,
-    WHEN_DUE,
-    Close,
-    CloseUser,
-    Count,
-    Ended,
-    Existing,
-    LimitReached,
-    List,
-    Opened,
-    Read,
-    Rotated,
-    Sweep,
-)
+from sessiongate.core.outcomes import NOW, WHEN_DUE, Ended, Existing, LimitReached, Opened, Rotated
+from sessiongate.testing.commands import Close, CloseUser, Count, List, Read, Sweep
 from sessiongate.testing.contract._calls import RACERS
 from sessiongate.testing.contract._material import HOUR, POLICY, START, login, session, touch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from sessiongate.core.commands import Command
+    from sessiongate.testing.commands import Command
     from sessiongate.testing.contract._calls import Race
 
 DUE = START + POLICY.rotate_after
@@ -85,7 +72,7 @@ class Races:
     def test_one_session_is_replaced_once(self, race: Race) -> None:
         old = session("old")
         race.alone(login(old))
-        answers = race([login(session(i, "bob"), replaces=old.sid) for i in range(RACERS)])
+        answers = race([login(session(i, "bob"), replaces=(old.sid,)) for i in range(RACERS)])
         ended = [one for answer in answers for one in answer.ended]
         assert ended == [Ended(old.sid, old.username)]
         assert race.alone(Count(START)) == RACERS

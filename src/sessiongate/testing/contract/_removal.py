@@ -4,27 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sessiongate.core.commands import (
-    NEVER,
-    NOW,
-    WHEN_DUE,
-    Close,
-    CloseUser,
-    Count,
-    Ended,
-    List,
-    Opened,
-    Read,
-    Replayed,
-    Rotated,
-    Sweep,
-)
+from sessiongate.core.outcomes import NEVER, NOW, WHEN_DUE, Ended, Opened, Replayed, Rotated
 from sessiongate.core.row import FOREVER
+from sessiongate.testing.commands import Close, CloseUser, Count, List, Read, Sweep
 from sessiongate.testing.contract._material import HOUR, POLICY, START, login, session, touch
 
 if TYPE_CHECKING:
-    from sessiongate.core.commands import Command
     from sessiongate.core.row import Row
+    from sessiongate.testing.commands import Command
     from sessiongate.testing.contract._calls import Call
 
 END = START + HOUR

@@ -1,15 +1,12 @@
-"""The table of ``rotation``: told as stories, then every cell of it."""
+"""The table of ``rotation``, told as stories."""
 
 from __future__ import annotations
 
-from itertools import product
 from typing import TYPE_CHECKING
 
-import pytest
-
-from sessiongate.core.commands import NEVER, NOW, WHEN_DUE, Read, Replayed, Rotated
-from sessiongate.core.rotation import TABLE, classify, present
+from sessiongate.core.outcomes import NEVER, NOW, WHEN_DUE, Replayed, Rotated
 from sessiongate.core.row import FOREVER, SECOND
+from sessiongate.testing.commands import Read
 from sessiongate.testing.contract._material import (
     HOUR,
     MINUTE,
@@ -21,10 +18,6 @@ from sessiongate.testing.contract._material import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from sessiongate.core.commands import Policy
-    from sessiongate.core.row import Row
     from sessiongate.testing.contract._calls import Call
 
 DUE = START + POLICY.rotate_after
@@ -113,6 +106,20 @@ class Rotation:
         assert call(touch(successor, over)) is None, "the thief's or the user's token lives on"
         assert call(touch(row, over)) is None, "one replay must be reported once"
 
+    def test_a_token_of_before_an_overlap_that_is_over_is_a_replay(self, call: Call) -> None:
+        row = session()
+        call(login(row))
+        successor = call(touch(row, DUE)).row
+        seen = DUE + 1
+        call(touch(successor, seen))
+        over = seen + POLICY.grace
+        later = DUE + POLICY.rotate_after
+        assert later > over
+        assert call(touch(row, later, generation=1)).row.generation == 2
+        assert call(touch(row, later, generation=1, rotation=NEVER)).generation == 2
+        assert call(touch(row, later, generation=0)) == Replayed(row.sid, row.username)
+        assert call(Read(row.sid, later)) is None
+
     def test_a_refresh_retires_the_old_token_at_once(self, call: Call) -> None:
         row = session()
         call(login(row))
@@ -176,50 +183,3 @@ class Rotation:
             assert rotated.rotated_at == DUE - DUE % SECOND
             assert rotated.expires_at == rotated.rotated_at + policy.timeout
             assert rotated.last_accessed == DUE
-
-    @pytest.mark.parametrize("rotation", [NEVER, WHEN_DUE, NOW], ids=["never", "when-due", "now"])
-    @pytest.mark.parametrize("presented", list(TABLE))
-    def test_every_cell(self, call: Call, presented: str, rotation: int) -> None:
-        cells = 0
-        for name, (row, generation, now, policy) in enumerate(_cells()):
-            if classify(row, generation, now) != presented:
-                continue
-            cells += 1
-            opened = row._replace(sid=session(name).sid)
-            call(login(opened, now))
-            answer = present(opened, generation, now, policy, rotation)
-            command = touch(opened, now, generation=generation, rotation=rotation, policy=policy)
-            assert call(command) == answer, f"{command} on {opened}"
-            stored = call(Read(opened.sid, now))
-            if isinstance(answer, Replayed):
-                assert stored is None, f"{command} was a replay, and the session is still there"
-            else:
-                kept = answer.row if isinstance(answer, Rotated) else answer or opened
-                assert stored == kept, f"{command} answered {answer}, but this is stored"
-        assert cells
-
-
-def _cells() -> Iterator[tuple[Row, int, int, Policy]]:
-    """Rows in every state that the table tells apart, with what is presented."""
-    now, generation = START + HOUR // 4, 5
-    windows = (0, now, now + 1, FOREVER)
-    honoured = ((5, 0), (4, 0), (4, 4), (5, 5), (3, 2))
-    ages = (POLICY.rotate_after - 1, POLICY.rotate_after)
-    for window, (first, retired), shared, age in product(windows, honoured, (False, True), ages):
-        row = session(
-            generation=generation,
-            previous_until=window,
-            oldest_accepted=first,
-            revoked_below=retired,
-            shared=shared,
-            rotated_at=now - age,
-            last_accessed=now - (MINUTE if shared else MINUTE - 1),
-        )
-        policy = POLICY._replace(time_resolution=SECOND if age == POLICY.rotate_after else 1)
-        for presented in (1, 2, 3, 4, 5, 6):
-            yield row, presented, now, policy
-    # A clock that runs behind the row, and a row at the end of its lifetime.
-    yield session(rotated_at=now + HOUR, last_accessed=now + 1), 0, now, POLICY
-    yield session(previous_until=FOREVER, last_accessed=now + 1), 0, now, POLICY
-    yield session(rotated_at=now - HOUR, lifetime_ends_at=START + HOUR), 0, now, POLICY
-    yield session(rotated_at=now - HOUR), 0, now, POLICY._replace(rotate_after=FOREVER, grace=0)

@@ -9,20 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sessiongate.core.commands import (
-    NEVER,
-    NOW,
-    WHEN_DUE,
-    Close,
-    CloseUser,
-    Count,
-    Ended,
-    List,
-    Opened,
-    Read,
-    Replayed,
-    Sweep,
-)
+from sessiongate.core.outcomes import NEVER, NOW, WHEN_DUE, Ended, Opened, Replayed
+from sessiongate.testing.commands import Close, CloseUser, Count, List, Read, Sweep
 from sessiongate.testing.contract._material import HOUR, POLICY, START, login, session, touch
 
 if TYPE_CHECKING:
@@ -55,6 +43,28 @@ class Storage:
         assert call(login(other, limit=4)) == Opened(other)
         assert Ended(good.sid, "alice") in call(CloseUser("alice", None, START))
         assert call(List(None, START)) == (other,)
+
+    def test_what_cannot_be_read_keeps_nobody_from_a_login(
+        self, call: Call, damage: Callable[[str], object] | None
+    ) -> None:
+        if damage is None:
+            pytest.skip("the optional fixture `damage` is not there")
+        for number, username in enumerate(("alice", "bob", "carol")):
+            bad = session(f"bad {number}", "alice").sid
+            for existing in ("reuse", "new", "replace"):
+                call(login(session(f"bad {number}", "alice")))
+                damage(bad)
+                new = session(f"{username} {existing}", username)
+                command = login(new, existing=existing, limit=1, user_limit=1)
+                assert call(command) == Opened(new), command
+                assert call(CloseUser(username, None, START)) == (Ended(new.sid, username),)
+                call(CloseUser("alice", None, START))
+                assert call(Count(START)) == 0
+        call(login(session("bad", "alice")))
+        damage(session("bad").sid)
+        new = session("new", "bob")
+        assert call(login(new, limit=1, evict=True)).row == new
+        assert call(List(None, START)) == (new,)
 
     def test_the_ended_leave_nothing_behind(
         self, call: Call, footprint: Callable[[], int] | None

@@ -1,0 +1,196 @@
+"""Every decision about stored sessions, as steps over the verbs of a store.
+
+A step reads, decides, and has the store change what it read if it is still the
+same. If it is not, somebody else was quicker: the step decides anew by what is
+there now. So no step needs a lock, and nothing is written that was not read.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from sessiongate.core.admission import Admission
+from sessiongate.core.outcomes import Ended, Existing, LimitReached, Opened, Replayed, Rotated
+from sessiongate.core.record import Record
+from sessiongate.core.rotation import close, present
+from sessiongate.errors import StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sessiongate.core.admission import Login
+    from sessiongate.core.outcomes import Policy
+    from sessiongate.core.record import RowCodec
+    from sessiongate.core.row import Row
+    from sessiongate.core.steps import Step
+
+__all__ = ["BATCH_SIZE", "Decisions"]
+
+T = TypeVar("T")
+
+BATCH_SIZE: Final = 500
+"""Records that a store lists or sweeps in one call: a few milliseconds on each."""
+
+_TRIES: Final = 256
+"""Each lost one was somebody else's success."""
+
+_CROWDED: Final = "the sessions were changed by others each time before this step could"
+
+
+class Decisions:
+    """The steps for the records of one codec. Holds no session."""
+
+    def __init__(self, codec: RowCodec) -> None:
+        self._encode, self._decode = codec.encode, codec.decode
+        self._admission = Admission(codec)
+
+    # One session.
+
+    def touch(
+        self, sid: str, generation: int, now: int, policy: Policy, rotation: int
+    ) -> Step[Row | Rotated | Replayed | None]:
+        """Judge a presented generation by the table of ``rotation``.
+
+        Return the ``Row`` as it is afterwards, ``Rotated`` if this step made
+        the new generation, ``Replayed`` if it ended the session, or ``None``.
+        """
+        data = yield "read", sid
+        return (yield from self.touch_found(data, sid, generation, now, policy, rotation))
+
+    def touch_found(
+        self, data: Any, sid: str, generation: int, now: int, policy: Policy, rotation: int
+    ) -> Step[Row | Rotated | Replayed | None]:
+        """``touch``, of what was read."""
+
+        def judge(row: Row) -> tuple[Row | Rotated | Replayed | None, Row | None]:
+            answer = present(row, generation, now, policy, rotation)
+            if type(answer) is Rotated:
+                return answer, answer.row
+            if type(answer) is Replayed:
+                return answer, None
+            return answer, row if answer is None else answer
+
+        return (yield from self._settle(sid, now, data, judge))
+
+    def look(self, sid: str, now: int) -> Step[Row | None]:
+        """Return the live row of this sid, untouched; ``None`` if there is none."""
+        data = yield "read", sid
+        return (yield from self.look_found(data, sid, now))
+
+    def look_found(self, data: Any, sid: str, now: int) -> Step[Row | None]:
+        """``look``, at what was read."""
+        return (yield from self._settle(sid, now, data, lambda row: (row, row)))
+
+    def close(
+        self, sid: str, now: int, generation: int | None = None, username: str | None = None
+    ) -> Step[Ended | Replayed | None]:
+        """End one session, as ``rotation.close`` judges it; ``None``: there was none."""
+
+        def judge(row: Row) -> tuple[Ended | Replayed | None, Row | None]:
+            answer = close(row, generation, username, now)
+            return answer, row if answer is None else None
+
+        data = yield "read", sid
+        return (yield from self._settle(sid, now, data, judge))
+
+    def _settle(
+        self, sid: str, now: int, data: Any, judge: Callable[[Row], tuple[T, Row | None]]
+    ) -> Step[T | None]:
+        """Carry out what ``judge`` makes of the row, or of what it has become meanwhile.
+
+        ``judge`` returns the outcome, and the row to keep: the same object for no
+        change, ``None`` to end the session. An expired row is removed on sight,
+        so that a clock set back revives nothing.
+        """
+        before: Row | None = None
+        for _ in range(_TRIES):
+            row = None if data is None else self._decode(data, sid)
+            if row is None:
+                return None
+            outcome: T | None
+            outcome, new = judge(row) if now < row.expires_at else (None, None)
+            if new is row:
+                return outcome
+            only_touches = new is not None and _differ_in_access_alone(row, new)
+            if only_touches and before is not None and _differ_in_access_alone(before, row):
+                return outcome  # another touch has come just before: this one may be dropped
+            before, old = row, Record(sid, row.username, row.expires_at, data)
+            try:
+                data = yield "swap", old, None if new is None else self._record(new), now
+            except StoreError:
+                if only_touches:
+                    return outcome  # it was read, and is valid
+                raise
+            if data is True:
+                return outcome
+        raise StoreError(_CROWDED)
+
+    # Those of a user, and all.
+
+    def open(self, login: Login) -> Step[Opened | Existing | LimitReached]:
+        """Let a user in, or say why not."""
+        username = login.row.username if login.needs_user_sessions else None
+        total = login.limit is not None
+        for attempt in range(_TRIES):
+            # There is room, nearly always: the count is left to ``commit``.
+            begin = partial(self._admission.attempt, login, presume_room=not attempt)
+            if attempt and (total or username is not None):
+                answer = yield "together", username, total, begin
+            else:
+                answer = yield from begin()
+            if answer is not None:
+                return answer  # type: ignore[no-any-return]
+        raise StoreError(_CROWDED)
+
+    def close_user(self, username: str, keep: str | None, now: int) -> Step[tuple[Ended, ...]]:
+        """End all sessions of a user but ``keep``: those that were live."""
+        for attempt in range(_TRIES):
+            begin = partial(self._close_user, username, keep, now)
+            if attempt:
+                ended = yield "together", username, False, begin
+            else:
+                ended = yield from begin()
+            if ended is not None:
+                return ended  # type: ignore[no-any-return]
+        raise StoreError(_CROWDED)
+
+    def _close_user(
+        self, username: str, keep: str | None, now: int
+    ) -> Step[tuple[Ended, ...] | None]:
+        seen, records = yield "of_user", username
+        to_end = [record for record in records if record.sid != keep]
+        if to_end and not (yield "commit", username, to_end, None, seen, None, now):
+            return None
+        return tuple(
+            Ended(sid, username)
+            for sid, username, expires_at, data in to_end
+            if now < expires_at and self._decode(data, sid) is not None
+        )
+
+    def list_user(self, username: str, now: int) -> Step[tuple[Row, ...]]:
+        """Return the live rows of a user, oldest first."""
+        _, records = yield "of_user", username
+        return tuple(self._rows(records, now))
+
+    def list_all(self, now: int) -> Step[tuple[Row, ...]]:
+        """Return all live rows, oldest first."""
+        rows: list[Row] = []
+        place = None
+        while True:
+            records, place = yield "live", now, BATCH_SIZE, place
+            rows += self._rows(records, now)
+            if place is None:
+                return tuple(rows)
+
+    def _rows(self, records: Any, now: int) -> list[Row]:
+        rows = (self._decode(data, sid) for sid, _, ends, data in records if now < ends)
+        return [row for row in rows if row is not None]
+
+    def _record(self, row: Row) -> Record:
+        return Record(row.sid, row.username, row.expires_at, self._encode(row))
+
+
+def _differ_in_access_alone(old: Row, new: Row) -> bool:
+    """Whether nothing but ``last_accessed`` tells the two rows of one session apart."""
+    return old[4:] == new[4:] and old[:3] == new[:3]

@@ -1,0 +1,60 @@
+"""Locks that survive a ``fork``.
+
+A child that is forked while another thread holds a lock would wait for it for
+ever, and what the lock guards may be torn. So all of these locks are taken
+before a fork and released after it, in the parent and in the child.
+"""
+
+from __future__ import annotations
+
+import os
+from threading import Lock
+from typing import TYPE_CHECKING, Final
+from weakref import WeakSet
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["ForkSafeLock"]
+
+_PATIENCE: Final = 1.0
+"""Seconds a fork waits for each: the holder may be the forking thread itself."""
+
+
+class ForkSafeLock:
+    """A lock whose ``acquire`` and ``release`` are those of ``threading.Lock``."""
+
+    __slots__ = ("__weakref__", "_lock", "acquire", "release")
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self.acquire, self.release = self._lock.acquire, self._lock.release
+        _ALL.add(self)
+
+    def __enter__(self) -> None:
+        self.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
+
+_ALL: Final[WeakSet[ForkSafeLock]] = WeakSet()
+_held: list[ForkSafeLock] = []
+
+
+def _before_fork() -> None:
+    # In one order, for two threads that fork at once.
+    _held[:] = [lock for lock in _in_order(_ALL) if lock.acquire(timeout=_PATIENCE)]
+
+
+def _after_fork() -> None:
+    for lock in reversed(_held):
+        lock.release()
+    _held.clear()
+
+
+def _in_order(locks: Iterable[ForkSafeLock]) -> list[ForkSafeLock]:
+    return sorted(locks, key=id)
+
+
+os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork)

@@ -1,0 +1,82 @@
+"""Rows as bytes, once for all stores: a JSON array that begins with the version of its format.
+
+Whoever can write to a store can write nonsense, and a newer version of the
+package may have written what this one does not know. Neither is an error of
+the request that finds it, and neither is a session.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from typing import Any, Final
+
+from sessiongate.core.arguments import check_claims, check_scopes
+from sessiongate.core.recent import remembering
+from sessiongate.core.row import FOREVER, Row, device_of
+
+__all__ = ["VERSION", "decode", "encode", "warn_unreadable"]
+
+VERSION: Final = 2
+"""Of the format. Data of another version was written by a newer sessiongate."""
+
+_LOGGER: Final = logging.getLogger("sessiongate.stores")
+_FIELDS: Final = len(Row._fields)
+_NUMBERS: Final = frozenset({int})
+_to_json: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
+def encode(row: Row) -> bytes:
+    """Return the data of a row."""
+    return _to_json((VERSION, *row)).encode()
+
+
+def decode(data: bytes, sid: str) -> Row | None:
+    """Return the row of that sid; ``None``, and one line in the log, for all else."""
+    row = _decode(data)
+    if row is None or row.sid != sid:
+        warn_unreadable(sid)
+        return None
+    return row
+
+
+def warn_unreadable(sid: str) -> None:
+    """Log which session is none; never what was found in its place."""
+    _LOGGER.warning("session %.64r is unreadable (corrupt, or written by a newer version)", sid)
+
+
+@remembering
+def _decode(data: bytes) -> Row | None:
+    try:
+        version, *fields = json.loads(data)
+    except (TypeError, ValueError, RecursionError):
+        return None
+    if type(version) is not int or version != VERSION or len(fields) != _FIELDS:
+        return None
+    row = tuple.__new__(Row, fields)
+    return row if _is_valid(row) else None
+
+
+def _is_valid(row: Row) -> bool:
+    """Check types, ranges and order, and that texts are text and JSON is JSON."""
+    sid, username, *numbers, shared, scopes_and_claims, device = row
+    texts = (sid, username, scopes_and_claims, device)
+    if type(shared) is not bool or not _NUMBERS.issuperset(map(type, numbers)):
+        return False
+    if not (min(numbers) >= 0 and max(numbers) <= FOREVER):
+        return False
+    if not row.revoked_below <= row.oldest_accepted <= row.generation:
+        return False
+    try:
+        # Fails if one is no text, or holds a surrogate that no UTF-8 can express.
+        "".join(texts).encode()
+        if scopes_and_claims:
+            given: Any = json.loads(scopes_and_claims)
+            if type(given["scopes"]) is not list or type(given["claims"]) is not dict:
+                return False
+            check_scopes(given["scopes"])
+            check_claims(given["claims"])
+        device_of(row)
+    except (LookupError, TypeError, ValueError, RecursionError):
+        return False
+    return True
