@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from sessiongate.devices import DevicesPage
+    from sessiongate.events import Event
     from sessiongate.stores import Store
 
 __all__ = ["STACKS", "Element", "Reply", "Site", "Stack", "elements", "make_site"]
@@ -110,6 +111,7 @@ class Site:
     manager: SessionManager
     clock: ManualClock
     store: CountingStore
+    events: list[Event]
 
     def open(self, username: str = "alice", device: Any = None) -> str:
         """A session that was opened elsewhere: its token."""
@@ -166,11 +168,16 @@ def make_site(
 ) -> Site:
     """A site whose page has these options; ``template`` is the app's own, in Jinja."""
     clock, counting = ManualClock(), CountingStore(store or MemoryStore())
+    events: list[Event] = []
     manager = SessionManager(
-        store=counting, clock=clock, secret_key="k" * 64, max_concurrent_sessions=None
+        store=counting,
+        clock=clock,
+        secret_key="k" * 64,
+        max_concurrent_sessions=None,
+        on_event=events.append,
     )
     make = {"flask": flask_app, "starlette": starlette_app, "fastapi": fastapi_app}[stack]
-    return Site(stack, make(manager, template, mounted, options), manager, clock, counting)
+    return Site(stack, make(manager, template, mounted, options), manager, clock, counting, events)
 
 
 def flask_app(

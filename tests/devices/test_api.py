@@ -73,6 +73,18 @@ def test_ending_the_own_session_is_a_logout(site: Site, transport: str) -> None:
     assert site.manager.validate_session(here) is None
 
 
+@TRANSPORTS
+@pytest.mark.parametrize("which", [0, 1], ids=["own", "other"])
+def test_the_event_of_it_names_the_transport(site: Site, transport: str, which: int) -> None:
+    here, _ = site.open(), site.open()
+    handle = site.handles()[which]
+    site.events.clear()
+    site.ask("DELETE", f"/devices/api/{handle}", here, transport=transport)
+    (event,) = site.events
+    assert (event.kind, event.username, event.session) == ("logout", "alice", handle)
+    assert (event.transport, event.reason) == (transport, "requested")
+
+
 @pytest.mark.parametrize("handle", [NOBODY, "x", "end-others", "a" * 5000])
 def test_unknown_and_somebody_elses_are_the_same(site: Site, handle: str) -> None:
     here, bob = site.open(), site.open("bob")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+import inspect
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.http.brittle import BrittleStore
@@ -11,6 +12,7 @@ from tests.http.harness import (
     COOKIE,
     Header,
     Site,
+    bare,
     bearer,
     call_asgi,
     connect,
@@ -24,6 +26,9 @@ from sessiongate import SessionManager
 from sessiongate.asgi import SessionAuthMiddleware
 from sessiongate.errors import StoreError
 from sessiongate.http.websockets import DENIAL
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
 
 START = {"type": "http.response.start", "status": 200, "headers": []}
 
@@ -420,3 +425,146 @@ def test_a_websocket_needs_no_extensions_in_its_scope() -> None:
 
 async def _unreached(_scope: Any, _receive: Any, _send: Any) -> None:
     raise AssertionError
+
+
+def test_send_is_a_coroutine_function(site: Site) -> None:
+    """As the specification has it; asgiref warns of anything else."""
+    got: list[bool] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        got.append(inspect.iscoroutinefunction(send))
+        if scope["type"] == "websocket":
+            await receive()
+            await send({"type": "websocket.accept"})
+        else:
+            await send(START)
+
+    run(site, app)
+    asyncio.run(connect(site, app=app))
+    assert got == [True, True]
+
+
+# A browser's websocket cannot set Authorization: its token comes as a subprotocol.
+
+OURS = "sessiongate.bearer"
+
+
+def offering(
+    chosen: str | None = None, seen: list[tuple[Any, list[str]]] | None = None
+) -> Callable[..., Awaitable[None]]:
+    """An app that accepts, with a subprotocol of its own or with none."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        if seen is not None:
+            seen.append((scope["sessiongate"], scope["subprotocols"]))
+        accept: dict[str, Any] = {"type": "websocket.accept"}
+        await send(accept if chosen is None else accept | {"subprotocol": chosen})
+
+    return app
+
+
+@pytest.mark.parametrize("kind", ["opaque", "jwt"])
+@pytest.mark.parametrize(
+    ("before", "after"), [([], []), ([], ["chat"]), (["chat"], []), (["a"], ["b", "c"])]
+)
+def test_a_subprotocol_brings_a_bearer_token(
+    kind: str, before: list[str], after: list[str]
+) -> None:
+    site = make_site("asgi", kind)
+    seen: list[tuple[Any, list[str]]] = []
+    offered = [*before, OURS, site.open(), *after]
+    sent = asyncio.run(connect(site, app=offering(seen=seen), subprotocols=offered))
+    ((session, shown),) = seen
+    assert (session.user.username, session.transport, session.problem) == ("alice", "bearer", None)
+    assert shown == [*before, *after], "the app is not shown the token"
+    assert sent[0]["subprotocol"] == OURS
+
+
+def test_the_choice_of_the_app_wins(site: Site) -> None:
+    offered = [OURS, site.open(), "chat"]
+    (accept,) = asyncio.run(connect(site, app=offering("chat"), subprotocols=offered))
+    assert accept["subprotocol"] == "chat"
+
+
+def test_a_token_that_is_due_comes_back_in_the_header(site: Site, due: str) -> None:
+    (accept,) = asyncio.run(connect(site, app=offering(), subprotocols=[OURS, due]))
+    (token,) = values(accept, b"x-refreshed-token")
+    assert site.ask(bearer(token.decode())).who == "alice"
+    assert values(accept, b"set-cookie") == []
+
+
+@pytest.mark.parametrize("origin", [b"https://elsewhere.example", b"null"])
+def test_such_a_websocket_is_not_asked_where_it_comes_from(site: Site, origin: bytes) -> None:
+    seen: list[tuple[Any, list[str]]] = []
+    held, shown = site.open("bob"), site.open()
+    headers = [(b"origin", origin), cookie(held)]
+    asyncio.run(connect(site, *headers, app=offering(seen=seen), subprotocols=[OURS, shown]))
+    assert seen[0][0].user.username == "alice"
+
+
+@pytest.mark.parametrize(
+    "authorization", [bearer("{token}"), (b"authorization", b"Basic YTpi"), (b"authorization", b"")]
+)
+def test_beside_authorization_it_is_not_clear_which_counts(
+    site: Site, authorization: Header
+) -> None:
+    token = site.open()
+    name, value = authorization
+    seen: list[tuple[Any, list[str]]] = []
+    header = (name, value.replace(b"{token}", token.encode()))
+    site.store.reset()
+    asyncio.run(
+        connect(site, header, cookie(token), app=offering(seen=seen), subprotocols=[OURS, token])
+    )
+    ((session, shown),) = seen
+    assert (session.user.username, session.problem) == (None, "invalid_request")
+    assert (shown, site.store.calls) == ([], 0)
+
+
+@pytest.mark.parametrize(
+    ("offered", "problem", "left"),
+    [
+        ([OURS], "invalid_request", []),
+        (["chat", OURS], "invalid_request", ["chat"]),
+        ([OURS, ""], "invalid_request", []),
+        ([OURS, "a b"], "invalid_request", []),
+        ([OURS, "{token},x"], "invalid_request", []),
+        ([OURS, "{token}", OURS, "{token}"], "invalid_request", []),
+        ([OURS, "{token}", "chat", OURS, "{token}"], "invalid_request", ["chat"]),
+        ([OURS, "forged"], "invalid_token", []),
+        ([OURS, "chat", "{token}"], "invalid_token", ["{token}"]),
+        ([OURS, "{token}€"], "invalid_token", []),
+        ([OURS.upper(), "{token}"], None, [OURS.upper(), "{token}"]),
+        (["bearer", "{token}"], None, ["bearer", "{token}"]),
+    ],
+)
+def test_a_malformed_pair_is_nobodys(
+    site: Site, offered: list[str], problem: str | None, left: list[str]
+) -> None:
+    token = site.open()
+    seen: list[tuple[Any, list[str]]] = []
+    words = [word.replace("{token}", token) for word in offered]
+    site.store.reset()
+    held = [cookie(token)] if problem else []
+    asyncio.run(connect(site, *held, app=offering(seen=seen), subprotocols=words))
+    ((session, shown),) = seen
+    assert (session.user.username, session.problem) == (None, problem), "no way to the cookie"
+    assert shown == [word.replace("{token}", token) for word in left]
+    assert site.store.calls == 0
+
+
+def test_without_the_pair_nothing_is_answered(site: Site) -> None:
+    (accept,) = asyncio.run(connect(site, cookie(site.open()), app=offering(), subprotocols=["a"]))
+    assert "subprotocol" not in accept
+
+
+def test_a_handshake_that_comes_as_an_http_request_is_no_safe_one() -> None:
+    """As servers without websockets pass it on; alike on both stacks."""
+    fields = [(b"upgrade", b"WebSocket"), (b"origin", b"https://elsewhere.example")]
+    for stack in ("wsgi", "asgi"):
+        site = make_site(stack, "opaque")
+        response = site.ask(cookie(site.open()), *fields, view=bare)
+        assert (response.who, response.problem) == (None, "cross_site")
+        assert site.ask(cookie(site.open()), fields[1], view=bare).who == "alice"
+        assert site.ask(cookie(site.open()), fields[0], view=bare).who == "alice"

@@ -28,6 +28,7 @@ from tests.http.harness import (
     scope_of,
     show,
 )
+from tests.stores.passing import PassingStore
 
 from sessiongate.asgi import SessionAuthMiddleware as ASGIMiddleware
 from sessiongate.errors import StoreError
@@ -35,9 +36,9 @@ from sessiongate.stores import MemoryStore
 from sessiongate.wsgi import SessionAuthMiddleware as WSGIMiddleware
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
-    from sessiongate.core.commands import Command, Outcome
+    from sessiongate.stores import Store
 
 PLAIN = [("Content-Type", "text/plain")]
 
@@ -247,15 +248,13 @@ def _begin(site: Site, app: Any) -> Any:
     return guarded(environ_of("GET", [HOST]), lambda *_: lambda _: None)
 
 
-class Waiting(MemoryStore):
+class Waiting(PassingStore):
     """Lets others run before each answer, as a store over a network does."""
 
-    blocking = True
-
-    async def aexecute(self, command: Command) -> Outcome:
+    async def _acall(self, name: str, method: Any, *arguments: Any) -> Any:
         for _ in range(3):
             await asyncio.sleep(0)
-        return await super().aexecute(command)
+        return await super()._acall(name, method, *arguments)
 
 
 @pytest.mark.parametrize("stack", ["asgi"])
@@ -265,7 +264,7 @@ class TestCancellation:
 
     @pytest.mark.parametrize("started", [True, False])
     def test_a_cancelled_request_leaves_no_session(
-        self, make: MakeSite, store: type[MemoryStore], *, started: bool
+        self, make: MakeSite, store: Callable[[], Store], *, started: bool
     ) -> None:
         site = make(store=store())
 
@@ -290,7 +289,7 @@ class TestCancellation:
         assert site.manager.n_active_sessions() == int(started)
 
     def test_a_request_that_is_cancelled_again_and_again(
-        self, make: MakeSite, store: type[MemoryStore]
+        self, make: MakeSite, store: Callable[[], Store]
     ) -> None:
         """As anyio does: a cancelled scope lets no await through."""
         site = make(store=store())
@@ -306,7 +305,7 @@ class TestCancellation:
 
                 await site.aask(view=view)
             assert scope.cancelled_caught
-            for _ in range(9):
+            for _ in range(99):
                 await asyncio.sleep(0)
 
         asyncio.run(main())

@@ -325,3 +325,45 @@ def test_a_manager_with_an_async_listener_is_refused_before_any_request() -> Non
 
     with pytest.raises(TypeError, match="on_event is an async function"):
         SessionAuthMiddleware(validated(lambda *_: []), SessionManager(on_event=listen))
+
+
+# A handshake is a GET here, and the subprotocols are a header field.
+
+
+def handshake(site: Site, offered: str, *headers: Header) -> tuple[Any, str | None, list[str]]:
+    """The session of a websocket, what the app is shown of its field, and what is answered."""
+    seen: list[Any] = []
+    answered: list[str] = []
+
+    def app(environ: Any, start_response: Any) -> Iterable[bytes]:
+        seen.extend([environ["sessiongate"], environ.get("HTTP_SEC_WEBSOCKET_PROTOCOL")])
+        start_response("101 Switching Protocols", [])
+        return []
+
+    def start_response(_status: str, fields: list[tuple[str, str]], *_: Any) -> Any:
+        answered.extend(v for name, v in fields if name.lower() == "sec-websocket-protocol")
+
+    field = (b"sec-websocket-protocol", offered.encode("latin-1"))
+    environ = environ_of("GET", [(b"upgrade", b"websocket"), field, *headers])
+    list(SessionAuthMiddleware(app, site.manager)(environ, start_response))
+    return seen[0], seen[1], answered
+
+
+@pytest.mark.parametrize("gap", [", ", ",", " ,\t"])
+def test_a_subprotocol_brings_a_bearer_token(site: Site, gap: str) -> None:
+    offered = gap.join(["chat", "sessiongate.bearer", site.open(), "other"])
+    session, shown, answered = handshake(site, offered, (b"origin", b"https://elsewhere.example"))
+    assert (session.user.username, session.transport) == ("alice", "bearer")
+    assert (shown, answered) == ("chat, other", ["sessiongate.bearer"])
+
+
+def test_a_subprotocol_beside_authorization_is_not_clear(site: Site) -> None:
+    token = site.open()
+    header = (b"authorization", f"Bearer {token}".encode())
+    session, *_ = handshake(site, f"sessiongate.bearer, {token}", header, cookie(token))
+    assert (session.user.username, session.problem) == (None, "invalid_request")
+
+
+def test_a_subprotocol_of_a_plain_request_is_not_read(site: Site) -> None:
+    field = (b"sec-websocket-protocol", f"sessiongate.bearer, {site.open()}".encode())
+    assert site.ask(field).who is None

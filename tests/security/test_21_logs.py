@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.http.brittle import BrittleStore
@@ -33,8 +33,6 @@ from sessiongate.core.outages import Outages
 from sessiongate.errors import StoreError
 
 if TYPE_CHECKING:
-    from sessiongate.core.commands import Command
-
     from sessiongate import Event
 
 pytestmark = pytest.mark.parametrize("kind", ["opaque", "jwt"])
@@ -130,7 +128,7 @@ class TalkativeStore(BrittleStore):
 
     words = ""
 
-    def _ask(self, _command: Command) -> None:
+    def before(self, name: str, *arguments: Any) -> None:  # noqa: ARG002
         if self.down:
             raise StoreError(self.words)
 
@@ -155,11 +153,11 @@ def test_an_outage_is_logged_with_the_words_of_the_store_and_no_secret(
     reason = site.events[-1].reason or ""
     assert (level, line.splitlines()) == ("ERROR", [line])
     assert line == f"session store_failed: {reason}; failures since the last line: 1"
-    assert reason.startswith("touch: Redis at cache:6379 failed: ReadOnlyError: You can't write")
+    assert reason.startswith("read: Redis at cache:6379 failed: ReadOnlyError: You can't write")
     for secret in ("hunter2", token, token.rpartition(".")[2], handle):
         assert secret not in line
     assert site.ask(view=enter).status == 503
-    assert (site.events[-1].reason or "").startswith("open: Redis at cache:6379 failed: ReadOnly")
+    assert (site.events[-1].reason or "").startswith("commit: Redis at cache:6379 failed: ReadOnly")
 
 
 def test_an_outage_is_a_few_lines_and_not_one_for_each_request(

@@ -41,7 +41,8 @@ def flask_site(manager: SessionManager, **options: Any) -> WSGIMiddleware:
 
     @app.get("/who")
     def who() -> dict[str, Any]:
-        return {"username": for_flask.current_user.username}
+        problem = flask_request.environ["sessiongate"].problem
+        return {"username": for_flask.current_user.username, "problem": problem}
 
     @app.post("/logout")
     def log_out() -> dict[str, Any]:
@@ -61,7 +62,8 @@ def starlette_site(manager: SessionManager, **options: Any) -> ASGIMiddleware:
         return JSONResponse({"token": token})
 
     async def who(request: Request) -> JSONResponse:
-        return JSONResponse({"username": request.user.username})
+        problem = request.scope["sessiongate"].problem
+        return JSONResponse({"username": request.user.username, "problem": problem})
 
     async def log_out(request: Request) -> JSONResponse:
         await for_starlette.logout_user(request)

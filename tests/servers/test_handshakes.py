@@ -11,6 +11,7 @@ from starlette.routing import WebSocketRoute
 from tests.servers.running import serving_asgi
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import ClientConnection, connect
+from websockets.typing import Origin, Subprotocol
 
 from sessiongate import SessionManager
 from sessiongate.asgi import SessionAuthMiddleware
@@ -112,3 +113,19 @@ def test_a_refused_handshake_tells_the_status(
         pass
     assert refused.value.response.status_code == status
     assert refused.value.response.headers["Vary"] == "Cookie, Authorization"
+
+
+@pytest.mark.parametrize("others", [(), ("chat",)])
+def test_a_browser_may_bring_a_bearer_token_as_a_subprotocol(
+    chat: Chat, others: tuple[str, ...]
+) -> None:
+    """``new WebSocket(url, ["sessiongate.bearer", token])``: it would hang up without an answer."""
+    offered = [Subprotocol(word) for word in ("sessiongate.bearer", chat.token("chat"), *others)]
+    with connect(
+        f"ws://{chat.address}/",
+        subprotocols=offered,
+        origin=Origin("https://elsewhere.example"),
+        proxy=None,
+    ) as websocket:
+        assert websocket.recv() == "alice"
+        assert websocket.subprotocol == "sessiongate.bearer"

@@ -12,7 +12,7 @@ from sessiongate import ConfigurationError, SessionCookie, SessionManager
 from sessiongate.testing import ManualClock, login_as
 
 if TYPE_CHECKING:
-    from sessiongate.http.token_reader import Transport
+    from sessiongate.http.credentials import Transport
 
 NOBODY = Seen(None)
 
