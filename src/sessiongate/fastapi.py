@@ -10,14 +10,14 @@ import inspect
 from collections.abc import Callable
 from typing import Annotated, Any, Final, NoReturn, TypeVar, Unpack, cast, overload
 
+from sessiongate.errors import ConfigurationError
+
 try:
     from fastapi import Depends, FastAPI, HTTPException, Security
     from fastapi.openapi.models import APIKey, APIKeyIn, HTTPBearer
     from fastapi.security import SecurityScopes
     from fastapi.security.base import SecurityBase
 except ImportError as missing:
-    from sessiongate.errors import ConfigurationError
-
     msg = "FastAPI is missing: pip install 'sessiongate[fastapi]'"
     raise ConfigurationError(msg) from missing
 from starlette.exceptions import WebSocketException
@@ -64,6 +64,12 @@ _REFUSALS: Final = {
 }
 
 
+_NO_PARAMETERS: Final = (
+    "an override of current_user or login_required that is to hold for other demands as well takes "
+    "no parameters: write lambda: sessiongate.testing.user('alice'), or log in with login_as"
+)
+
+
 def complete(document: dict[str, Any]) -> dict[str, Any]:
     """Complete an OpenAPI document: bearer tokens beside the cookie, and the answers 401 and 403.
 
@@ -75,11 +81,12 @@ def complete(document: dict[str, Any]) -> dict[str, Any]:
     if bearer is None:
         return document
     schemes[_BEARER] = bearer
-    for path in document["paths"].values():
+    for path in document.get("paths", {}).values():
         for operation in path.values():
-            ours = [one for one in operation.get("security", ()) if _COOKIE in one]
-            for alternative in ours:
-                operation["security"].append({_BEARER: alternative[_COOKIE]})
+            # A path may hold other things than operations, such as its summary.
+            security = operation.get("security", []) if isinstance(operation, dict) else []
+            for alternative in [one for one in security if _COOKIE in one]:
+                security.append({_BEARER: alternative[_COOKIE]})
                 for status, description in _REFUSALS.items():
                     operation["responses"].setdefault(status, {"description": description})
     return document
@@ -118,17 +125,28 @@ class _Dependency(SecurityBase):
         self._guard_for = guard_for
 
     def find(self, connection: HTTPConnection, security_scopes: SecurityScopes) -> Any:
-        """The user, or a refusal; what a test put in the user's place may be awaitable."""
+        """The user, or a refusal; a coroutine of it where a test put another in its place."""
         guard = self._guard_for(tuple(security_scopes.scopes))
         overrides = getattr(connection.scope.get("app"), "dependency_overrides", None)
         if overrides:
             for original in (self._security.current_user, self._security.login_required):
                 if original in overrides and original is not self:
-                    user = overrides[original]()
-                    refusal = guard.check_scopes(user, "sessiongate")
-                    return user if refusal is None else _refuse(connection, refusal)
+                    return _override(overrides[original], guard, connection)
         refusal = check_connection(guard, connection)
         return session_of(connection).user if refusal is None else _refuse(connection, refusal)
+
+
+async def _override(give: Callable[..., Any], guard: Guard, connection: HTTPConnection) -> Any:
+    """What a test put in the place of the user, if its scopes suffice."""
+    try:
+        inspect.signature(give).bind()
+    except TypeError as error:
+        raise ConfigurationError(_NO_PARAMETERS) from error
+    user = give()
+    if inspect.isawaitable(user):
+        user = await user
+    refusal = guard.check_scopes(getattr(user, "scopes", ()), "sessiongate")
+    return user if refusal is None else _refuse(connection, refusal)
 
 
 class _CurrentUser(_Dependency):

@@ -165,7 +165,9 @@ def by_decorators() -> FastAPI:
 
 def client_of(app: FastAPI, world: World, **options: Any) -> TestClient:
     app.add_middleware(SessionAuthMiddleware, manager=world.manager, **options)
-    return TestClient(app, base_url="https://testserver", follow_redirects=False)
+    client = TestClient(app, base_url="https://testserver", follow_redirects=False)
+    del client.headers["Accept"]  # of its own it says */*
+    return client
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias, TypedDict
 from urllib.parse import quote, urlsplit
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
 
     from sessiongate.http.refusals import Refusal
     from sessiongate.http.request_session import RequestSession
-    from sessiongate.http.user import User
 
 __all__ = [
     "Guard",
@@ -60,9 +60,14 @@ class Page(NamedTuple):
 
     @property
     def is_browsed(self) -> bool:
-        """Whether a person would see a redirect: a navigation that takes HTML."""
+        """Whether a browser asks for a page, so that a person sees the redirect.
+
+        ``Accept`` names ``text/html``, or there is no ``Accept`` at all. One that
+        names other types only, ``*/*`` among them, is a script's or a tool's, such as
+        ``fetch()`` or curl. So is a ``Sec-Fetch-Mode`` other than ``navigate``.
+        """
         return self.fetch_mode in {"", "navigate"} and (
-            not self.accept or "text/html" in self.accept or "*/*" in self.accept
+            not self.accept or "text/html" in self.accept.lower()
         )
 
 
@@ -84,7 +89,7 @@ class Guard:
         login_url: Where a person in a browser is sent instead of a 401, with
             the way back in the query parameter ``next``: a path within the
             app, a whole URL, the name of a route, or a function that gives one
-            of them.
+            of them. ``Page.is_browsed`` says what counts as a browser.
     """
 
     def __init__(
@@ -104,6 +109,9 @@ class Guard:
                 "its route, or a function that gives one of them"
             )
             raise TypeError(msg)
+        if inspect.iscoroutinefunction(login_url):
+            msg = "login_url must not be an async function: it is called, not awaited"
+            raise TypeError(msg)
         self._login_url = login_url
 
     def check(self, session: RequestSession, asked: Callable[[], Page | None]) -> Refusal | None:
@@ -116,7 +124,7 @@ class Guard:
             if session.problem == "cross_site":
                 return refusals.CROSS_SITE  # a login page would be asked from that site as well
             refusal = _anonymous(session)
-        elif (lacking := self.check_scopes(user, realm)) is not None:
+        elif (lacking := self.check_scopes(user.scopes, realm)) is not None:
             return lacking
         elif self._fresh is not None and (session.age or 0) > self._fresh:
             refusal = refusals.stale_login(realm, int(self._fresh))
@@ -129,16 +137,18 @@ class Guard:
             return refusal
         return refusals.redirect(self._with_way_back(page))
 
-    def check_scopes(self, user: User, realm: str) -> Refusal | None:
-        """Why a user is refused who lacks a scope, or ``None``."""
-        if not self._scopes or set(self._scopes) <= set(user.scopes):
+    def check_scopes(self, scopes: Iterable[str], realm: str) -> Refusal | None:
+        """Why a user with these scopes is refused, or ``None``."""
+        if not self._scopes or set(self._scopes) <= set(scopes):
             return None
         return refusals.insufficient_scope(realm, self._scopes)
 
     def _with_way_back(self, page: Page) -> str:
         """The login page, and for what can be asked again the way back from it."""
         url = self._login_url or ""
-        if callable(url) or not url.startswith(_ADDRESS):
+        if callable(url):
+            url = page.locate(url)
+        if not url.startswith(_ADDRESS):
             url = page.locate(url)
         url = under_prefix(url, quote_path(page.prefix))
         if page.method not in {"GET", "HEAD"}:
