@@ -9,7 +9,6 @@ import functools
 import inspect
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
-from urllib.parse import urlsplit
 
 from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection
@@ -18,7 +17,7 @@ from starlette.websockets import WebSocket
 
 from sessiongate.errors import ConfigurationError, CrossSiteError
 from sessiongate.http import refusals
-from sessiongate.http.guard import Guard, Page, check_view, safe_redirect
+from sessiongate.http.guard import Guard, Page, check_view, quote_path, safe_redirect
 from sessiongate.http.websockets import POLICY_VIOLATION, can_deny
 
 if TYPE_CHECKING:
@@ -234,12 +233,21 @@ def _page(connection: HTTPConnection) -> Page | None:
         scope["query_string"].decode("latin-1"),
         connection.headers.get("accept", ""),
         connection.headers.get("sec-fetch-mode", ""),
-        scope.get("app_root_path", scope.get("root_path", "")),
+        prefix_of(connection),
         partial(_locate, connection),
     )
+
+
+def prefix_of(connection: HTTPConnection) -> str:
+    """What the whole app is mounted under; Starlette keeps it while it looks into its mounts."""
+    scope = connection.scope
+    prefix: str = scope.get("app_root_path", scope.get("root_path", ""))
+    return prefix.rstrip("/")
 
 
 def _locate(connection: HTTPConnection, login_url: LoginURL) -> str:
     if callable(login_url):
         return login_url(connection)
-    return urlsplit(str(connection.url_for(login_url))).path  # its host is what the client says
+    # Not url_for: it begins with the host that the client names.
+    path = connection.scope["router"].url_path_for(login_url)
+    return quote_path(prefix_of(connection) + path)

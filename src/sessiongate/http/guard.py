@@ -31,6 +31,9 @@ __all__ = [
 _ADDRESS: Final = ("/", "http://", "https://", "?")
 """How a login URL begins; anything else is the name of a route."""
 
+_RESERVED: Final = "%:/?#[]@!$&'()*+,;="
+"""What a URL may hold as it is (RFC 3986, section 2); frameworks encode theirs, or do not."""
+
 
 LoginURL: TypeAlias = str | Callable[..., str]
 """Where people log in: a path or URL, the name of a route, or a function that gives either."""
@@ -150,7 +153,7 @@ class Guard:
             url = page.locate(url)
         if not url.startswith(_ADDRESS):
             url = page.locate(url)
-        url = under_prefix(url, quote_path(page.prefix))
+        url = under_prefix(quote(url, safe=_RESERVED), quote_path(page.prefix))
         if page.method not in {"GET", "HEAD"}:
             return url
         separator = "&" if urlsplit(url).query else "?"
