@@ -204,7 +204,12 @@ def add_cors(app: Any) -> None:
             response.headers["Access-Control-Allow-Origin"] = FRONT_END
             return response
     else:
-        app.add_middleware(CORSMiddleware, allow_origins=[FRONT_END], allow_credentials=True)
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=[FRONT_END],
+            allow_methods=["*"],
+            allow_credentials=True,
+        )
 
 
 def add_json_errors(app: Any) -> None:
