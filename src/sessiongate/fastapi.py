@@ -66,7 +66,8 @@ _REFUSALS: Final = {
 
 _NO_PARAMETERS: Final = (
     "an override of current_user or login_required that is to hold for other demands as well takes "
-    "no parameters: write lambda: sessiongate.testing.user('alice'), or log in with login_as"
+    "no parameters and returns the user: write lambda: sessiongate.testing.user('alice'), or log "
+    "in with login_as"
 )
 
 
@@ -145,6 +146,8 @@ async def _override(give: Callable[..., Any], guard: Guard, connection: HTTPConn
     user = give()
     if inspect.isawaitable(user):
         user = await user
+    if inspect.isgenerator(user) or inspect.isasyncgen(user):
+        raise ConfigurationError(_NO_PARAMETERS)
     refusal = guard.check_scopes(getattr(user, "scopes", ()), "sessiongate")
     return user if refusal is None else _refuse(connection, refusal)
 

@@ -69,7 +69,10 @@ def app_of(**overrides: Callable[..., Any]) -> FastAPI:
 
         app.get(path)(who)
         app.get(f"/operation{path}", dependencies=[demand])(lambda: "somebody")
-    originals = {"current_user": current_user, "login_required": login_required}
+    originals: dict[str, Callable[..., Any]] = {
+        "current_user": current_user,
+        "login_required": login_required,
+    }
     for name, override in overrides.items():
         app.dependency_overrides[originals[name]] = override
     return app
@@ -145,6 +148,16 @@ def test_an_override_that_takes_parameters_is_told_what_to_do() -> None:
     client = TestClient(app_of(current_user=by_request), headers={"X-User": "eve"})
     assert client.get("/current").json() == "eve", "this one FastAPI replaces by itself"
     with pytest.raises(ConfigurationError, match="takes no parameters"):
+        client.get("/required")
+
+
+def test_so_is_one_that_yields() -> None:
+    def yielding() -> Any:
+        yield Somebody()
+
+    client = TestClient(app_of(current_user=yielding))
+    assert client.get("/current").json() == "somebody"
+    with pytest.raises(ConfigurationError, match="returns the user"):
         client.get("/required")
 
 

@@ -76,7 +76,7 @@ def test_the_log_names_the_verb(
     assert "Set-Cookie" not in answer.headers
     (line,) = told(caplog)
     assert line.startswith(f"{verb} was called and never awaited")
-    assert world.manager.session_username(world.tokens["reader"]) == "reader"
+    assert world.manager.session_username(str(world.tokens["reader"])) == "reader"
     assert world.manager.user_sessions("carol") == []
 
 

@@ -40,9 +40,7 @@ def cors_of_flask(view: Callable[[], Any]) -> Callable[[], Any]:
 def cors_of_starlette(endpoint: Callable[[Request], Any]) -> Callable[[Request], Any]:
     @functools.wraps(endpoint)
     async def decorated(request: Request) -> Response:
-        response: Response = (
-            Response() if request.method == "OPTIONS" else await endpoint(request)
-        )
+        response: Response = Response() if request.method == "OPTIONS" else await endpoint(request)
         response.headers.update(ALLOW)
         return response
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from fastapi import FastAPI
@@ -19,6 +19,8 @@ from sessiongate.flask import install, login_user
 from sessiongate.starlette import user_context
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from starlette.requests import Request
     from starlette.responses import Response
 
@@ -47,7 +49,7 @@ def asgi_app(app: Starlette, world: World) -> Starlette:
 @pytest.mark.parametrize("name", ["flask", "starlette", "fastapi"])
 def test_a_template_names_who_it_is(name: str) -> None:
     world = World()
-    made = {
+    made: dict[str, Callable[[], Any]] = {
         "flask": lambda: flask_app(world),
         "starlette": lambda: asgi_app(Starlette(), world),
         "fastapi": lambda: asgi_app(FastAPI(), world),
