@@ -7,7 +7,7 @@ app.add_middleware(SessionAuthMiddleware, manager=manager)
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Annotated, Any, Final, NoReturn, TypeVar, Unpack, cast, overload
 
 from sessiongate.errors import ConfigurationError
@@ -28,11 +28,16 @@ from sessiongate.core.arguments import check_scopes, check_text
 from sessiongate.http.cookies import SessionCookie
 from sessiongate.http.guard import Guard, GuardOptions, safe_redirect
 from sessiongate.http.refusals import Refusal
-from sessiongate.http.request_session import RequestSession
+from sessiongate.http.request_session import LoginOptions, RequestSession
 from sessiongate.http.user import User
 from sessiongate.http.websockets import POLICY_VIOLATION, can_deny
-from sessiongate.starlette import check_connection, login_user, logout_user, session_of
-from sessiongate.starlette import login_required as starlette_login_required
+from sessiongate.starlette import (
+    check_connection,
+    guard_raising,
+    login_raising,
+    logout_raising,
+    session_of,
+)
 
 __all__ = [
     "CurrentSession",
@@ -190,7 +195,7 @@ class _Demand(_Dependency):
 
     def __init__(self, security: "SessionSecurity", demands: GuardOptions) -> None:
         super().__init__(security, demands)
-        self._decorate: Callable[..., Any] = starlette_login_required(**demands)
+        self._decorate = guard_raising(HTTPException, Guard(**demands))
         scopes = check_scopes(demands.get("scopes", ()))
         rest = GuardOptions(fresh=demands.get("fresh"), login_url=demands.get("login_url"))
         within = _CurrentUser(security, rest)
@@ -287,6 +292,36 @@ class SessionSecurity:
         self.login_required = _LoginRequired(self, GuardOptions())
         self.current_user = _CurrentUser(self, GuardOptions())
         self.optional_user = _OptionalUser(self, GuardOptions())
+
+
+def login_user(
+    connection: HTTPConnection, username: str, **options: Unpack[LoginOptions]
+) -> Coroutine[Any, Any, str]:
+    """Open a session for this client and return its token; to be awaited.
+
+    See ``RequestSession.login`` for keywords and errors. Sync endpoints call
+    ``login`` of a ``CurrentSession`` instead, which gives ``None`` at a limit
+    and raises ``CrossSiteError``.
+
+    Raises:
+        HTTPException: FastAPI's, 403: a limit is reached, or the request came
+            from another site. Nothing was opened.
+        ConfigurationError: There is no middleware.
+        StoreError: The store is down; nothing was opened.
+    """
+    return login_raising(HTTPException, connection, username, **options)
+
+
+def logout_user(connection: HTTPConnection) -> Coroutine[Any, Any, None]:
+    """End the session of this request; see ``RequestSession.logout``. To be awaited.
+
+    Raises:
+        HTTPException: FastAPI's, 403: the request came from another site;
+            nothing was done.
+        ConfigurationError: There is no middleware.
+        StoreError: The store is down; the session may live on.
+    """
+    return logout_raising(HTTPException, connection)
 
 
 async def current_session(connection: HTTPConnection) -> RequestSession:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from fastapi import Depends, FastAPI
+from fastapi import HTTPException as FastAPIException
 from flask import Flask, jsonify
 from flask import request as flask_request
 from starlette.applications import Starlette
@@ -115,8 +116,8 @@ def flask_site(manager: SessionManager, **demands: Any) -> Flask:
     return app
 
 
-def endpoints() -> dict[str, Any]:
-    """The endpoints that Starlette and FastAPI share."""
+def endpoints(kit: Any) -> dict[str, Any]:
+    """The endpoints of Starlette and FastAPI, with the verbs of either."""
 
     async def entrance(_request: Request) -> Response:
         return PlainTextResponse("Who are you?")
@@ -126,12 +127,12 @@ def endpoints() -> dict[str, Any]:
         return JSONResponse({"username": session.user.username, "problem": session.problem})
 
     async def log_in(request: Request) -> Response:
-        await for_starlette.login_user(request, request.path_params["username"])
+        await kit.login_user(request, request.path_params["username"])
         return PlainTextResponse("Welcome!")
 
     async def form_post(request: Request) -> Response:
         username = request.path_params["username"]
-        await for_starlette.login_user(request, username, cross_site=True)
+        await kit.login_user(request, username, cross_site=True)
         return PlainTextResponse("Welcome!")
 
     async def quiet(request: Request) -> Response:
@@ -139,7 +140,7 @@ def endpoints() -> dict[str, Any]:
         return JSONResponse(token is not None)
 
     async def log_out(request: Request) -> Response:
-        await for_starlette.logout_user(request)
+        await kit.logout_user(request)
         return PlainTextResponse("Bye!")
 
     return {
@@ -159,7 +160,7 @@ async def whoever(request: Request) -> Response:
 def starlette_site(manager: SessionManager, **demands: Any) -> Starlette:
     private = for_starlette.login_required(**demands)(whoever)
     app = Starlette(routes=[Route("/private", private, methods=["GET", "POST"])])
-    for path, endpoint in endpoints().items():
+    for path, endpoint in endpoints(for_starlette).items():
         name, methods = ("entrance", ["GET"]) if path == "/enter" else (None, ["POST"])
         app.router.routes.append(Route(path, endpoint, methods=methods, name=name))
     app.add_middleware(SessionAuthMiddleware, manager=manager)
@@ -170,7 +171,7 @@ def fastapi_site(manager: SessionManager, **demands: Any) -> FastAPI:
     app = FastAPI()
     private = [Depends(for_fastapi.login_required(**demands))]
     app.api_route("/private", methods=["GET", "POST"], dependencies=private)(whoever)
-    for path, endpoint in endpoints().items():
+    for path, endpoint in endpoints(for_fastapi).items():
         name, methods = ("entrance", ["GET"]) if path == "/enter" else (None, ["POST"])
         app.api_route(path, methods=methods, name=name)(endpoint)
     app.add_middleware(SessionAuthMiddleware, manager=manager)
@@ -222,9 +223,11 @@ def add_json_errors(app: Any) -> None:
             headers = [h for h in error.get_headers() if not h[0].startswith("Content-")]
             return response, error.code, headers
     else:
+        # A handler of FastAPI's class does not see Starlette's, which it is derived from.
+        kind = FastAPIException if isinstance(app, FastAPI) else HTTPException
 
-        async def starlette_errors(_request: Request, error: Exception) -> Response:
-            assert isinstance(error, HTTPException)
+        async def asgi_errors(_request: Request, error: Exception) -> Response:
+            assert isinstance(error, kind)
             return JSONResponse({"error": error.detail}, error.status_code, error.headers)
 
-        app.add_exception_handler(HTTPException, starlette_errors)
+        app.add_exception_handler(kind, asgi_errors)
