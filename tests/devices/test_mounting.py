@@ -119,7 +119,7 @@ def test_nobody_would_be_shown_nothing_even_without_the_guard() -> None:
     """Defence in depth: a store that is asked without a name lists everybody."""
     site = make_site("flask")
     site.open()
-    handle = RequestSession(MiddlewareSettings(site.manager))
+    handle = RequestSession(RequestAuthenticator(site.manager).settings)
     (listing, *_) = (e for e in Endpoints("/devices", "/", None) if e.name == "api_list")
     answer = handle.run(listing.view(Asked(handle, "/devices/api", "")))
     assert isinstance(answer, Answer)
