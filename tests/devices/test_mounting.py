@@ -16,7 +16,6 @@ from sessiongate.devices.endpoints import Answer, Asked, Endpoints
 from sessiongate.devices.flask import my_devices as for_flask
 from sessiongate.devices.starlette import my_devices as for_starlette
 from sessiongate.http.request_session import RequestSession
-from sessiongate.http.settings import MiddlewareSettings
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -119,7 +118,7 @@ def test_nobody_would_be_shown_nothing_even_without_the_guard() -> None:
     """Defence in depth: a store that is asked without a name lists everybody."""
     site = make_site("flask")
     site.open()
-    handle = RequestSession(RequestAuthenticator(site.manager).settings)
+    handle = RequestSession(MiddlewareSettings(site.manager))
     (listing, *_) = (e for e in Endpoints("/devices", "/", None) if e.name == "api_list")
     answer = handle.run(listing.view(Asked(handle, "/devices/api", "")))
     assert isinstance(answer, Answer)

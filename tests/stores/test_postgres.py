@@ -26,7 +26,7 @@ import pytest
 from tests.stores.postgres_server import PostgresServer
 
 from sessiongate import ConfigurationError, SessionManager, StoreError
-from sessiongate.core.outcomes import NOW, Ended, LimitReached, Opened
+from sessiongate.core.outcomes import NOW, Ended, Opened
 from sessiongate.core.row import Row
 from sessiongate.stores import PostgresStore
 from sessiongate.testing import ManualClock, StoreContract
