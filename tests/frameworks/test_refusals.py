@@ -121,6 +121,25 @@ def test_nobody_is_locked_out_of_what_is_for_everybody(
     assert told.json["username"] is None
 
 
+def test_a_bearer_token_decides_alone(manager: SessionManager, kit: Kit) -> None:
+    """The cookie of another session beside it counts for nothing, whatever the token is worth."""
+    alice, bob = (manager.create_session(name) for name in ("alice", "bob"))
+    beside = cookie(alice)
+    good = kit.ask("GET", "/private", Authorization=f"Bearer {bob}", **beside)
+    assert (good.status, good.text) == (200, "bob")
+    bad = kit.ask("GET", "/private", Authorization="Bearer dead", **beside)
+    assert bad.status == 401
+    assert "invalid_token" in bad.headers["WWW-Authenticate"]
+
+
+def test_cookies_that_are_over_do_not_count(manager: SessionManager, kit: Kit) -> None:
+    """They stay behind after a change of domain or path, or come from a neighbour."""
+    dead, live = (manager.create_session(name) for name in ("alice", "bob"))
+    manager.invalidate_session(str(dead))
+    for values in ((dead, live), (live, dead), ("planted", live)):
+        assert kit.ask("GET", "/private", **cookie(*values)).text == "bob"
+
+
 def test_a_login_at_a_limit_is_refused_with_a_clear_text(manager: SessionManager, kit: Kit) -> None:
     for name in ("alice", "bob"):
         assert manager.create_session(name)
