@@ -8,6 +8,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Final
 
 from sessiongate.core.commands import Close, Opened
+
 from sessiongate.stores import PostgresStore, RedisStore
 from sessiongate.testing.contract._material import START, login, named, session
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from sessiongate.core.commands import Close, CloseUser, Count, Opened, Read
+
 from sessiongate.errors import StoreError
 from sessiongate.stores import SQLiteStore
 from sessiongate.testing.contract._material import START, login, named, session, touch

@@ -23,9 +23,6 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 import pytest
 from psycopg import waiting
-from tests.stores.postgres_server import PostgresServer
-
-from sessiongate import ConfigurationError, SessionManager, StoreError
 from sessiongate.core.commands import (
     NOW,
     Close,
@@ -38,6 +35,9 @@ from sessiongate.core.commands import (
     Read,
     Sweep,
 )
+from tests.stores.postgres_server import PostgresServer
+
+from sessiongate import ConfigurationError, SessionManager, StoreError
 from sessiongate.core.row import Row
 from sessiongate.stores import PostgresStore
 from sessiongate.stores._postgres_dialect import VERSION

@@ -17,8 +17,6 @@ from random import Random
 from typing import TYPE_CHECKING
 
 import pytest
-
-from sessiongate import ConfigurationError, JWTSessionManager, SessionManager, StoreError
 from sessiongate.core.commands import (
     NEVER,
     NOW,
@@ -32,6 +30,8 @@ from sessiongate.core.commands import (
     Rotated,
     Sweep,
 )
+
+from sessiongate import ConfigurationError, JWTSessionManager, SessionManager, StoreError
 from sessiongate.core.row import FOREVER
 from sessiongate.stores import SQLiteStore
 from sessiongate.testing import ManualClock
