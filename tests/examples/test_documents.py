@@ -235,12 +235,14 @@ def test_the_tests_of_the_testing_guide_pass(tmp_path: Path) -> None:
     assert "6 passed" in ended.stdout
 
 
-GUIDE: Final[Any] = run("docs/write-a-store.md")["TestDictStore"]
+GUIDE: Final[Any] = run("docs/write-a-store.md")["TestFileStore"]
 
 
 class TestTheStoreOfTheGuide(GUIDE):  # type: ignore[misc] # made from text
-    PROGRAMS = 20
-    ROUNDS = 5
+    PROGRAMS = 3
+    ROUNDS = 3
+    PAIRS = 20
+    TRIPLES = 40
 
 
 def test_the_example_of_the_fastapi_guide_holds() -> None:

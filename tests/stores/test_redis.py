@@ -17,9 +17,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import redis
 import redis.asyncio
-from tests.stores.redis_server import RedisServer
-
-from sessiongate import SessionManager
 from sessiongate.core.commands import (
     NEVER,
     NOW,
@@ -37,6 +34,9 @@ from sessiongate.core.commands import (
     Sweep,
     Touch,
 )
+from tests.stores.redis_server import RedisServer
+
+from sessiongate import SessionManager
 from sessiongate.core.row import FOREVER, SECOND, Row
 from sessiongate.errors import ConfigurationError, StoreError
 from sessiongate.stores.redis import RedisStore

@@ -10,7 +10,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 from sessiongate.stores._urls import open_store
-from sessiongate.stores.base import Store
+from sessiongate.stores import codec
+from sessiongate.stores.base import Page, Record, Store
 from sessiongate.stores.memory import MemoryStore
 
 if TYPE_CHECKING:
@@ -20,10 +21,13 @@ if TYPE_CHECKING:
 
 __all__ = [
     "MemoryStore",
+    "Page",
     "PostgresStore",
+    "Record",
     "RedisStore",
     "SQLiteStore",
     "Store",
+    "codec",
     "open_store",
 ]
 
