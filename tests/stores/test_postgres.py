@@ -26,7 +26,7 @@ import pytest
 from tests.stores.postgres_server import PostgresServer
 
 from sessiongate import ConfigurationError, SessionManager, StoreError
-from sessiongate.core.outcomes import NOW, Ended, LimitReached, Opened
+from sessiongate.core.outcomes import NOW, Ended, Opened
 from sessiongate.core.row import Row
 from sessiongate.stores import PostgresStore
 from sessiongate.testing import ManualClock, StoreContract
@@ -745,7 +745,7 @@ def test_the_number_of_rows_is_kept(store: PostgresStore, admin: psycopg.Connect
     execute(store, Read(named(3), START + HOUR))
     execute(store, login(session("new", "user 2"), existing="replace"))
     assert tallied(admin) == counted(admin) > 0
-    execute(store, login(session("other"), START + 9))  # a few expired go with it
+    execute(store, login(session("other"), START + MINUTE))  # a few expired go with it
     assert tallied(admin) == counted(admin) == 2
 
 

@@ -22,7 +22,10 @@ def test_an_error_says_what_the_driver_said_and_is_caused_by_it() -> None:
 @pytest.mark.parametrize(
     ("said", "shown"),
     [
-        ("no route to postgresql://me:secret@there/shop", "no route to postgresql://...@there/shop"),
+        (
+            "no route to postgresql://me:secret@there/shop",
+            "no route to postgresql://...@there/shop",
+        ),
         ("wrong: secret, at\nthere", "wrong: ..., at there"),
         ("the row of one___________________", "the row of ..."),
         ("sg_abc-def.0.MAC is no text", "... is no text"),

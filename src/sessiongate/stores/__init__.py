@@ -9,8 +9,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
-from sessiongate.stores._urls import open_store
 from sessiongate.stores import codec
+from sessiongate.stores._urls import open_store
 from sessiongate.stores.base import Page, Record, Store
 from sessiongate.stores.memory import MemoryStore
 
