@@ -256,8 +256,8 @@ class SQLiteStore(SQLStore):
             self._close_idle()
 
     def _drop(self, connection: sqlite3.Connection) -> None:
-        self._connections.discard(connection)
         connection.close()
+        self._connections.discard(connection)  # only now, for a fork waits for it
 
     def _close_idle(self) -> None:
         with suppress(IndexError):  # others take from it as well
