@@ -164,7 +164,7 @@ class ByteRecords(Records):
         seen, records = super().of_user(username)
         return seen, [self._out(record.data) for record in records]
 
-    def commit(  # type: ignore[override]
+    def commit(
         self,
         username: str,
         out: Sequence[Record],
@@ -333,7 +333,7 @@ class CommitsUnseen(Right):
         username: str,
         out: Sequence[Record],
         new: Record | None,
-        seen: Any,
+        seen: Any,  # noqa: ARG002 - the fault
         live: Live,
         now: int,
     ) -> Trips:
@@ -391,7 +391,7 @@ class Unlimited(Right):
         out: Sequence[Record],
         new: Record | None,
         seen: Any,
-        live: Live,
+        live: Live,  # noqa: ARG002 - the fault
         now: int,
     ) -> Trips:
         return (yield from super()._commit(username, out, new, seen, None, now))
@@ -635,7 +635,7 @@ class OrdersByTheClock(Right):
     def _live(self, now: int, most: int, after: int | None = None) -> Trips:
         yield
         records, _ = self.records.live(now, FOREVER)
-        records.sort(key=lambda record: decode(record.data, record.sid).created_at)
+        records.sort(key=lambda record: self.records.rows[record.sid].created_at)
         start = after or 0
         place = start + most if start + most < len(records) else None
         return Page(records[start : start + most], place)
@@ -677,13 +677,13 @@ class ForgetsTheEnd(Right):
 
 
 class ListsTheDead(Right):
-    def _live(self, now: int, most: int, after: int | None = None) -> Trips:
+    def _live(self, now: int, most: int, after: int | None = None) -> Trips:  # noqa: ARG002 - the fault
         yield
         return self.records.live(0, most, after)
 
 
 class CountsTheDead(Right):
-    def _count(self, now: int) -> Trips:
+    def _count(self, now: int) -> Trips:  # noqa: ARG002 - the fault
         yield
         return len(self.records)
 

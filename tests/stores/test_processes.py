@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from sessiongate.stores import Store
+    from sessiongate.testing.commands import Command
 
 RACERS = 32
 DUE = START + POLICY.rotate_after
@@ -132,7 +133,7 @@ def test_500_logouts_are_final(crowd: Crowd, store: Store) -> None:
         rows = [session(f"{number} {name}", f"user {name}") for name in range(4)]
         for row in rows:
             execute(store, login(row))
-        against = [
+        against: list[Command] = [
             touch(rows[0], START + 2 * POLICY.touch_every),
             touch(rows[1], DUE),
             touch(rows[2], START, rotation=NOW),

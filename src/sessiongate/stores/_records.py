@@ -52,14 +52,11 @@ class Records:
     def read(self, sid: str) -> Row | None:
         return self.rows.get(sid)
 
-    def replace(self, old: Row, new: Row) -> bool:
-        if self.rows.get(old.sid) != old:
-            return False
+    def replace(self, old: Row, new: Row) -> None:
         self.rows[old.sid] = new
         if new.expires_at != old.expires_at:
             number = self._expiry.pop(old.sid, old.expires_at)
             self._expiry.add(old.sid, new.expires_at, number)
-        return True
 
     def swap(self, old: Record, new: Record | None, now: int) -> Literal[True] | Row | None:  # noqa: ARG002
         found = self.rows.get(old.sid)

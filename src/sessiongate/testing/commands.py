@@ -33,7 +33,7 @@ __all__ = [
     "step_of",
 ]
 
-Open = Login
+Open: TypeAlias = Login
 """Let a user in: ``core.admission``."""
 
 

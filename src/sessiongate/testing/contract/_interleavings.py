@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import pytest
 
+from sessiongate.core.admission import Login
 from sessiongate.core.outcomes import NEVER, NOW
 from sessiongate.core.row import FOREVER, SECOND
 from sessiongate.stores.memory import MemoryStore
@@ -22,7 +23,6 @@ from sessiongate.testing.commands import (
     CloseUser,
     Count,
     List,
-    Open,
     Read,
     Sweep,
     execute,
@@ -127,14 +127,14 @@ WORLDS: Final = {
 
 
 def _makes_sense(program: Sequence[Command]) -> bool:
-    opened = [command.row.sid for command in program if isinstance(command, Open)]
+    opened = [command.row.sid for command in program if isinstance(command, Login)]
     if len(set(opened)) < len(opened):
         return False
     if len({command.now for command in program}) == 1:
         return True
     # For whom a session has expired it may be gone, and whose clock is behind may miss it.
     return not any(
-        isinstance(command, (Count, List)) or (isinstance(command, Open) and command.limit)
+        isinstance(command, (Count, List)) or (isinstance(command, Login) and command.limit)
         for command in program
     )
 
