@@ -118,6 +118,9 @@ def using(request: pytest.FixtureRequest) -> Iterator[Callable[..., Call]]:
 
 
 class TestPostgresStore(StoreContract):
+    PAIRS = 250  # of each world: a pair takes some hundred trips. SQLite, of the same text, has all
+    TRIPLES = 250
+
     @pytest.fixture
     def store(self, server: PostgresServer) -> Iterator[PostgresStore]:
         store = PostgresStore(server.url, connect_timeout=PATIENCE, timeout=PATIENCE)
