@@ -96,6 +96,7 @@ class SQLiteStore(SQLStore):
     ) -> None:
         super().__init__()
         self._path = _checked(path, create=create)
+        self._encoded = os.fsencode(self._path)  # as the system takes it, sooner
         self._timeout = microseconds(timeout, "timeout", positive=True) / SECOND
         self._file: tuple[int, int] | None = None
         self._threads: ThreadPoolExecutor | None = None
@@ -134,7 +135,7 @@ class SQLiteStore(SQLStore):
             connection = self._open()
         sound = True
         try:
-            status = os.stat(self._path)  # noqa: PTH116 - the fastest
+            status = os.stat(self._encoded)  # noqa: PTH116 - the fastest
             if (status.st_dev, status.st_ino) != self._file:
                 raise self._replaced()
             row = connection.execute(self._select, (sid,)).fetchone()
