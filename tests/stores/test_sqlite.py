@@ -546,14 +546,14 @@ def test_threads_leave_no_connections_behind(store: SQLiteStore) -> None:
         thread = threading.Thread(target=execute, args=(store, login(session(number))))
         thread.start()
         thread.join()
-    assert store._idle.qsize() == len(store._connections) == 1
+    assert len(store._idle) == len(store._connections) == 1
 
 
 def test_idle_connections_are_few(store: SQLiteStore) -> None:
     taken = [store._take() for _ in range(32)]
     for connection in taken:
         store._give_back(connection, sound=True)
-    assert store._idle.qsize() == len(store._connections) == 8
+    assert len(store._idle) == len(store._connections) == 8
 
 
 def test_cancelled_requests_leak_nothing(path: Path) -> None:

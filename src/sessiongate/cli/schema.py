@@ -13,7 +13,7 @@ __all__ = ["schema"]
 
 def schema(
     name: Annotated[
-        str, typer.Option(help="The schema that holds the tables and functions.")
+        str, typer.Option(help="The schema that holds the tables.")
     ] = "sessiongate",
 ) -> None:
     """Print the SQL that PostgresStore needs.

@@ -13,7 +13,7 @@ import select
 import socket
 import threading
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from time import monotonic
 from traceback import clear_frames
@@ -24,7 +24,7 @@ from psycopg import AsyncConnection, Connection, Error, OperationalError
 from psycopg_pool import AsyncConnectionPool, ConnectionPool, PoolTimeout
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Coroutine
+    from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
 
     from sessiongate.stores.sql import Statements
 
@@ -64,6 +64,17 @@ class _Kept:
     late = False
     """It was cut, because its call took too long."""
 
+    @classmethod
+    @contextmanager
+    def noting(cls) -> Iterator[None]:
+        """Keep the reason of a failure."""
+        try:
+            yield
+        except Error as error:
+            cls.refused[:] = [error]
+            raise
+        cls.refused.clear()
+
     @cached_property
     def _news(self: Any) -> Callable[[], object]:
         if not hasattr(select, "poll"):  # Windows
@@ -92,13 +103,8 @@ class _Kept:
 class _Connection(_Kept, Connection[Any]):
     @classmethod
     def connect(cls, *args: Any, **options: Any) -> Any:
-        try:
-            made = super().connect(*args, **options)
-        except Error as error:
-            cls.refused[:] = [error]
-            raise
-        cls.refused.clear()
-        return made
+        with cls.noting():
+            return super().connect(*args, **options)
 
     async def ask(self, sql: str, arguments: Any) -> Any:
         cursor = self.execute(sql, arguments, prepare=arguments is not None)
@@ -115,10 +121,8 @@ class _AsyncConnection(_Kept, AsyncConnection[Any]):
     @classmethod
     async def connect(cls, *args: Any, **options: Any) -> Any:
         try:
-            made = await super().connect(*args, **options)
-        except Error as error:
-            cls.refused[:] = [error]
-            raise
+            with cls.noting():
+                return await super().connect(*args, **options)
         except asyncio.CancelledError as cancelled:
             # What is half open would stay so until the garbage is collected.
             clear_frames(cancelled.__traceback__)
@@ -126,8 +130,6 @@ class _AsyncConnection(_Kept, AsyncConnection[Any]):
             task: Any = asyncio.current_task()
             asyncio.get_running_loop().call_soon(task.cancel)
             raise
-        cls.refused.clear()
-        return made
 
     async def ask(self, sql: str, arguments: Any) -> Any:
         cursor = await self.execute(sql, arguments, prepare=arguments is not None)

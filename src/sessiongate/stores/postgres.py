@@ -1,5 +1,7 @@
 """Sessions in PostgreSQL, for any number of processes and machines."""
 
+# ruff: noqa: S608 - the one name in the statements is checked
+
 from __future__ import annotations
 
 import os
@@ -11,7 +13,7 @@ from urllib.parse import quote
 from sessiongate.core.arguments import check_count, microseconds
 from sessiongate.core.row import SECOND
 from sessiongate.errors import ConfigurationError, StoreError
-from sessiongate.stores.sql import FEW, MARK, SQLStore, bounded, failure
+from sessiongate.stores.sql import MARK, SQLStore, bounded, failure, few_expired
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -148,6 +150,8 @@ class PostgresStore(SQLStore):
             microseconds(timeout, "timeout", positive=True) / SECOND,
             check_count(max_size, "max_size") or 1,
         )
+        # Seconds that a call may take at the most, its wait for a connection included.
+        self._budget = settings.connect_timeout + 2.2 * settings.timeout
         self._connections = Connections(settings, self._failure)
         self._ready = False
         self._closed = False
@@ -207,11 +211,11 @@ class PostgresStore(SQLStore):
         return bool(removed)
 
     def _add_one(self, new: Record, now: int) -> Statements[bool]:
-        yield self._insert_one, (now, now, FEW, "", *new)
+        yield self._insert_one, (*few_expired(now), *new)
         return True
 
     def _add(self, new: Record, now: int, untouched: str) -> Statements[int]:
-        ((removed,),) = yield self._insert_few, (now, now, FEW, untouched, *new)
+        ((removed,),) = yield self._insert_few, (*few_expired(now, untouched), *new)
         return int(removed)
 
     def _remove_all(self, out: Sequence[Record]) -> Statements[int]:
@@ -246,16 +250,13 @@ class PostgresStore(SQLStore):
         version = 0
         if there is not None:
             ((version,),) = yield f"SELECT coalesce(max(version), 0) FROM {schema}.meta", ()
-        if version > _VERSION:
-            msg = (
-                f"schema: {schema!r} was made by a newer sessiongate (version {version}, "
-                f"this one knows {_VERSION}): upgrade sessiongate, or give another schema"
+        if version not in {0, _VERSION}:
+            age, remedy = (
+                ("a newer", "upgrade sessiongate, or ") if version > _VERSION else ("an older", "")
             )
-            raise ConfigurationError(msg)
-        if 0 < version < _VERSION:
             msg = (
-                f"schema: {schema!r} was made by an older sessiongate (version {version}, this "
-                f"one knows {_VERSION}) and is left as it is: give another schema"
+                f"schema: {schema!r} was made by {age} sessiongate (version {version}, this one "
+                f"knows {_VERSION}) and is left as it is: {remedy}give another schema"
             )
             raise ConfigurationError(msg)
         if version == 0 and not self._create:
@@ -287,6 +288,6 @@ def _checked(schema: str) -> str:
 
 
 def _number(schema: str, what: str) -> int:
-    """Return the advisory lock of something in a schema: 64 bits, shared with the whole database."""
+    """Return the advisory lock of something in a schema, one of 64 bits for a whole database."""
     digest = blake2b(f"sessiongate {schema} {what}".encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big", signed=True)

@@ -6,6 +6,8 @@ for arguments, and its answer does not matter. An engine has two drivers that
 carry a verb out: one calls, one awaits.
 """
 
+# ruff: noqa: S608 - names of our own
+
 from __future__ import annotations
 
 import re
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     from sessiongate.core.record import RowCodec
     from sessiongate.stores.base import Begin, Seen
 
-__all__ = ["FEW", "MARK", "SQLStore", "Statements", "bounded", "failure"]
+__all__ = ["MARK", "SQLStore", "Statements", "bounded", "failure", "few_expired"]
 
 P = ParamSpec("P")
 S = TypeVar("S", bound="SQLStore")
@@ -32,7 +34,7 @@ T = TypeVar("T")
 
 Statements: TypeAlias = Generator[tuple[str, Sequence[object] | None], Any, T]
 
-FEW: Final = 16
+_FEW: Final = 16
 """Expired records that are removed along with each new one."""
 
 _MANY: Final = 100_000
@@ -152,7 +154,7 @@ class SQLStore:
     def _add(self, new: Record, now: int, untouched: str) -> Statements[int]:
         """Add a record, and remove a few expired ones of all users but one: how many."""
         yield self._insert, new
-        removed: int = yield self._expire_few, (now, now, FEW, untouched)
+        removed: int = yield self._expire_few, few_expired(now, untouched)
         return removed
 
     def _remove_one(self, old: Record) -> Statements[bool]:
@@ -378,6 +380,11 @@ def failure(engine: str, error: Exception, hidden: Iterable[str] = ()) -> StoreE
     made = StoreError(f"{engine} failed: {type(error).__name__}: {words}")
     made.__cause__ = error if clean == said else None
     return made
+
+
+def few_expired(now: int, untouched: str = "") -> tuple[int, int, int, str]:
+    """Return which records go along with a new one: those long dead for any clock near ``now``."""
+    return now - SECOND, now - SECOND, _FEW, untouched
 
 
 def bounded(most: int) -> int:

@@ -10,7 +10,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from queue import Empty, SimpleQueue
 from threading import Lock
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
@@ -97,6 +96,7 @@ class SQLiteStore(SQLStore):
     ) -> None:
         super().__init__()
         self._path = _checked(path, create=create)
+        self._encoded = os.fsencode(self._path)  # as the system takes it, sooner
         self._timeout = microseconds(timeout, "timeout", positive=True) / SECOND
         self._file: tuple[int, int] | None = None
         self._threads: ThreadPoolExecutor | None = None
@@ -128,12 +128,20 @@ class SQLiteStore(SQLStore):
     # The drivers.
 
     def read(self, sid: str) -> Any | None:
-        """See ``Store``. Without a generator, for a check has not the time."""
-        connection = self._take()
+        """See ``Store``. Written out, for a check has no time for a generator."""
+        try:
+            connection = self._idle.pop()
+        except IndexError:
+            connection = self._open()
         sound = True
         try:
+            status = os.stat(self._encoded)  # noqa: PTH116 - the fastest
+            if (status.st_dev, status.st_ino) != self._file:
+                raise self._replaced()
             row = connection.execute(self._select, (sid,)).fetchone()
-        except sqlite3.Error as error:
+        except (sqlite3.Error, FileNotFoundError) as error:
+            if isinstance(error, FileNotFoundError):
+                raise self._replaced() from None
             sound = _is_busy(error)
             _fail(error)
         finally:
@@ -207,17 +215,15 @@ class SQLiteStore(SQLStore):
     def _start(self) -> None:
         self._lock = Lock()
         self._writing = Lock()
-        self._idle: SimpleQueue[sqlite3.Connection] = SimpleQueue()
+        self._idle: list[sqlite3.Connection] = []
         self._connections: set[sqlite3.Connection] = set()
         self._threads = None
         self._barred = self._closed
 
     def _take(self) -> sqlite3.Connection:
         try:
-            if self._barred:
-                raise Empty
-            connection = self._idle.get_nowait()
-        except Empty:
+            connection = self._idle.pop()
+        except IndexError:
             return self._open()
         if _identity(self._path) != self._file:
             self._give_back(connection, sound=True)
@@ -243,21 +249,21 @@ class SQLiteStore(SQLStore):
             return connection
 
     def _give_back(self, connection: sqlite3.Connection, *, sound: bool) -> None:
-        if sound and self._idle.qsize() < _IDLE:
-            self._idle.put(connection)
-        else:
+        if not sound or self._barred or len(self._idle) >= _IDLE:
             self._drop(connection)
-        if self._closed:
+            return
+        self._idle.append(connection)
+        if self._barred:
             self._close_idle()
 
     def _drop(self, connection: sqlite3.Connection) -> None:
-        self._connections.discard(connection)
         connection.close()
+        self._connections.discard(connection)  # only now, for a fork waits for it
 
     def _close_idle(self) -> None:
-        with suppress(Empty):
+        with suppress(IndexError):  # others take from it as well
             while True:
-                self._drop(self._idle.get_nowait())
+                self._drop(self._idle.pop())
 
     def _replaced(self) -> StoreError:
         return StoreError(
@@ -272,9 +278,10 @@ class SQLiteStore(SQLStore):
         self._lock.acquire()
         self._barred = True
         give_up = monotonic() + _LONGEST_CALL * self._timeout
+        self._close_idle()
         while self._connections and monotonic() < give_up:
-            with suppress(Empty):
-                self._drop(self._idle.get(timeout=_PAUSE))
+            time.sleep(_PAUSE)
+            self._close_idle()
 
     def _after_fork(self) -> None:
         self._barred = self._closed
