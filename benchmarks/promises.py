@@ -108,6 +108,9 @@ _FLOOR: Final = "floor: scan, HMAC, dict, clock by hand"
 _COOKIE: Final = "sessiongate: cookie"
 _COLD: Final = "sessiongate: JWT, first seen"
 _DECODE: Final = "PyJWT's decode alone"
+_NO_DEPENDENCY: Final = "sessiongate: FastAPI, no dependency"
+_PLAIN_DEPENDENCY: Final = 'sessiongate: FastAPI, Depends(returns scope["user"])'
+_CURRENT_USER: Final = "sessiongate: FastAPI, Depends(current_user)"
 
 REQUESTS: Final = (
     _against("sessiongate: anonymous", _FLOOR, 1.0, "anonymous, against the floor"),
@@ -136,6 +139,15 @@ REQUESTS: Final = (
         1 / 6,
         "Flask login_required, against Flask-Login's",
     ),
+    Promise(
+        "FastAPI current_user, against a dependency that returns the user",
+        (_NO_DEPENDENCY, _PLAIN_DEPENDENCY, _CURRENT_USER),
+        2.0,
+        lambda measured: (
+            (measured.over(_CURRENT_USER) - measured.over(_NO_DEPENDENCY))
+            / (measured.over(_PLAIN_DEPENDENCY) - measured.over(_NO_DEPENDENCY))
+        ),
+    ),
     _against(
         "sessiongate: cookie, Redis",
         "one bare GET, awaited",
@@ -160,15 +172,15 @@ REQUESTS: Final = (
     *_changes("Redis", "Redis: one bare GET"),
     _against(
         "PostgreSQL: check",
-        "PostgreSQL: pooled SELECT 1",
-        1.5,
-        "PostgreSQL check, against a pooled SELECT 1",
+        "PostgreSQL: pooled read by primary key",
+        1.2,
+        "PostgreSQL check, against a pooled read by primary key",
         usually=True,
     ),
     _against(
         "SQLite: check",
         "SQLite: read by primary key",
-        3.0,
+        1.5,
         "SQLite check, against a read by primary key",
     ),
 )

@@ -45,16 +45,17 @@ BATCH_SIZE: Final = 500
 _PATIENCE: Final = 10
 """Seconds; a busy machine may make a server slow, and a refusal would be no measurement."""
 
-_TIMES: Final = "{now}, {now}, {now} + 3600000000, 9007199254740991, 0, {now}, 0, 0, 0"
-_SQLITE_FILL: Final = f"""
-    WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {{count}})
-    INSERT INTO session
-    SELECT NULL, 1, printf('%022d', i), 'user' || i, {_TIMES}, 0, '', '' FROM n"""  # noqa: S608
-_POSTGRES_FILL: Final = f"""
+_SQLITE_FILL: Final = """
+    WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {count})
+    INSERT INTO session (sid, username, expires_at, data)
+    SELECT printf('%022d', i), 'user' || i, {now} + 3600000000, zeroblob(150) FROM n;
+    UPDATE tally SET sessions = sessions + {count}"""
+_POSTGRES_FILL: Final = """
     INSERT INTO sessiongate.session
-    SELECT 1, lpad(i::text, 22, '0'), 'user' || i, {_TIMES}, false, '', ''
-    FROM generate_series(1, {{count}}) i;
-    ANALYZE sessiongate.session"""  # noqa: S608
+    SELECT lpad(i::text, 22, '0'), 'user' || i, {now} + 3600000000, repeat(' ', 150)::bytea
+    FROM generate_series(1, {count}) i;
+    UPDATE sessiongate.tally SET sessions = sessions + {count} WHERE shard = 0;
+    ANALYZE sessiongate.session"""
 
 
 def _manager(store: Store, clock: Callable[[], float] = time.time) -> SessionManager:
@@ -133,7 +134,7 @@ def _purge(manager: SessionManager, store: MemoryStore, clock: ManualClock) -> l
 def _fill_sqlite(store: SQLiteStore, path: Path, count: int) -> None:
     _manager(store).n_active_sessions()  # makes the tables
     with sqlite3.connect(path) as connection:
-        connection.execute(_SQLITE_FILL.format(count=count, now=time.time_ns() // 1000))
+        connection.executescript(_SQLITE_FILL.format(count=count, now=time.time_ns() // 1000))
     connection.close()
 
 

@@ -3,8 +3,8 @@
     uvicorn --app-dir examples --factory fastapi_app:demo --port 8003
 
 It prints a password; http://127.0.0.1:8003/docs lets you try everything. Log in with ``/login``,
-and the cookie does the rest; or get a token from ``/token`` and paste it into "Authorize". Take
-one of the two: a request that brings both, of two sessions, is refused.
+and the cookie does the rest; or get a token from ``/token`` and paste it into "Authorize". Where
+a request brings both, the token decides.
 """
 
 import secrets
@@ -14,7 +14,13 @@ from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request, Securit
 from pydantic import BaseModel, SecretStr
 
 from sessiongate.asgi import SessionAuthMiddleware
-from sessiongate.fastapi import CurrentSession, SessionSecurity, User
+from sessiongate.fastapi import (
+    CurrentSession,
+    SessionSecurity,
+    User,
+    login_user,
+    logout_user,
+)
 from sessiongate.stores import MemoryStore
 from shared import (
     COOKIE,
@@ -76,8 +82,8 @@ Ours = Annotated[Services, Depends(our_services)]
 Notes = Annotated[list[str], Depends(our_notes)]
 
 
-# Logging in. FastAPI runs sync functions in a thread, and so the event loop does not wait for
-# the password hash.
+# Logging in. FastAPI runs a sync dependency in a thread, and so the event loop does not wait for
+# the password hash. ``login_user`` answers 403 at a limit and to pages of other sites.
 
 
 class Credentials(BaseModel):
@@ -106,22 +112,28 @@ def check(credentials: Credentials, services: Ours) -> Visitor:
 Checked = Annotated[Visitor, Depends(check)]
 
 
-@router.post("/login", status_code=204)
-def login(session: CurrentSession, visitor: Checked) -> None:
+REFUSED: Final[dict[int | str, dict[str, Any]]] = {
+    403: {"description": "Wrong password, too many sessions, or a page of another site"}
+}
+
+
+@router.post("/login", status_code=204, responses=REFUSED)
+async def login(request: Request, visitor: Checked) -> None:
     """Log a browser in: the response sets the cookie."""
-    session.login(visitor.username, scopes=visitor.scopes, transport="cookie")
+    await login_user(request, visitor.username, scopes=visitor.scopes, transport="cookie")
 
 
-@router.post("/token")
-def get_token(session: CurrentSession, visitor: Checked) -> dict[str, str | None]:
+@router.post("/token", responses=REFUSED)
+async def get_token(request: Request, visitor: Checked) -> dict[str, str]:
     """Log a program in: for it to keep the token, and to take newer ones from responses."""
-    return {"token": session.login(visitor.username, scopes=visitor.scopes, transport="bearer")}
+    token = await login_user(request, visitor.username, scopes=visitor.scopes, transport="bearer")
+    return {"token": token}
 
 
 @router.post("/logout", status_code=204, dependencies=[Depends(security.login_required)])
-async def logout(session: CurrentSession) -> None:
+async def logout(request: Request) -> None:
     """End the session."""
-    await session.alogout()
+    await logout_user(request)
 
 
 # For everybody, for users, and for users with a scope.

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
-from flask import Blueprint, Flask, current_app, make_response, redirect, render_template, request
+from flask import (
+    Blueprint,
+    Flask,
+    current_app,
+    make_response,
+    redirect,
+    render_template,
+    request,
+    url_for,
+)
+from werkzeug.exceptions import HTTPException
 
 from sessiongate.devices.flask import my_devices
 from sessiongate.flask import (
-    current_user,
+    SessionRefused,
+    install,
     login_required,
     login_user,
     logout_user,
     safe_redirect,
 )
-from sessiongate.wsgi import SessionAuthMiddleware
 from shared import (
     COOKIE,
     FORBIDDEN,
@@ -35,17 +45,18 @@ if TYPE_CHECKING:
 pages = Blueprint("pages", __name__)
 api = Blueprint("api", __name__, url_prefix="/api")
 
+LOGIN: Final = "pages.login_form"
+"""Where people log in: a name holds wherever the app is mounted."""
+
 
 def create_app(services: Services) -> Flask:
-    """The app; wrapping ``wsgi_app`` is all that it takes to have sessions."""
+    """The app; ``install`` is all that it takes to have sessions."""
     app = Flask(__name__, template_folder=TEMPLATES, static_folder=STATIC)
     app.extensions["services"] = services
     app.register_blueprint(pages)
     app.register_blueprint(api)
-    app.register_blueprint(my_devices(login_url="/login", render=devices))
-    app.wsgi_app = SessionAuthMiddleware(  # type: ignore[method-assign] # as Flask documents it
-        app.wsgi_app, services.manager, cookie=COOKIE
-    )
+    app.register_blueprint(my_devices(login_url=LOGIN, render=devices))
+    install(app, services.manager, cookie=COOKIE)
     return app
 
 
@@ -55,8 +66,8 @@ def our() -> Services:
 
 
 def page(template: str, status: int = 200, **context: Any) -> ResponseReturnValue:
-    """Render a page that says who you are."""
-    html = render_template(template, user=current_user, site=our().site, **context)
+    """Render a page that says who you are: ``install`` gives it ``current_user``."""
+    html = render_template(template, site=our().site, **context)
     return make_response(html, status, PAGE_HEADERS)
 
 
@@ -82,19 +93,23 @@ def login() -> ResponseReturnValue:
     account = our().accounts.check(username, request.form.get("password", ""))
     if account is None:
         return page("login.html", FORBIDDEN, error=WRONG, username=username, next=way_back)
-    login_user(username, scopes=account.scopes)
-    return redirect(safe_redirect(way_back, "/account"), 303)
+    try:
+        login_user(username, scopes=account.scopes)
+    except SessionRefused as refused:  # too many sessions, or a form of another site
+        error = refused.description
+        return page("login.html", FORBIDDEN, error=error, username=username, next=way_back)
+    return redirect(safe_redirect(way_back, url_for("pages.account")), 303)
 
 
 @pages.post("/logout")
 def logout() -> ResponseReturnValue:
     """End the session, on the server and in the browser."""
     logout_user()
-    return redirect("/", 303)
+    return redirect(url_for("pages.home"), 303)
 
 
 @pages.get("/account")
-@login_required(login_url="/login")
+@login_required(login_url=LOGIN)
 def account() -> ResponseReturnValue:
     """Show the session of this request."""
     return page("account.html", facts=facts_of(request.environ["sessiongate"]))
@@ -106,6 +121,13 @@ def devices(found: DevicesPage) -> ResponseReturnValue:
 
 
 # The API, for clients that keep a token themselves.
+
+
+@api.errorhandler(HTTPException)
+def refused(error: HTTPException) -> ResponseReturnValue:
+    """Say what is wrong in the format of the API; the headers hold the challenge."""
+    headers = [field for field in error.get_headers() if field[0] != "Content-Type"]
+    return {"error": error.description}, error.code or FORBIDDEN, headers
 
 
 @api.post("/login")

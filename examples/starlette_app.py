@@ -22,6 +22,7 @@ from sessiongate.starlette import (
     login_user,
     logout_user,
     safe_redirect,
+    user_context,
 )
 from shared import (
     COOKIE,
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
     from sessiongate.devices import DevicesPage
     from shared import Account
 
-templates = Jinja2Templates(TEMPLATES)
+templates = Jinja2Templates(TEMPLATES, context_processors=[user_context])
 
 
 def create_app(services: Services) -> Starlette:
@@ -50,11 +51,11 @@ def create_app(services: Services) -> Starlette:
     app = Starlette(
         routes=[
             Route("/", home),
-            Route("/login", login_form),
+            Route("/login", login_form, name="login_form"),
             Route("/login", login, methods=["POST"]),
             Route("/logout", logout, methods=["POST"]),
             Route("/account", account),
-            *my_devices(login_url="/login", render=devices),
+            *my_devices(login_url="login_form", render=devices),
             Route("/api/login", api_login, methods=["POST"]),
             Route("/api/me", api_me),
             Route("/api/logout", api_logout, methods=["POST"]),
@@ -73,8 +74,8 @@ def our(connection: HTTPConnection) -> Services:
 
 
 def page(request: Request, template: str, status: int = 200, **context: Any) -> Response:
-    """Render a page that says who you are."""
-    context |= {"user": current_user(request), "site": our(request).site}
+    """Render a page that says who you are: ``user_context`` gives it ``current_user``."""
+    context["site"] = our(request).site
     return templates.TemplateResponse(request, template, context, status, PAGE_HEADERS)
 
 
@@ -108,7 +109,11 @@ async def login(request: Request) -> Response:
     account = await check(request, username, password)
     if account is None:
         return page(request, "login.html", FORBIDDEN, error=WRONG, username=username, next=way_back)
-    await login_user(request, username, scopes=account.scopes)
+    try:
+        await login_user(request, username, scopes=account.scopes)
+    except HTTPException as refused:  # too many sessions, or a form of another site
+        error = refused.detail
+        return page(request, "login.html", FORBIDDEN, error=error, username=username, next=way_back)
     return RedirectResponse(safe_redirect(way_back, "/account"), 303)
 
 
@@ -118,7 +123,7 @@ async def logout(request: Request) -> Response:
     return RedirectResponse("/", 303)
 
 
-@login_required(login_url="/login")
+@login_required(login_url="login_form")
 async def account(request: Request) -> Response:
     """Show the session of this request."""
     facts = facts_of(request.scope["sessiongate"])
@@ -142,7 +147,10 @@ async def api_login(request: Request) -> Response:
     account = await check(request, username, password)
     if account is None:
         return JSONResponse({"error": WRONG}, FORBIDDEN)
-    token = await login_user(request, username, scopes=account.scopes, transport="bearer")
+    try:
+        token = await login_user(request, username, scopes=account.scopes, transport="bearer")
+    except HTTPException as refused:  # too many sessions
+        return JSONResponse({"error": refused.detail}, refused.status_code)
     return JSONResponse({"token": token})
 
 

@@ -3,7 +3,7 @@
 from typing import Annotated, Any
 
 import jwt
-from fastapi import Depends, FastAPI, HTTPException
+from fastapi import Depends, FastAPI, HTTPException, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from litestar import Litestar, get
 from litestar import Request as LitestarRequest
@@ -82,10 +82,22 @@ def starlette_cases() -> list[Case]:
 def fastapi_cases() -> list[Case]:
     """A FastAPI app with one path operation."""
     manager = SessionManager(secret_key=SECRET)
-    apps = {name: FastAPI() for name in ("bare", "ours", "theirs")}
+    apps = {name: FastAPI() for name in ("bare", "middleware", "plain", "ours", "theirs")}
+
+    async def plain_user(request: Request) -> Any:
+        return request.scope["user"]
 
     @apps["bare"].get("/")
     async def bare() -> str:
+        return "ok"
+
+    @apps["middleware"].get("/")
+    async def middleware() -> str:
+        return "ok"
+
+    @apps["plain"].get("/")
+    async def plain(user: Annotated[User, Depends(plain_user)]) -> str:
+        assert user.username == "alice"  # noqa: S101
         return "ok"
 
     @apps["ours"].get("/")
@@ -98,15 +110,19 @@ def fastapi_cases() -> list[Case]:
         assert name == "alice"  # noqa: S101
         return "ok"
 
-    apps["ours"].add_middleware(SessionAuthMiddleware, manager=manager)
+    for name in ("middleware", "plain", "ours"):
+        apps[name].add_middleware(SessionAuthMiddleware, manager=manager)
+    alice = cookie(manager.create_session("alice"))
     return [
         asgi_case("bare FastAPI app", apps["bare"], kind="bare"),
+        asgi_case("sessiongate: FastAPI, no dependency", apps["middleware"], alice, kind="ours"),
         asgi_case(
-            "sessiongate: FastAPI, Depends(current_user)",
-            apps["ours"],
-            cookie(manager.create_session("alice")),
+            'sessiongate: FastAPI, Depends(returns scope["user"])',
+            apps["plain"],
+            alice,
             kind="ours",
         ),
+        asgi_case("sessiongate: FastAPI, Depends(current_user)", apps["ours"], alice, kind="ours"),
         asgi_case("FastAPI: HTTPBearer + PyJWT", apps["theirs"], bearer(_token())),
     ]
 

@@ -59,8 +59,8 @@ def bare_reads(folder: Path, stores: dict[str, Store], postgres_url: str | None)
     if isinstance(redis, RedisStore):
         reads["Redis"] = Case("Redis: one bare GET", _redis_get(redis), "floor")
     if postgres_url is not None:
-        select = _postgres_select(postgres_url)
-        reads["PostgreSQL"] = Case("PostgreSQL: pooled SELECT 1", select, "floor")
+        read = _postgres_read(postgres_url)
+        reads["PostgreSQL"] = Case("PostgreSQL: pooled read by primary key", read, "floor")
     return reads
 
 
@@ -77,11 +77,16 @@ def _redis_get(store: RedisStore) -> Any:
     return lambda: client.get("sessiongate-benchmark")
 
 
-def _postgres_select(url: str) -> Any:
-    pool = ConnectionPool(url, min_size=1, kwargs={"autocommit": True}, open=True)
+def _postgres_read(url: str) -> Any:
+    options = {"autocommit": True, "prepare_threshold": 0}
+    pool = ConnectionPool(url, min_size=1, kwargs=options, open=True)
+    with pool.connection() as connection:
+        connection.execute('CREATE TABLE floor (id text COLLATE "C" PRIMARY KEY, value bytea)')
+        connection.execute("INSERT INTO floor VALUES ('a', %s)", (b"b" * 150,))
 
-    def select() -> Any:
+    def read() -> Any:
         with pool.connection() as connection:
-            return connection.execute("SELECT 1", prepare=True).fetchone()
+            found = connection.execute("SELECT value FROM floor WHERE id = %s", ("a",))
+            return found.fetchone()
 
-    return select
+    return read

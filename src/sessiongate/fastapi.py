@@ -7,8 +7,10 @@ app.add_middleware(SessionAuthMiddleware, manager=manager)
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Annotated, Any, Final, NoReturn, TypeVar, Unpack, cast, overload
+
+from sessiongate.errors import ConfigurationError
 
 try:
     from fastapi import Depends, FastAPI, HTTPException, Security
@@ -16,8 +18,6 @@ try:
     from fastapi.security import SecurityScopes
     from fastapi.security.base import SecurityBase
 except ImportError as missing:
-    from sessiongate.errors import ConfigurationError
-
     msg = "FastAPI is missing: pip install 'sessiongate[fastapi]'"
     raise ConfigurationError(msg) from missing
 from starlette.exceptions import WebSocketException
@@ -28,11 +28,16 @@ from sessiongate.core.arguments import check_scopes, check_text
 from sessiongate.http.cookies import SessionCookie
 from sessiongate.http.guard import Guard, GuardOptions, safe_redirect
 from sessiongate.http.refusals import Refusal
-from sessiongate.http.request_session import RequestSession
+from sessiongate.http.request_session import LoginOptions, RequestSession
 from sessiongate.http.user import User
 from sessiongate.http.websockets import POLICY_VIOLATION, can_deny
-from sessiongate.starlette import check_connection, login_user, logout_user, session_of
-from sessiongate.starlette import login_required as starlette_login_required
+from sessiongate.starlette import (
+    check_connection,
+    guard_raising,
+    login_raising,
+    logout_raising,
+    session_of,
+)
 
 __all__ = [
     "CurrentSession",
@@ -64,6 +69,13 @@ _REFUSALS: Final = {
 }
 
 
+_NO_PARAMETERS: Final = (
+    "an override of current_user or login_required that is to hold for other demands as well takes "
+    "no parameters and returns the user: write lambda: sessiongate.testing.user('alice'), or log "
+    "in with login_as"
+)
+
+
 def complete(document: dict[str, Any]) -> dict[str, Any]:
     """Complete an OpenAPI document: bearer tokens beside the cookie, and the answers 401 and 403.
 
@@ -75,11 +87,12 @@ def complete(document: dict[str, Any]) -> dict[str, Any]:
     if bearer is None:
         return document
     schemes[_BEARER] = bearer
-    for path in document["paths"].values():
+    for path in document.get("paths", {}).values():
         for operation in path.values():
-            ours = [one for one in operation.get("security", ()) if _COOKIE in one]
-            for alternative in ours:
-                operation["security"].append({_BEARER: alternative[_COOKIE]})
+            # A path may hold other things than operations, such as its summary.
+            security = operation.get("security", []) if isinstance(operation, dict) else []
+            for alternative in [one for one in security if _COOKIE in one]:
+                security.append({_BEARER: alternative[_COOKIE]})
                 for status, description in _REFUSALS.items():
                     operation["responses"].setdefault(status, {"description": description})
     return document
@@ -118,17 +131,30 @@ class _Dependency(SecurityBase):
         self._guard_for = guard_for
 
     def find(self, connection: HTTPConnection, security_scopes: SecurityScopes) -> Any:
-        """The user, or a refusal; what a test put in the user's place may be awaitable."""
+        """The user, or a refusal; a coroutine of it where a test put another in its place."""
         guard = self._guard_for(tuple(security_scopes.scopes))
         overrides = getattr(connection.scope.get("app"), "dependency_overrides", None)
         if overrides:
             for original in (self._security.current_user, self._security.login_required):
                 if original in overrides and original is not self:
-                    user = overrides[original]()
-                    refusal = guard.check_scopes(user, "sessiongate")
-                    return user if refusal is None else _refuse(connection, refusal)
+                    return _override(overrides[original], guard, connection)
         refusal = check_connection(guard, connection)
         return session_of(connection).user if refusal is None else _refuse(connection, refusal)
+
+
+async def _override(give: Callable[..., Any], guard: Guard, connection: HTTPConnection) -> Any:
+    """What a test put in the place of the user, if its scopes suffice."""
+    try:
+        inspect.signature(give).bind()
+    except TypeError as error:
+        raise ConfigurationError(_NO_PARAMETERS) from error
+    user = give()
+    if inspect.isawaitable(user):
+        user = await user
+    if inspect.isgenerator(user) or inspect.isasyncgen(user):
+        raise ConfigurationError(_NO_PARAMETERS)
+    refusal = guard.check_scopes(getattr(user, "scopes", ()), "sessiongate")
+    return user if refusal is None else _refuse(connection, refusal)
 
 
 class _CurrentUser(_Dependency):
@@ -169,7 +195,7 @@ class _Demand(_Dependency):
 
     def __init__(self, security: "SessionSecurity", demands: GuardOptions) -> None:
         super().__init__(security, demands)
-        self._decorate: Callable[..., Any] = starlette_login_required(**demands)
+        self._decorate = guard_raising(HTTPException, Guard(**demands))
         scopes = check_scopes(demands.get("scopes", ()))
         rest = GuardOptions(fresh=demands.get("fresh"), login_url=demands.get("login_url"))
         within = _CurrentUser(security, rest)
@@ -266,6 +292,36 @@ class SessionSecurity:
         self.login_required = _LoginRequired(self, GuardOptions())
         self.current_user = _CurrentUser(self, GuardOptions())
         self.optional_user = _OptionalUser(self, GuardOptions())
+
+
+def login_user(
+    connection: HTTPConnection, username: str, **options: Unpack[LoginOptions]
+) -> Coroutine[Any, Any, str]:
+    """Open a session for this client and return its token; to be awaited.
+
+    See ``RequestSession.login`` for keywords and errors. Sync endpoints call
+    ``login`` of a ``CurrentSession`` instead, which gives ``None`` at a limit
+    and raises ``CrossSiteError``.
+
+    Raises:
+        HTTPException: FastAPI's, 403: a limit is reached, or the request came
+            from another site. Nothing was opened.
+        ConfigurationError: There is no middleware.
+        StoreError: The store is down; nothing was opened.
+    """
+    return login_raising(HTTPException, connection, username, **options)
+
+
+def logout_user(connection: HTTPConnection) -> Coroutine[Any, Any, None]:
+    """End the session of this request; see ``RequestSession.logout``. To be awaited.
+
+    Raises:
+        HTTPException: FastAPI's, 403: the request came from another site;
+            nothing was done.
+        ConfigurationError: There is no middleware.
+        StoreError: The store is down; the session may live on.
+    """
+    return logout_raising(HTTPException, connection)
 
 
 async def current_session(connection: HTTPConnection) -> RequestSession:

@@ -9,7 +9,6 @@ import functools
 import inspect
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
-from urllib.parse import urlsplit
 
 from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection
@@ -18,7 +17,7 @@ from starlette.websockets import WebSocket
 
 from sessiongate.errors import ConfigurationError, CrossSiteError
 from sessiongate.http import refusals
-from sessiongate.http.guard import Guard, Page, check_view, safe_redirect
+from sessiongate.http.guard import Guard, Page, check_view, quote_path, safe_redirect
 from sessiongate.http.websockets import POLICY_VIOLATION, can_deny
 
 if TYPE_CHECKING:
@@ -69,18 +68,7 @@ def login_user(
         ConfigurationError: There is no middleware.
         StoreError: The store is down; nothing was opened.
     """
-    session = session_of(connection)
-
-    async def login() -> str:
-        try:
-            token = await session.alogin(username, **options)
-        except CrossSiteError as error:
-            raise _exception(refusals.CROSS_SITE) from error
-        if token is None:
-            raise _exception(refusals.TOO_MANY_SESSIONS)
-        return token
-
-    return session.to_await("login_user()", login)
+    return login_raising(HTTPException, connection, username, **options)
 
 
 def logout_user(connection: HTTPConnection) -> Coroutine[Any, Any, None]:
@@ -91,13 +79,7 @@ def logout_user(connection: HTTPConnection) -> Coroutine[Any, Any, None]:
         ConfigurationError: There is no middleware.
         StoreError: The store is down; the session may live on.
     """
-    session = session_of(connection)
-
-    async def logout() -> None:
-        if not await session.alogout():
-            raise _exception(refusals.CROSS_SITE)
-
-    return session.to_await("logout_user()", logout)
+    return logout_raising(HTTPException, connection)
 
 
 def user_context(request: HTTPConnection) -> dict[str, Any]:
@@ -136,31 +118,7 @@ def login_required(
         ConfigurationError: There is no middleware, or the endpoint takes
             neither a ``request`` nor a ``websocket``; at the request.
     """
-    guard = Guard(**demands)
-
-    def decorate(endpoint: Callable[..., Any]) -> Callable[..., Any]:
-        check_view(endpoint, "put it on the methods of the class")
-        if inspect.iscoroutinefunction(endpoint):
-
-            @functools.wraps(endpoint)
-            async def asynchronous(*args: Any, **kwargs: Any) -> Any:
-                connection = _connection(args, kwargs)
-                refusal = check_connection(guard, connection)
-                if refusal is None:
-                    return await endpoint(*args, **kwargs)
-                if isinstance(connection, WebSocket):
-                    return await _deny(connection, refusal)
-                return _refuse(refusal)
-
-            return asynchronous
-
-        @functools.wraps(endpoint)
-        def synchronous(*args: Any, **kwargs: Any) -> Any:
-            refusal = check_connection(guard, _connection(args, kwargs))
-            return endpoint(*args, **kwargs) if refusal is None else _refuse(refusal)
-
-        return synchronous
-
+    decorate = guard_raising(HTTPException, Guard(**demands))
     return decorate if endpoint is None else decorate(endpoint)
 
 
@@ -179,17 +137,6 @@ def _is_connection(kind: type) -> bool:
     return issubclass(kind, HTTPConnection)
 
 
-def _refuse(refusal: Refusal) -> Response:
-    headers = dict(refusal.headers)
-    if refusal.status == _SEE_OTHER:
-        return RedirectResponse(headers.pop("Location"), _SEE_OTHER, headers)
-    raise _exception(refusal)
-
-
-def _exception(refusal: Refusal) -> HTTPException:
-    return HTTPException(refusal.status, refusal.text.strip(), dict(refusal.headers))
-
-
 async def _deny(websocket: WebSocket, refusal: Refusal) -> None:
     """Refuse a websocket, with the whole answer where the server can send one."""
     if can_deny(websocket.scope):
@@ -200,7 +147,82 @@ async def _deny(websocket: WebSocket, refusal: Refusal) -> None:
         await websocket.close(POLICY_VIOLATION)
 
 
-# What FastAPI's dependencies build on as well.
+# What FastAPI's kit builds on as well; its exceptions are its own, and handlers tell them apart.
+
+
+def login_raising(
+    exception: type[HTTPException],
+    connection: HTTPConnection,
+    username: str,
+    **options: Unpack[LoginOptions],
+) -> Coroutine[Any, Any, str]:
+    """``login_user``, whose refusals are of this class."""
+    session = session_of(connection)
+
+    async def login() -> str:
+        try:
+            token = await session.alogin(username, **options)
+        except CrossSiteError as error:
+            raise _made(exception, refusals.CROSS_SITE) from error
+        if token is None:
+            raise _made(exception, refusals.TOO_MANY_SESSIONS)
+        return token
+
+    return session.to_await("login_user()", login)
+
+
+def logout_raising(
+    exception: type[HTTPException], connection: HTTPConnection
+) -> Coroutine[Any, Any, None]:
+    """``logout_user``, whose refusals are of this class."""
+    session = session_of(connection)
+
+    async def logout() -> None:
+        if not await session.alogout():
+            raise _made(exception, refusals.CROSS_SITE)
+
+    return session.to_await("logout_user()", logout)
+
+
+def guard_raising(
+    exception: type[HTTPException], guard: Guard
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """The decorator of ``login_required``, whose refusals are of this class."""
+
+    def refuse(refusal: Refusal) -> Response:
+        headers = dict(refusal.headers)
+        if refusal.status == _SEE_OTHER:
+            return RedirectResponse(headers.pop("Location"), _SEE_OTHER, headers)
+        raise _made(exception, refusal)
+
+    def decorate(endpoint: Callable[..., Any]) -> Callable[..., Any]:
+        check_view(endpoint, "put it on the methods of the class")
+        if inspect.iscoroutinefunction(endpoint):
+
+            @functools.wraps(endpoint)
+            async def asynchronous(*args: Any, **kwargs: Any) -> Any:
+                connection = _connection(args, kwargs)
+                refusal = check_connection(guard, connection)
+                if refusal is None:
+                    return await endpoint(*args, **kwargs)
+                if isinstance(connection, WebSocket):
+                    return await _deny(connection, refusal)
+                return refuse(refusal)
+
+            return asynchronous
+
+        @functools.wraps(endpoint)
+        def synchronous(*args: Any, **kwargs: Any) -> Any:
+            refusal = check_connection(guard, _connection(args, kwargs))
+            return endpoint(*args, **kwargs) if refusal is None else refuse(refusal)
+
+        return synchronous
+
+    return decorate
+
+
+def _made(exception: type[HTTPException], refusal: Refusal) -> HTTPException:
+    return exception(refusal.status, refusal.text.strip(), dict(refusal.headers))
 
 
 def session_of(connection: HTTPConnection) -> RequestSession:
@@ -234,12 +256,21 @@ def _page(connection: HTTPConnection) -> Page | None:
         scope["query_string"].decode("latin-1"),
         connection.headers.get("accept", ""),
         connection.headers.get("sec-fetch-mode", ""),
-        scope.get("app_root_path", scope.get("root_path", "")),
+        prefix_of(connection),
         partial(_locate, connection),
     )
+
+
+def prefix_of(connection: HTTPConnection) -> str:
+    """What the whole app is mounted under; Starlette keeps it while it looks into its mounts."""
+    scope = connection.scope
+    prefix: str = scope.get("app_root_path", scope.get("root_path", ""))
+    return prefix.rstrip("/")
 
 
 def _locate(connection: HTTPConnection, login_url: LoginURL) -> str:
     if callable(login_url):
         return login_url(connection)
-    return urlsplit(str(connection.url_for(login_url))).path  # its host is what the client says
+    # Not url_for: it begins with the host that the client names.
+    path = connection.scope["router"].url_path_for(login_url)
+    return quote_path(prefix_of(connection) + path)

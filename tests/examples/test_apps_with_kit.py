@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from starlette.testclient import TestClient
 
+import fastapi_app
 import flask_app
 import starlette_app
+from sessiongate import SessionManager
 from sessiongate.stores import MemoryStore
 from sessiongate.testing import ManualClock, login_as
 from shared import (
     ROTATE_AFTER,
     SESSION_TIMEOUT,
+    WRONG,
     Accounts,
     Services,
     Site,
@@ -23,8 +26,6 @@ from shared import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
-    from sessiongate import SessionManager
 
 SITE = Site("here", "http://testserver", "there", "http://there")
 NOTES = ["notes:read", "notes:write"]
@@ -41,7 +42,8 @@ class App:
     def client(self) -> Any:
         if hasattr(self.app, "test_client"):
             return self.app.test_client()
-        return TestClient(self.app, headers={"Accept": "text/html"}, follow_redirects=False)
+        # As a browser has it; TestClient takes "*/*", which is no browser's.
+        return TestClient(self.app, follow_redirects=False, headers={"Accept": "text/html"})
 
 
 @pytest.fixture
@@ -157,6 +159,100 @@ def test_the_api_says_what_the_session_is(client: Any, clock: ManualClock) -> No
     assert client.post("/api/logout").status_code == 204
     assert client.get("/api/me").status_code == 401
     login.logout()
+
+
+# The login, with everything that can go wrong at one. All three apps hold to it.
+
+PASSWORD = "open sesame"
+ELSEWHERE = {"Sec-Fetch-Site": "cross-site", "Origin": "https://elsewhere.example"}
+APPS = {
+    "flask": flask_app.create_app,
+    "starlette": starlette_app.create_app,
+    "fastapi": fastapi_app.create_app,
+}
+
+
+@pytest.fixture(scope="module")
+def accounts() -> Accounts:
+    accounts = Accounts()
+    accounts.add("alice", PASSWORD, scopes=("notes:read",))
+    return accounts
+
+
+class Login:
+    """Logs in on one of the apps, by its form or by its API."""
+
+    def __init__(self, name: str, accounts: Accounts, manager: SessionManager) -> None:
+        app: Any = APPS[name](Services(manager, accounts, SITE))
+        self.by_form = name != "fastapi"
+        self.client: Any = (
+            app.test_client() if name == "flask" else TestClient(app, follow_redirects=False)
+        )
+        self.token_url = "/token" if name == "fastapi" else "/api/login"
+
+    def __call__(self, password: str = PASSWORD, **headers: str) -> Any:
+        fields = {"username": "alice", "password": password}
+        if self.by_form:
+            fields |= {"next": "/devices"}
+            return self.client.post("/login", data=fields, headers=headers)
+        return self.client.post("/login", json=fields, headers=headers)
+
+    def token(self, **headers: str) -> Any:
+        fields = {"username": "alice", "password": PASSWORD}
+        return self.client.post(self.token_url, json=fields, headers=headers)
+
+
+@pytest.fixture(params=APPS)
+def log_in(
+    request: pytest.FixtureRequest, accounts: Accounts, full_manager: SessionManager
+) -> Login:
+    return Login(request.param, accounts, full_manager)
+
+
+@pytest.fixture
+def full_manager() -> SessionManager:
+    """One session of another user may be open, and is not yet."""
+    return SessionManager(max_concurrent_sessions=1, secret_key="k" * 64)
+
+
+def test_a_login_leads_on(log_in: Login, full_manager: SessionManager) -> None:
+    answer = log_in()
+    assert answer.status_code == (303 if log_in.by_form else 204)
+    assert not log_in.by_form or answer.headers["Location"] == "/devices"
+    assert len(full_manager.user_sessions("alice")) == 1
+
+
+def test_a_wrong_password_leads_nowhere(log_in: Login, full_manager: SessionManager) -> None:
+    answer = log_in(password="guess")
+    assert answer.status_code == 403
+    assert WRONG in answer.text
+    assert not log_in.by_form or 'name="next" value="/devices"' in answer.text
+    assert full_manager.n_active_sessions() == 0
+
+
+def test_at_a_limit_it_says_so(log_in: Login, full_manager: SessionManager) -> None:
+    full_manager.create_session("bob")
+    for answer in (log_in(), log_in.token()):
+        assert answer.status_code == 403
+        assert "There are too many sessions" in answer.text
+        assert "Set-Cookie" not in answer.headers
+    assert full_manager.user_sessions("alice") == []
+
+
+def test_another_site_logs_nobody_in(log_in: Login, full_manager: SessionManager) -> None:
+    answer = log_in(**ELSEWHERE)
+    assert answer.status_code == 403
+    assert "came from another site" in answer.text
+    assert "Set-Cookie" not in answer.headers
+    assert full_manager.n_active_sessions() == 0
+
+
+def test_another_site_logs_nobody_out(log_in: Login, full_manager: SessionManager) -> None:
+    log_in()
+    assert log_in.client.post("/logout", headers=ELSEWHERE).status_code == 403
+    assert len(full_manager.user_sessions("alice")) == 1
+    assert log_in.client.post("/logout").status_code in {204, 303}
+    assert full_manager.n_active_sessions() == 0
 
 
 @pytest.fixture

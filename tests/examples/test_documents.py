@@ -16,8 +16,8 @@ from werkzeug.test import Client
 
 from sessiongate import ConfigurationError, JWTSessionManager, SessionCookie, SessionManager
 from sessiongate.events import EventKind
-from sessiongate.flask import login_required
-from sessiongate.http.authenticator import RequestAuthenticator
+from sessiongate.http.guard import Guard
+from sessiongate.http.settings import MiddlewareSettings
 from sessiongate.stores import MemoryStore, PostgresStore, RedisStore, SQLiteStore
 from sessiongate.testing import ManualClock
 from sessiongate.wsgi import SessionAuthMiddleware
@@ -110,8 +110,12 @@ class Browser:
         self._wsgi = kind == "wsgi"
         self._client: Any = Client(app) if self._wsgi else TestClient(app, "https://localhost")
 
-    def __call__(self, method: str, path: str, **data: str) -> tuple[int, str]:
-        options: Any = {"base_url": "https://localhost"} if self._wsgi else {}
+    def __call__(
+        self, method: str, path: str, headers: dict[str, str] | None = None, /, **data: str
+    ) -> tuple[int, str]:
+        options: Any = {"headers": headers or {}, "follow_redirects": True}
+        if self._wsgi:
+            options["base_url"] = "https://localhost"
         if data:
             options["data"] = data
         answer = getattr(self._client, method)(path, **options)
@@ -145,7 +149,71 @@ def test_the_example_apps_work(document: str, name: str, kind: str) -> None:
 def test_every_app_of_the_quick_start_is_tried() -> None:
     apps = {block.name for block in blocks(ROOT / "docs/quick-start.md")}
     tried = {"flask", "starlette", "fastapi", "wsgi", "asgi", "django", "quart"}
-    assert apps == tried
+    assert apps == tried | {"flask-login", "starlette-login"}
+
+
+JSON = {"Accept": "application/json"}
+ELSEWHERE = {"Sec-Fetch-Site": "cross-site", "Origin": "https://elsewhere.example"}
+
+
+@pytest.mark.parametrize(
+    "name", ["flask", "starlette", "fastapi", "wsgi", "asgi", "django", "quart"]
+)
+def test_the_apps_of_the_quick_start_know_what_can_go_wrong_at_a_login(name: str) -> None:
+    """Another site logs nobody in or out."""
+    app = run("docs/quick-start.md", name)["app"]
+    ask = Browser(app, "wsgi" if name in {"flask", "wsgi", "django"} else "asgi")
+    assert ask("post", "/login", ELSEWHERE, **PASSWORD)[0] == 403
+    assert ask("post", "/login", **PASSWORD) == (200, "Welcome!")
+    assert ask("post", "/logout", ELSEWHERE)[0] in {401, 403}
+    assert ask("get", "/") == (200, "Hello, alice!")
+
+
+def at_a_limit(manager: SessionManager) -> None:
+    for _ in range(5):
+        assert manager.create_session("alice", existing="new") is not None
+
+
+@pytest.mark.parametrize(
+    ("document", "name", "home"),
+    [
+        ("docs/quick-start.md", "flask-login", "/"),
+        ("docs/quick-start.md", "starlette-login", "/"),
+        ("docs/fastapi.md", "login", "/account"),
+    ],
+)
+def test_the_complete_login_views_are_complete(document: str, name: str, home: str) -> None:
+    names = run.__wrapped__(document, name)
+    ask = Browser(names["app"], "wsgi" if name == "flask-login" else "asgi")
+    status, page = ask("get", f"{home}?tab=1", {"Accept": "text/html"})
+    assert status == 200, "it was redirected to the form"
+    assert f'name="next" value="{home}?tab=1"' in page
+
+    fields = PASSWORD | {"next": f"{home}?tab=1"}
+    for password, headers, said in (
+        ("<?>", {}, "not the right username and password"),
+        ("", {}, "not the right username and password"),
+        ("open sesame", ELSEWHERE, "This request came from another site"),
+    ):
+        status, page = ask("post", "/login", headers, **fields | {"password": password})
+        assert status == 403
+        assert said in page
+        assert 'value="alice"' in page
+        assert f'value="{home}?tab=1"' in page
+        assert ask("get", home, JSON)[0] == 401
+    assert ask("post", "/login", **fields) == (200, "Hello, alice!"), "and it led on"
+    assert ask("post", "/logout", ELSEWHERE)[0] == 403
+    assert ask("get", home, JSON)[0] == 200
+    assert ask("post", "/logout")[0] == 200
+    assert ask("get", home, JSON)[0] == 401
+    evil = PASSWORD | {"next": "//elsewhere.example"}
+    assert ask("post", "/login", **evil) == (200, "Hello, alice!")
+    ask("post", "/logout")
+
+    at_a_limit(names["manager"])
+    status, page = ask("post", "/login", **fields)
+    assert status == 403
+    assert "There are too many sessions" in page
 
 
 def test_the_example_of_the_manager_holds(capsys: pytest.CaptureFixture[str]) -> None:
@@ -245,7 +313,8 @@ class TestTheStoreOfTheGuide(GUIDE):  # type: ignore[misc] # made from text
 
 def test_the_example_of_the_fastapi_guide_holds() -> None:
     password = {"username": "alice", "password": "open sesame"}
-    with TestClient(run("docs/fastapi.md")["app"], base_url="https://localhost") as client:
+    app = run("docs/fastapi.md", "fastapi")["app"]
+    with TestClient(app, base_url="https://localhost") as client:
         assert client.get("/").json() == "Hello, stranger!"
         assert client.get("/me").status_code == 401
         assert client.post("/login", data=password | {"password": "?"}).status_code == 403
@@ -292,9 +361,12 @@ def keywords_of(*functions: Any, without: tuple[str, ...] = ()) -> dict[str, str
             "`JWTSessionManager(…)`, besides",
             keywords_of(JWTSessionManager, without=(*keywords_of(SessionManager),)),
         ),
-        ("`SessionAuthMiddleware(app, manager, …)`", keywords_of(RequestAuthenticator)),
+        (
+            "`SessionAuthMiddleware(app, manager, …)`",
+            keywords_of(MiddlewareSettings),
+        ),
         ("`SessionCookie(…)`", keywords_of(SessionCookie)),
-        ("`@login_required(…)`", keywords_of(login_required, without=("view",))),
+        ("`@login_required(…)`", keywords_of(Guard)),
     ],
 )
 def test_the_reference_of_the_configuration_is_complete(

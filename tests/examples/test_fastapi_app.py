@@ -12,6 +12,8 @@ import httpx
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator, validate
 
+from shared import COOKIE
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -67,16 +69,16 @@ def test_a_browser_logs_in_by_cookie_and_out(running: Running, client: httpx.Cli
     assert client.get("/").json() == "Hello, alice!"
     me = client.get("/me").json()
     assert (me["username"], me["transport"]) == ("alice", "cookie")
-    stolen = client.cookies["sessiongate"]
+    stolen = client.cookies[COOKIE.name]
     assert client.post("/logout").status_code == 204
     assert not client.cookies
-    assert client.get("/me", headers={"Cookie": f"sessiongate={stolen}"}).status_code == 401
+    assert client.get("/me", headers={"Cookie": f"{COOKIE.name}={stolen}"}).status_code == 401
 
 
 def test_what_authorize_on_the_docs_page_needs(running: Running, client: httpx.Client) -> None:
     document: Any = client.get("/openapi.json").json()
     validate(document, cls=OpenAPIV31SpecValidator)
-    assert document["components"]["securitySchemes"]["SessionCookie"]["name"] == "sessiongate"
+    assert document["components"]["securitySchemes"]["SessionCookie"]["name"] == COOKIE.name
     assert client.get("/docs").status_code == 200
 
     token = client.post("/token", json=running.credentials()).json()["token"]

@@ -393,6 +393,21 @@ def test_error_handlers_of_the_app_see_refusals(world: World) -> None:
     assert client.get("/page", headers=HTML).headers["Location"] == f"{LOGIN_URL}?next=/page"
 
 
+def test_handlers_of_fastapis_own_exception_see_decorated_operations_too(world: World) -> None:
+    """A handler of FastAPI's class does not see Starlette's, which it is derived from."""
+    app = by_decorators()
+
+    async def handler(_request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        return PlainTextResponse(f"no: {error.detail}", error.status_code, error.headers)
+
+    app.add_exception_handler(HTTPException, handler)
+    client = client_of(app, world)
+    assert client.get("/sync").text == "no: Authentication is required."
+    assert client.get("/async").text == "no: Authentication is required."
+    assert client.get("/write", headers=world.headers("reader")).text.startswith("no: ")
+
+
 def test_the_user_can_be_overridden_in_the_tests_of_an_app() -> None:
     app = by_parameters()
     app.dependency_overrides[current_user] = lambda: SimpleNamespace(display_name="me")

@@ -1,10 +1,12 @@
 """What the OpenAPI document says of logins, and that it is a valid one."""
 
 # No `from __future__ import annotations`: it would hide from FastAPI what a test defines.
+import copy
 from typing import Annotated, Any
 
 import pytest
 from fastapi import APIRouter, Depends, FastAPI, Security, WebSocket
+from fastapi.openapi.utils import get_openapi
 from fastapi.testclient import TestClient
 from openapi_spec_validator import OpenAPIV31SpecValidator, validate
 from tests.frameworks.cases import World
@@ -17,6 +19,7 @@ from sessiongate.fastapi import (
     OptionalUser,
     SessionSecurity,
     User,
+    complete,
     login_required,
     optional_user,
 )
@@ -121,6 +124,65 @@ def test_it_shows_who_needs_what() -> None:
         for operation in operations.values()
     }
     assert shown == EXPECTED
+
+
+def test_it_shows_the_refusals() -> None:
+    for path, operations in document_of(api())["paths"].items():
+        for operation in operations.values():
+            refusals = {"401", "403"} & set(operation["responses"])
+            assert refusals == ({"401", "403"} if EXPECTED[path] else set()), path
+
+
+def test_so_does_the_document_that_the_app_makes_without_a_request() -> None:
+    app = api()
+    assert app.openapi() == document_of(app) == app.openapi()
+
+
+def test_what_the_app_says_of_a_refusal_stays() -> None:
+    app = FastAPI()
+
+    @app.get("/", responses={401: {"description": "Log in on the front page."}})
+    async def who(user: CurrentUser) -> None: ...
+
+    responses = document_of(app)["paths"]["/"]["get"]["responses"]
+    assert responses["401"] == {"description": "Log in on the front page."}
+    assert "another site" in responses["403"]["description"]
+
+
+def test_an_app_that_makes_its_document_itself_completes_it() -> None:
+    app = api()
+
+    def custom() -> dict[str, Any]:
+        document = get_openapi(title="Mine", version="1", routes=app.routes)
+        document["paths"]["/user"]["summary"] = "About you"
+        return complete(document)
+
+    app.openapi = custom  # type: ignore[method-assign] # as FastAPI documents it
+    document = document_of(app)
+    validate(document, cls=OpenAPIV31SpecValidator)
+    assert document["paths"]["/user"].pop("summary") == "About you"
+    assert document["paths"] == document_of(api())["paths"]
+    assert document["components"] == document_of(api())["components"]
+
+
+def test_a_class_that_makes_its_document_on_top_of_fastapis_need_not() -> None:
+    class Mine(FastAPI):
+        def openapi(self) -> dict[str, Any]:
+            return super().openapi() | {"x-mine": True}
+
+    app = Mine(dependencies=[Depends(login_required)])
+    app.get("/")(lambda: None)
+    document = document_of(app)
+    assert document["x-mine"] is True
+    assert document["paths"]["/"]["get"]["security"] == either()
+
+
+def test_a_document_that_shows_no_login_is_left_alone() -> None:
+    app = FastAPI()
+    app.get("/")(lambda: None)
+    document = get_openapi(title="", version="1", routes=app.routes)
+    assert complete(copy.deepcopy(document)) == document
+    assert complete({}) == {}
 
 
 def test_dependencies_ask_for_no_parameters() -> None:

@@ -31,7 +31,7 @@ def flask_site(manager: SessionManager, **options: Any) -> WSGIMiddleware:
     @app.post("/login")
     def log_in() -> dict[str, Any]:
         given = flask_request.args
-        transport = given.get("transport")
+        transport: Any = given.get("transport")
         return {"token": for_flask.login_user(given["username"], transport=transport)}
 
     @app.get("/me")
@@ -57,7 +57,7 @@ def starlette_site(manager: SessionManager, **options: Any) -> ASGIMiddleware:
 
     async def log_in(request: Request) -> JSONResponse:
         given = request.query_params
-        transport = given.get("transport")
+        transport: Any = given.get("transport")
         token = await for_starlette.login_user(request, given["username"], transport=transport)
         return JSONResponse({"token": token})
 

@@ -7,8 +7,8 @@ import sys
 from itertools import count
 from typing import TYPE_CHECKING, Final
 
+from sessiongate import stores
 from sessiongate.core.outcomes import Opened
-from sessiongate.stores import PostgresStore, RedisStore
 from sessiongate.testing.commands import Close, execute
 from sessiongate.testing.contract._material import START, login, named, session
 
@@ -22,8 +22,8 @@ PATIENCE: Final = 30
 
 def open_store(url: str) -> Store:
     if url.startswith("redis"):
-        return RedisStore(url, connect_timeout=PATIENCE, timeout=PATIENCE)
-    return PostgresStore(url, connect_timeout=PATIENCE, timeout=PATIENCE)
+        return stores.RedisStore(url, connect_timeout=PATIENCE, timeout=PATIENCE)
+    return stores.PostgresStore(url, connect_timeout=PATIENCE, timeout=PATIENCE)
 
 
 def say(*words: object) -> None:

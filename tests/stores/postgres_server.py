@@ -138,6 +138,14 @@ class PostgresServer:
         assert self._process is not None
         self._signal(self._process, signal.SIGCONT)
 
+    def make_standby(self, *, standby: bool) -> None:
+        """From its next start on it answers as a replica does, or no longer."""
+        signal_file = self._data / "standby.signal"
+        if standby:
+            signal_file.touch()
+        else:
+            signal_file.unlink()
+
     def admin(self) -> psycopg.Connection[Any]:
         """A connection of the test's own; close it."""
         return psycopg.connect(self.url, autocommit=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import resource
 import socket
@@ -11,9 +12,10 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from sessiongate.core.commands import Close, CloseUser, Count, Opened, Read
+from sessiongate.core.outcomes import Opened
 from sessiongate.errors import StoreError
 from sessiongate.stores import SQLiteStore
+from sessiongate.testing.commands import Close, CloseUser, Count, Read, execute
 from sessiongate.testing.contract._material import START, login, named, session, touch
 
 if TYPE_CHECKING:
@@ -33,7 +35,7 @@ def logins(path: str, name: str, times: str, limit: str) -> None:
     say("ready")
     sys.stdin.readline()
     rows = [session(f"{name}-{number}", name) for number in range(int(times))]
-    say(sum(isinstance(store.execute(login(row, limit=int(limit))), Opened) for row in rows))
+    say(sum(isinstance(execute(store, login(row, limit=int(limit))), Opened) for row in rows))
     store.close()
 
 
@@ -42,11 +44,11 @@ def churn(path: str, name: str) -> None:
     store = SQLiteStore(path, timeout=5)
     for number in count():
         sid = named(f"{name}-{number}")
-        store.execute(login(session(f"{name}-{number}")))
+        execute(store, login(session(f"{name}-{number}")))
         say("in", sid)
         if number % 2:
             say("leaving", sid)
-            store.execute(Close(sid, START))
+            execute(store, Close(sid, START))
             say("out", sid)
 
 
@@ -57,18 +59,18 @@ def fork(path: str) -> None:
     and nobody else has it open, SQLite removes the write-ahead log.
     """
     store = SQLiteStore(path, timeout=5)
-    store.execute(login(session("before")))
+    execute(store, login(session("before")))
     here, there = socket.socketpair()
     child = os.fork()
     name, peer = ("parent", here) if child else ("child", there)
     for number in range(20):
-        answer = store.execute(login(session(f"{name}-{number}")))
+        answer = execute(store, login(session(f"{name}-{number}")))
         assert isinstance(answer, Opened)
-    assert store.execute(Read(named("before"), START))
+    assert execute(store, Read(named("before"), START))
     if not child:
         peer.send(b"worked")
         peer.recv(9)
-        store.execute(login(session("child-last")))
+        execute(store, login(session("child-last")))
         peer.send(b"worked alone")
         peer.recv(9)
         store.close()
@@ -78,7 +80,7 @@ def fork(path: str) -> None:
     peer.send(b"closed")
     peer.recv(99)
     store = SQLiteStore(path, timeout=5)
-    say(store.execute(Count(START)))
+    say(execute(store, Count(START)))
     peer.send(b"counted")
     assert os.waitpid(child, 0)[1] == 0
     store.close()
@@ -92,9 +94,9 @@ def fork_at_work(path: str) -> None:
     def work(name: str) -> None:
         for number in count():
             row = session(f"{name}-{number}", name)
-            store.execute(login(row, user_limit=3, evict=True))
+            execute(store, login(row, user_limit=3, evict=True))
             for _ in range(20):
-                store.execute(touch(row, START))
+                execute(store, touch(row, START))
             if enough.is_set():
                 return
 
@@ -106,14 +108,14 @@ def fork_at_work(path: str) -> None:
     for number in range(10):
         child = os.fork()
         if not child:
-            store.execute(login(session(f"child-{number}", "child")))
+            execute(store, login(session(f"child-{number}", "child")))
             os._exit(0)
         children.append(child)
     assert [os.waitpid(child, 0)[1] for child in children] == [0] * 10
     enough.set()
     for thread in threads:
         thread.join()
-    ended = store.execute(CloseUser("child", None, START))
+    ended = execute(store, CloseUser("child", None, START))
     assert isinstance(ended, tuple)
     say(len(ended))
     store.close()
@@ -122,20 +124,20 @@ def fork_at_work(path: str) -> None:
 def full(path: str) -> None:
     """Log in until the disk is full, then with room again; say what happened."""
     store = SQLiteStore(path, timeout=5)
-    store.execute(login(session("first")))
+    execute(store, login(session("first")))
     _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, hard))
     acknowledged = 1
     try:
         while True:
-            store.execute(login(session(acknowledged, device='"' + "x" * 4000 + '"')))
+            execute(store, login(session(acknowledged, device='"' + "x" * 4000 + '"')))
             acknowledged += 1
     except StoreError:
         say("full")
     resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
-    say(isinstance(store.execute(Read(named("first"), START)), tuple))
-    say(store.execute(Count(START)) == acknowledged)
-    say(isinstance(store.execute(login(session("last"))), Opened))
+    say(isinstance(execute(store, Read(named("first"), START)), tuple))
+    say(execute(store, Count(START)) == acknowledged)
+    say(isinstance(execute(store, login(session("last"))), Opened))
     store.close()
 
 
@@ -146,12 +148,34 @@ def read_only(path: str) -> None:
     store = SQLiteStore(path, timeout=5)
     for command in (login(session()), Close(session().sid, START)):
         try:
-            answer = store.execute(command)
+            answer = execute(store, command)
         except StoreError:
             say("StoreError")
         else:
             say(answer)
     store.close()
+
+
+def replaced(path: str) -> None:
+    """Use a file that was replaced beside a store that has the new one open."""
+    store = SQLiteStore(path, timeout=5)
+    execute(store, login(session()))
+    os.close(os.open(path + "-new", os.O_CREAT | os.O_WRONLY, 0o600))
+    Path(path + "-new").replace(path)
+    late = SQLiteStore(path, timeout=5)  # which takes the memory that both share for its own
+    with contextlib.suppress(StoreError):
+        execute(late, login(session("late")))
+    for command in (Read(named("one"), START), login(session(2)), Count(START)):
+        try:
+            execute(store, command)
+        except StoreError as error:
+            say(type(error).__name__)
+    store.close()
+    try:
+        execute(store, Count(START))
+    except StoreError as error:
+        say(type(error).__name__)
+    late.close()
 
 
 def show(path: str) -> None:
@@ -162,7 +186,8 @@ def show(path: str) -> None:
 
 
 TASKS: Final[Mapping[str, Callable[..., None]]] = {
-    task.__name__: task for task in (churn, fork, fork_at_work, full, logins, read_only, show)
+    task.__name__: task
+    for task in (churn, fork, fork_at_work, full, logins, read_only, replaced, show)
 }
 
 if __name__ == "__main__":

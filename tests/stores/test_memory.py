@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import gc
+import logging
+import os
+import time
+import warnings
+from itertools import count
+from threading import Event, Thread
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from sessiongate import SessionManager
 from sessiongate.stores import MemoryStore
-from sessiongate.testing import StoreContract
+from sessiongate.testing import ManualClock, StoreContract
+from sessiongate.testing.commands import CloseUser, List, execute
+from sessiongate.testing.contract._material import START, login, session, touch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+PATIENCE = 10
+"""Seconds until a child that hangs is a failure."""
+
 
 class TestMemoryStore(StoreContract):
+    TRIPLES = 5_000
+
     @pytest.fixture
     def store(self) -> MemoryStore:
         return MemoryStore()
@@ -21,3 +36,160 @@ class TestMemoryStore(StoreContract):
     @pytest.fixture
     def footprint(self, store: MemoryStore) -> Callable[[], int]:
         return lambda: store._records.entries
+
+
+class VerbsAlone(MemoryStore):
+    """As a third party's: no decision is made under its lock."""
+
+    replace = None  # type: ignore[assignment]
+    together = None  # type: ignore[assignment]
+    atogether = None  # type: ignore[assignment]
+
+
+class TestVerbsAlone(StoreContract):
+    TRIPLES = 5_000
+
+    @pytest.fixture
+    def store(self) -> MemoryStore:
+        return VerbsAlone()
+
+
+def in_a_child(work: Callable[[], int]) -> int:
+    """Fork, do some work in the child and wait for it: what it returned; -1 if it hangs."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # threads and fork: that is the test
+        child = os.fork()
+    if child == 0:
+        code = 99
+        try:
+            code = work()
+        finally:
+            os._exit(code)
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        done, status = os.waitpid(child, os.WNOHANG)
+        if done:
+            return os.waitstatus_to_exitcode(status)
+        Event().wait(0.001)
+    os.kill(child, 9)
+    os.waitpid(child, 0)
+    return -1
+
+
+def test_a_fork_among_writing_threads_hangs_no_child_and_tears_nothing() -> None:
+    store, stop, names = MemoryStore(), Event(), count()
+
+    def write() -> None:
+        while not stop.is_set():
+            row = session(next(names), f"user {next(names) % 7}")
+            execute(store, login(row, limit=50, user_limit=5, evict=True))
+            execute(store, touch(row, START + 1))
+            if next(names) % 5 == 0:
+                execute(store, CloseUser(row.username, None, START))
+
+    def look() -> int:
+        rows = execute(store, List(None, START))
+        by_user = [row for n in range(7) for row in execute(store, List(f"user {n}", START))]
+        whole = len(rows) == store.count(START) == len(by_user) and set(rows) == set(by_user)
+        row = session("child")
+        execute(store, login(row))
+        return 0 if whole and store.read(row.sid) == row else 1
+
+    threads = [Thread(target=write) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    try:
+        assert [in_a_child(look) for _ in range(32)] == [0] * 32
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+
+
+def lines_of_a_child(caplog: pytest.LogCaptureFixture, work: Callable[[], object]) -> int:
+    """How many warnings the work logs in a child."""
+
+    def child() -> int:
+        caplog.clear()
+        work()
+        found = [r for r in caplog.records if r.levelno == logging.WARNING]
+        assert all("SQLiteStore or RedisStore" in r.getMessage() for r in found)
+        return len(found)
+
+    return in_a_child(child)
+
+
+USES: dict[str, Callable[[SessionManager, str], object]] = {
+    "check": lambda m, token: m.validate_session(token),
+    "login": lambda m, _: m.create_session("bob"),
+    "listing": lambda m, _: m.user_sessions("alice"),
+    "count": lambda m, _: m.n_active_sessions(),
+    "all": lambda m, _: list(m.sessions),
+}
+
+
+@pytest.mark.parametrize("use", USES.values(), ids=USES)
+def test_sessions_of_another_process_are_told_of_once(
+    caplog: pytest.LogCaptureFixture, use: Callable[[SessionManager, str], object]
+) -> None:
+    managers = [SessionManager(), SessionManager()]
+    tokens = [manager.create_session("alice") or "" for manager in managers]
+
+    def work() -> None:
+        for _ in range(2):
+            for manager, token in zip(managers, tokens, strict=True):
+                use(manager, token)
+
+    assert lines_of_a_child(caplog, work) == 1
+    assert lines_of_a_child(caplog, lambda: None) == 0, "nobody asked"
+    caplog.clear()
+    work()
+    assert not [r for r in caplog.records if r.levelno == logging.WARNING], "its own process"
+
+
+def test_what_a_process_fills_itself_is_no_news(caplog: pytest.LogCaptureFixture) -> None:
+    manager = SessionManager()
+
+    def work() -> None:
+        assert manager.validate_session(manager.create_session("alice") or "")
+
+    assert lines_of_a_child(caplog, work) == 0
+    in_a_child(lambda: 0)
+    work()
+    assert not [r for r in caplog.records if r.levelno == logging.WARNING]
+
+
+def test_all_use_of_it_is_bounded_by_what_lives() -> None:
+    store, clock = MemoryStore(), ManualClock()
+    manager = SessionManager(store=store, max_concurrent_sessions=None, clock=clock)
+    for number in range(3_000):
+        token = manager.create_session(f"user {number % 10}", existing="new")
+        assert manager.validate_session(token or "")
+        manager.invalidate_session(token or "")
+        clock.advance(0.01)
+    assert store._records.entries == 0
+    assert len(store._records._expiry._seconds) <= 31
+    clock.advance(10_000)
+    manager.cleanup_expired_sessions()
+    assert store._records._expiry._seconds == []
+
+
+@pytest.mark.slow
+def test_a_bite_of_a_purge_is_short_and_pages_begin_anywhere() -> None:
+    store, many = MemoryStore(), 200_000
+    for number in range(many):
+        row: Any = session(number, f"user {number}", expires_at=START + number * 20)
+        execute(store, login(row, now=START - 1))
+    gc.collect()
+    place, seen = None, 0
+    while True:
+        start = time.thread_time()
+        records, place = store.live(START - 1, 500, place)
+        assert time.thread_time() - start < 0.02
+        seen += len(records)
+        if place is None:
+            break
+    assert seen == many
+    start = time.thread_time()
+    assert store.sweep(START + many * 20, 500) == 500
+    assert time.thread_time() - start < 0.02

@@ -19,7 +19,7 @@ from sessiongate.testing import StoreContract
 from tests.stores import mutants
 
 class Suite(StoreContract):
-    PROGRAMS, ROUNDS, PAIRS, TRIPLES = 10, 10, 60, 40
+    PROGRAMS, ROUNDS, PAIRS, TRIPLES = 10, 10, 60, 200
 
     @pytest.fixture
     def store(self):

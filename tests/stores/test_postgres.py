@@ -26,7 +26,7 @@ import pytest
 from tests.stores.postgres_server import PostgresServer
 
 from sessiongate import ConfigurationError, SessionManager, StoreError
-from sessiongate.core.outcomes import NOW, Ended, LimitReached, Opened
+from sessiongate.core.outcomes import NOW, Ended, Opened
 from sessiongate.core.row import Row
 from sessiongate.stores import PostgresStore
 from sessiongate.testing import ManualClock, StoreContract
@@ -180,6 +180,10 @@ def test_a_frozen_server_is_an_error_within_a_second_and_goes_on_when_it_thaws(
     call = using(fragile.url, **UNHURRIED)
     call(Count(START))
     fragile.freeze()
+    began = time.monotonic()
+    with pytest.raises(StoreError, match="did not answer in time"):
+        call(Count(START))
+    assert time.monotonic() - began < PROMISED
     for _ in range(3):
         fails_in_time(call)
     fragile.thaw()
@@ -205,6 +209,26 @@ def test_a_server_that_starts_later_is_found(
     fails_in_time(call)
     fragile.start()
     assert isinstance(call(Count(START)), int)
+
+
+def test_a_replica_is_an_error_and_never_an_answer(
+    fragile: PostgresServer, using: Callable[..., Call]
+) -> None:
+    call = using(fragile.url, **UNHURRIED)
+    call(CloseUser("alice", None, START))
+    call(login(session("before")))
+    fragile.stop()
+    fragile.make_standby(standby=True)
+    fragile.start()
+    try:
+        for _ in range(2):
+            with pytest.raises(StoreError, match="read-only"):
+                call(Read(named("before"), START))
+    finally:
+        fragile.stop()
+        fragile.make_standby(standby=False)
+        fragile.start()
+    assert isinstance(call(Read(named("before"), START)), Row)
 
 
 def test_a_port_where_nothing_accepts_is_an_error_within_a_second(
@@ -435,7 +459,7 @@ def test_how_many_round_trips_a_command_takes(
             (Close(row.sid, START), 2),
             (login(session(f"{name}2", name), limit=5), 5),
             (login(session(f"{name}3", name), user_limit=1, evict=True), 6),
-            (CloseUser(name, None, START), 2),
+            (CloseUser(name, None, START), 6),
         ]
 
     for command, _ in commands("prepared"):  # on its first use in a connection
@@ -689,7 +713,7 @@ def test_logins_logouts_and_sweeps_of_the_same_rows_never_wait_in_a_circle(
                 row,
                 now,
                 existing=random.choice(("new", "reuse", "replace")),
-                replaces=named(f"{random.randrange(8)}-{number - 1}"),
+                replaces=(named(f"{random.randrange(8)}-{number - 1}"),),
                 limit=random.choice((None, 4, 6)),
                 user_limit=random.choice((None, 2)),
                 evict=True,
@@ -725,15 +749,29 @@ def test_the_number_of_rows_is_kept(store: PostgresStore, admin: psycopg.Connect
     assert tallied(admin) == counted(admin) == 2
 
 
-def test_rows_that_somebody_else_removed_are_counted_anew_by_the_schema(
+@pytest.mark.parametrize("evict", [True, False])
+def test_rows_that_somebody_else_removed_keep_nobody_out(
+    store: PostgresStore,
+    admin: psycopg.Connection[Any],
+    evict: bool,  # noqa: FBT001
+) -> None:
+    for number in range(3):
+        execute(store, login(session(number), limit=3))
+    admin.execute("DELETE FROM sessiongate.session WHERE sid <> %s", (named(2),))
+    for name in ("new", "newer"):
+        answer = execute(store, login(session(name), limit=3, evict=evict))
+        assert isinstance(answer, Opened)
+        assert not answer.evicted
+    assert tallied(admin) == counted(admin) == 3
+
+
+def test_the_schema_counts_the_rows_anew(
     store: PostgresStore, admin: psycopg.Connection[Any]
 ) -> None:
-    execute(store, login(session("gone")))
+    execute(store, login(session()))
     admin.execute("TRUNCATE sessiongate.session")
-    assert execute(store, login(session("one"), limit=1)) == LimitReached("total")
     admin.execute(PostgresStore.schema().encode())
-    assert isinstance(execute(store, login(session("one"), limit=1)), Opened)
-    assert tallied(admin) == counted(admin) == 1
+    assert tallied(admin) == counted(admin) == 0
 
 
 def tallied(admin: psycopg.Connection[Any]) -> Any:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from sessiongate.core.arguments import Seconds
     from sessiongate.devices.endpoints import Endpoint
     from sessiongate.devices.listing import DevicesPage
+    from sessiongate.http.guard import LoginURL
 
 __all__ = ["my_devices"]
 
@@ -36,7 +37,7 @@ def my_devices(
     *,
     render: Callable[[DevicesPage], ResponseReturnValue] | None = None,
     home_url: str = "/",
-    login_url: str | None = None,
+    login_url: LoginURL | None = None,
     scopes: Sequence[str] = (),
     fresh: Seconds | None = None,
 ) -> Blueprint:
@@ -44,7 +45,7 @@ def my_devices(
 
     The app needs the middleware. Each request is one store step besides the
     check of its own session, however many devices there are. The page needs no
-    script and no form token: the middleware refuses forms of other sites.
+    script and no form token: a form of another site is refused.
 
     Args:
         path: Where the page is; the API is at ``{path}/api``.

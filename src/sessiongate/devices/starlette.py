@@ -18,7 +18,8 @@ from sessiongate.devices.endpoints import (
     Asked,
     Endpoints,
 )
-from sessiongate.starlette import login_required
+from sessiongate.http.guard import under_prefix
+from sessiongate.starlette import login_required, prefix_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from sessiongate.core.arguments import Seconds
     from sessiongate.devices.endpoints import Endpoint
     from sessiongate.devices.listing import DevicesPage
+    from sessiongate.http.guard import LoginURL
 
     Rendered: TypeAlias = Response | str
 
@@ -39,7 +41,7 @@ def my_devices(
     *,
     render: Callable[[Request, DevicesPage], Rendered | Awaitable[Rendered]] | None = None,
     home_url: str = "/",
-    login_url: str | None = None,
+    login_url: LoginURL | None = None,
     scopes: Sequence[str] = (),
     fresh: Seconds | None = None,
 ) -> list[Route]:
@@ -47,7 +49,7 @@ def my_devices(
 
     The app needs the middleware. Each request is one store step besides the
     check of its own session, however many devices there are. The page needs no
-    script and no form token: the middleware refuses forms of other sites.
+    script and no form token: a form of another site is refused.
 
     Args:
         path: Where the page is; the API is at ``{path}/api``.
@@ -71,7 +73,8 @@ def my_devices(
         @guards[endpoint.audience]
         async def view(request: Request) -> Response:
             handle = request.path_params.get("handle", "")
-            asked = Asked(request.scope["sessiongate"], request.scope["path"], handle)
+            path = under_prefix(request.scope["path"], prefix_of(request))
+            asked = Asked(request.scope["sessiongate"], path, handle)
             found = await asked.session.arun(endpoint.view(asked))
             if render is None or isinstance(found, Answer):
                 return _response(endpoints.render(found))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias, TypedDict
 from urllib.parse import quote, urlsplit
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
 
     from sessiongate.http.refusals import Refusal
     from sessiongate.http.request_session import RequestSession
-    from sessiongate.http.user import User
 
 __all__ = [
     "Guard",
@@ -30,6 +30,9 @@ __all__ = [
 
 _ADDRESS: Final = ("/", "http://", "https://", "?")
 """How a login URL begins; anything else is the name of a route."""
+
+_RESERVED: Final = "%:/?#[]@!$&'()*+,;="
+"""What a URL may hold as it is (RFC 3986, section 2); frameworks encode theirs, or do not."""
 
 
 LoginURL: TypeAlias = str | Callable[..., str]
@@ -89,8 +92,7 @@ class Guard:
         login_url: Where a person in a browser is sent instead of a 401, with
             the way back in the query parameter ``next``: a path within the
             app, a whole URL, the name of a route, or a function that gives one
-            of them. ``Page.is_browsed`` says
-            what counts as a browser.
+            of them. ``Page.is_browsed`` says what counts as a browser.
     """
 
     def __init__(
@@ -110,6 +112,9 @@ class Guard:
                 "its route, or a function that gives one of them"
             )
             raise TypeError(msg)
+        if inspect.iscoroutinefunction(login_url):
+            msg = "login_url must not be an async function: it is called, not awaited"
+            raise TypeError(msg)
         self._login_url = login_url
 
     def check(self, session: RequestSession, asked: Callable[[], Page | None]) -> Refusal | None:
@@ -122,7 +127,7 @@ class Guard:
             if session.problem == "cross_site":
                 return refusals.CROSS_SITE  # a login page would be asked from that site as well
             refusal = _anonymous(session)
-        elif (lacking := self.check_scopes(user, realm)) is not None:
+        elif (lacking := self.check_scopes(user.scopes, realm)) is not None:
             return lacking
         elif self._fresh is not None and (session.age or 0) > self._fresh:
             refusal = refusals.stale_login(realm, int(self._fresh))
@@ -135,18 +140,20 @@ class Guard:
             return refusal
         return refusals.redirect(self._with_way_back(page))
 
-    def check_scopes(self, user: User, realm: str) -> Refusal | None:
-        """Why a user is refused who lacks a scope, or ``None``."""
-        if not self._scopes or set(self._scopes) <= set(user.scopes):
+    def check_scopes(self, scopes: Iterable[str], realm: str) -> Refusal | None:
+        """Why a user with these scopes is refused, or ``None``."""
+        if not self._scopes or set(self._scopes) <= set(scopes):
             return None
         return refusals.insufficient_scope(realm, self._scopes)
 
     def _with_way_back(self, page: Page) -> str:
         """The login page, and for what can be asked again the way back from it."""
         url = self._login_url or ""
-        if callable(url) or not url.startswith(_ADDRESS):
+        if callable(url):
             url = page.locate(url)
-        url = under_prefix(url, quote_path(page.prefix))
+        if not url.startswith(_ADDRESS):
+            url = page.locate(url)
+        url = under_prefix(quote(url, safe=_RESERVED), quote_path(page.prefix))
         if page.method not in {"GET", "HEAD"}:
             return url
         separator = "&" if urlsplit(url).query else "?"

@@ -65,11 +65,6 @@ class _Kept:
     """It was cut, because its call took too long."""
 
     @cached_property
-    def asked(self: Any) -> Any:
-        """One cursor for all statements: to make one takes as long as to send a statement."""
-        return self.cursor()
-
-    @cached_property
     def _news(self: Any) -> Callable[[], object]:
         if not hasattr(select, "poll"):  # Windows
             return lambda: select.select([self.fileno()], [], [], 0)[0]
@@ -106,8 +101,8 @@ class _Connection(_Kept, Connection[Any]):
         return made
 
     async def ask(self, sql: str, arguments: Any) -> Any:
-        self.asked.execute(sql, arguments, prepare=arguments is not None)
-        return self.asked.fetchall() if sql.startswith(_ROWS) else self.asked.rowcount
+        cursor = self.execute(sql, arguments, prepare=arguments is not None)
+        return cursor.fetchall() if sql.startswith(_ROWS) else cursor.rowcount
 
     async def undo(self) -> None:
         self.rollback()
@@ -135,8 +130,8 @@ class _AsyncConnection(_Kept, AsyncConnection[Any]):
         return made
 
     async def ask(self, sql: str, arguments: Any) -> Any:
-        await self.asked.execute(sql, arguments, prepare=arguments is not None)
-        return await self.asked.fetchall() if sql.startswith(_ROWS) else self.asked.rowcount
+        cursor = await self.execute(sql, arguments, prepare=arguments is not None)
+        return await cursor.fetchall() if sql.startswith(_ROWS) else cursor.rowcount
 
     undo = AsyncConnection.rollback
     end = AsyncConnection.close
@@ -180,16 +175,16 @@ class _Loop:
         self.pool: AsyncConnectionPool[_AsyncConnection] = AsyncConnectionPool(
             open=False, **options
         )
-        self.life = self._life(forget, options["timeout"])
+        self.life = self._life(forget)
 
-    async def _life(self, forget: Callable[[], object], bound: float) -> AsyncGenerator[None, None]:
+    async def _life(self, forget: Callable[[], object]) -> AsyncGenerator[None, None]:
         """Close the pool at the end: ``asyncio.run`` closes all generators that it has seen."""
         await self.pool.open()
         try:
             yield
         finally:
             forget()
-            await self.pool.close(timeout=bound)
+            await self.pool.close(timeout=0)  # its tasks were cancelled
 
     async def take(self) -> _AsyncConnection:
         return await self.pool.getconn()
@@ -275,9 +270,12 @@ class Connections:
                     sql, arguments = steps.send(found)
         except StopIteration as stop:
             return stop.value  # type: ignore[no-any-return] # of the generator
-        except BaseException:
+        except Exception:
             with suppress(Error, OSError):
                 await connection.undo()
+            raise
+        except BaseException:  # cancelled: nobody may get its answer
+            await connection.end()
             raise
         finally:
             in_time()
@@ -289,11 +287,12 @@ class Connections:
             "statement_timeout": bound,
             # Whoever stops half way must not keep the locks.
             "idle_in_transaction_session_timeout": 2 * bound,
-            # All that is asked for has an index, whatever the statistics say, and is so
-            # little that planning it anew, or compiling it, takes longer.
+            # All that is asked for has an index, whatever the statistics say, and is so little
+            # that to plan it anew, to compile it or to share it out takes longer.
             "enable_seqscan": "off",
             "plan_cache_mode": "force_generic_plan",
             "jit": "off",
+            "max_parallel_workers_per_gather": 0,
         }
         given = [self._settings.options, *(f"-c {name}={settings[name]}" for name in settings)]
         return {
@@ -335,6 +334,7 @@ class Connections:
 
 async def _end(kept: _Loop | None) -> None:
     if kept is not None:
+        await kept.pool.close(timeout=_CONNECTING)
         await kept.life.aclose()
 
 

@@ -6,6 +6,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final, Literal
 
 from sessiongate.core.record import Page, Record
+from sessiongate.core.row import SECOND
 from sessiongate.stores._expiry import ExpiryIndex
 
 if TYPE_CHECKING:
@@ -100,7 +101,8 @@ class Records:
             self._remove([old.data for old in out])
         if new is not None:
             self._add(new.data)
-            self.sweep(now, _BITE)
+            # Of seconds that are over: then none of theirs is looked at in vain.
+            self.sweep(now - SECOND + 1, _BITE)
         return True
 
     def live(self, now: int, most: int, after: int | None = None) -> Page:

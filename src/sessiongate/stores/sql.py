@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Coroutine, Generator, Sequence
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeAlias, TypeVar
 
 from sessiongate.core.record import Page, Record
@@ -33,6 +34,11 @@ Statements: TypeAlias = Generator[tuple[str, Sequence[object] | None], Any, T]
 
 FEW: Final = 16
 """Expired records that are removed along with each new one."""
+
+_MANY: Final = 100_000
+"""Rows that are counted to correct the tally, in some milliseconds."""
+_LOOK_EVERY: Final = 10.0
+"""Seconds."""
 
 _COMMIT: Final = "COMMIT", None
 _ROLLBACK: Final = "ROLLBACK", None
@@ -113,6 +119,11 @@ class SQLStore:
             " - (SELECT count(*) FROM {session} WHERE expires_at <= ?)"
         )
         self._select_count = say(f"SELECT {live}")
+        self._compare = say(
+            "SELECT (SELECT count(*) FROM (SELECT 1 FROM {session} LIMIT ?) AS rows_there), "
+            "(SELECT sum(sessions) FROM {tally})"
+        )
+        self._next_look = 0.0
         # To be joined, for two statements look at two moments.
         self._set_now = say("SELECT sid, NULL FROM {session} WHERE username = ?")
         self._live_now = say(f"SELECT NULL, {live}")
@@ -203,7 +214,10 @@ class SQLStore:
                 return (yield from self._add_one(new, now))
         change = self._change(username, out, new, seen, live, now)
         locked = None if seen is None else username
-        return (yield from self._alone(change, locked, total=live is not None))
+        done = yield from self._alone(change, locked, total=live is not None)
+        if not done and live is not None and self._is_time_to_look():
+            yield from self._alone(self._drift(0), total=True)
+        return done
 
     def _together(self, username: str | None, total: bool, begin: Begin) -> Statements[Any]:  # noqa: FBT001 - of the protocol
         yield from self._begin(username, total=total, marked=True)
@@ -260,9 +274,12 @@ class SQLStore:
             if grown is not None:
                 yield MARK, None
             after = yield from self._change(*arguments, grown=grown or 0)
-            if after is None:
-                yield _BACK
-            return after is not None, grown if after is None else after
+            if after is not None:
+                return True, after
+            yield _BACK
+            if arguments[4] is not None and self._is_time_to_look():
+                grown = yield from self._drift(grown or 0)
+            return False, grown
         outcome = yield from getattr(self, f"_{verb}")(*arguments)
         if verb == "count":
             return outcome + (grown or 0), grown
@@ -315,6 +332,22 @@ class SQLStore:
                 return False
         return seen is None or seen == frozenset(sid for sid, _ in rows if sid is not None)
 
+    def _is_time_to_look(self) -> bool:
+        """Whether a limit that stands in the way may be one of a wrong tally."""
+        now = monotonic()
+        due = now >= self._next_look
+        if due:
+            self._next_look = now + _LOOK_EVERY
+        return due
+
+    def _drift(self, grown: int) -> Statements[int]:
+        """Correct the tally, if somebody else has removed rows: ``grown``, less what it is wrong.
+
+        The total must be locked, for two that correct it would do so twice.
+        """
+        ((rows, tally),) = yield self._compare, (_MANY,)
+        return grown if rows >= _MANY else int(rows) - int(tally)
+
     def _end(self, grown: int) -> Statements[None]:
         """Commit. The tally is last: whoever has locked it waits for nothing else."""
         if grown:
@@ -337,10 +370,11 @@ def failure(engine: str, error: Exception, hidden: Iterable[str] = ()) -> StoreE
     The driver's error is its cause only if there was nothing secret in it.
     """
     said = str(error)
-    clean = _SECRET.sub("...", said)
+    # The details of a server quote what was sent.
+    clean = _SECRET.sub("...", said.partition("\nDETAIL:")[0])
     for secret in hidden:
         clean = clean.replace(secret, "...")
-    words = " ".join(clean.partition("\nDETAIL:")[0].split())
+    words = " ".join(clean.split())
     made = StoreError(f"{engine} failed: {type(error).__name__}: {words}")
     made.__cause__ = error if clean == said else None
     return made
