@@ -71,7 +71,9 @@ class SessionAuthMiddleware:
                 came[name].append(value)
         taken = kind == "websocket" and _take_subprotocol(scope, came[b"authorization"])
         session = authenticator.parse_request(
-            WEBSOCKET if kind == "websocket" else _method(scope, came[b"upgrade"]),
+            WEBSOCKET
+            if kind == "websocket" or (came[b"upgrade"] and _opens_websocket(scope, came))
+            else scope["method"],
             came[b"cookie"],
             came[b"authorization"],
             (headers, scope.get("client")),
@@ -156,12 +158,9 @@ class SessionAuthMiddleware:
         await send({"type": f"{kind}.body", "body": body})
 
 
-def _method(scope: Scope, upgrades: list[bytes]) -> str:
-    """The method; a handshake that the server passes on as an HTTP request is no safe one."""
-    method: str = scope["method"]
-    if upgrades and is_handshake(method, b",".join(upgrades).decode("latin-1")):
-        return WEBSOCKET
-    return method
+def _opens_websocket(scope: Scope, came: dict[bytes, list[bytes]]) -> bool:
+    """Whether the server passes a handshake on as an HTTP request."""
+    return is_handshake(scope["method"], b",".join(came[b"upgrade"]).decode("latin-1"))
 
 
 def _take_subprotocol(scope: Scope, authorizations: list[bytes]) -> bool:

@@ -16,6 +16,7 @@ from sessiongate.devices.endpoints import Answer, Asked, Endpoints
 from sessiongate.devices.flask import my_devices as for_flask
 from sessiongate.devices.starlette import my_devices as for_starlette
 from sessiongate.http.request_session import RequestSession
+from sessiongate.http.settings import MiddlewareSettings
 
 if TYPE_CHECKING:
     from starlette.requests import Request

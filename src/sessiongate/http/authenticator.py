@@ -170,7 +170,7 @@ class RequestAuthenticator:
     def prepare_response(self, session: RequestSession, status: int) -> ResponseChanges | None:
         """What the response of this status is to carry; ``None``: nothing of the session."""
         session.response_started = True
-        for verb in session.never_awaited():
+        for verb in session.not_awaited or ():
             self.manager.logger.error(_NEVER_AWAITED, verb)
         if session.store_failed and status >= _SERVER_ERROR:
             refusal = refusals.UNAVAILABLE

@@ -77,10 +77,10 @@ class RequestSession:
     __slots__ = (
         "_client",
         "_cross_site",
-        "_not_awaited",
         "_settings",
         "credentials",
         "delivery",
+        "not_awaited",
         "opened",
         "pending_check",
         "pending_flow",
@@ -101,7 +101,6 @@ class RequestSession:
         self._client = client
         self._cross_site = cross_site
         self._settings = settings
-        self._not_awaited: list[str] | None = None
         self.credentials: Credentials = NOTHING
         """What came; the middleware's business, like the rest that is not documented here."""
         self.pending_check: PendingCheck | None = None
@@ -124,6 +123,8 @@ class RequestSession:
         self.delivery: TokenDelivery | None = None
         self.opened: str | None = None
         """The session that this request has opened, until its token has gone out."""
+        self.not_awaited: list[str] | None = None
+        """The async verbs that were called and have not begun."""
         self.response_started = False
         self.store_failed = False
 
@@ -396,19 +397,15 @@ class RequestSession:
         self, verb: str, begin: Callable[[], Coroutine[Any, Any, T]]
     ) -> Coroutine[Any, Any, T]:
         """A coroutine that is noted until it begins: the log names one that never does."""
-        if self._not_awaited is None:
-            self._not_awaited = []
-        self._not_awaited.append(verb)
+        if self.not_awaited is None:
+            self.not_awaited = []
+        self.not_awaited.append(verb)
         return self._awaited(verb, begin)
 
     async def _awaited(self, verb: str, begin: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        if self._not_awaited is not None:
-            self._not_awaited.remove(verb)
+        if self.not_awaited is not None:
+            self.not_awaited.remove(verb)
         return await begin()
-
-    def never_awaited(self) -> list[str]:
-        """The async verbs that were called and never began."""
-        return self._not_awaited or []
 
     def run(self, flow: Flow[T]) -> T:
         """Run a flow for this request; a store that fails makes its answer a 503."""
