@@ -12,9 +12,7 @@ __all__ = ["schema"]
 
 
 def schema(
-    name: Annotated[
-        str, typer.Option(help="The schema that holds the tables.")
-    ] = "sessiongate",
+    name: Annotated[str, typer.Option(help="The schema that holds the tables.")] = "sessiongate",
 ) -> None:
     """Print the SQL that PostgresStore needs.
 
