@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests.stores.passing import PassingStore
 
-from sessiongate import SessionManager, StoreError
+from sessiongate import Event, SessionManager, StoreError
 
 if TYPE_CHECKING:
     from tests.managers.verbs import Make
@@ -43,7 +43,8 @@ def test_a_store_that_is_shared_is_written_every_five_minutes_or_oftener(
 
 
 def test_a_touch_that_cannot_be_written_is_a_valid_session(make: Make, clock: ManualClock) -> None:
-    store, heard = Shared(), []
+    store = Shared()
+    heard: list[Event] = []
     m = make(store=store, on_event=heard.append)
     token = m.create_session("alice")
     clock.advance(400)
