@@ -164,6 +164,14 @@ class Rotation:
         answer = call(touch(row, now, generation=0, rotation=NEVER, policy=policy))
         assert answer == Replayed(row.sid, row.username)
 
+    def test_a_token_newer_than_its_row_is_refused(self, call: Call) -> None:
+        row = session()
+        call(login(row))
+        for rotation in (NEVER, WHEN_DUE, NOW):
+            for now in (START, DUE):
+                assert call(touch(row, now, generation=1, rotation=rotation)) is None
+        assert call(Read(row.sid, START)) == row, "of a store restored from a copy"
+
     def test_a_shared_session_does_not_rotate_but_can_be_refreshed(self, call: Call) -> None:
         row = session(shared=True, generation=4, oldest_accepted=4)
         call(login(row))
