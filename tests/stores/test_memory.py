@@ -27,7 +27,7 @@ PATIENCE = 10
 
 
 class TestMemoryStore(StoreContract):
-    TRIPLES = 5_000
+    TRIPLES = 1_500
 
     @pytest.fixture
     def store(self) -> MemoryStore:
@@ -47,7 +47,7 @@ class VerbsAlone(MemoryStore):
 
 
 class TestVerbsAlone(StoreContract):
-    TRIPLES = 5_000
+    TRIPLES = 1_500
 
     @pytest.fixture
     def store(self) -> MemoryStore:

@@ -8,7 +8,7 @@ luck: every order of two is tried, and many of three.
 
 from __future__ import annotations
 
-from itertools import combinations_with_replacement, permutations
+from itertools import combinations_with_replacement, permutations, product
 from random import Random
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -232,13 +232,21 @@ def _fill(store: Store, rows: Sequence[Row]) -> None:
 
 
 def _allowed(rows: Sequence[Row], program: Sequence[Command]) -> list[Any]:
-    """The results of all orders in which each is carried out as a whole."""
+    """The results of all orders in which each is carried out as a whole.
+
+    A store may sweep along with a login what has expired by its clock, or not.
+    """
     results = []
-    for order in permutations(range(len(program))):
+    one_clock = len({command.now for command in program}) == 1
+    ways = product(permutations(range(len(program))), (False,) if one_clock else (False, True))
+    for order, sweeps in ways:
         store, outcomes = MemoryStore(), [None] * len(program)
         _fill(store, rows)
         for number in order:
-            outcomes[number] = execute(store, program[number])
+            command = program[number]
+            outcomes[number] = execute(store, command)
+            if sweeps and isinstance(command, Login):
+                store.sweep(command.now, len(rows))
         results.append(_result(store, program, outcomes))
     return results
 
