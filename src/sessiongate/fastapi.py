@@ -59,6 +59,8 @@ Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
 
 
 _COOKIE: Final = "SessionCookie"
+_OPTIONAL: Final = "SessionCookieIfAny"
+"""The cookie scheme where it is optional, until ``complete`` says so of the operation."""
 _BEARER: Final = "BearerToken"
 _BESIDE: Final = "x-sessiongate-bearer"
 """Where the cookie scheme carries the bearer scheme, until ``complete`` puts it beside it."""
@@ -83,19 +85,42 @@ def complete(document: dict[str, Any]) -> dict[str, Any]:
     passes on ``complete(get_openapi(…))``. Changes and returns the document.
     """
     schemes = document.get("components", {}).get("securitySchemes", {})
-    bearer = schemes.get(_COOKIE, {}).pop(_BESIDE, None)
+    optional = schemes.pop(_OPTIONAL, None)
+    cookie = schemes.get(_COOKIE, optional)
+    bearer = None if cookie is None else cookie.pop(_BESIDE, None)
     if bearer is None:
         return document
-    schemes[_BEARER] = bearer
+    schemes |= {_COOKIE: cookie, _BEARER: bearer}
     for path in document.get("paths", {}).values():
         for operation in path.values():
             # A path may hold other things than operations, such as its summary.
-            security = operation.get("security", []) if isinstance(operation, dict) else []
-            for alternative in [one for one in security if _COOKIE in one]:
-                security.append({_BEARER: alternative[_COOKIE]})
-                for status, description in _REFUSALS.items():
-                    operation["responses"].setdefault(status, {"description": description})
+            if isinstance(operation, dict) and "security" in operation:
+                _complete_operation(operation)
     return document
+
+
+def _complete_operation(operation: dict[str, Any]) -> None:
+    scopes: set[str] = set()
+    found: set[str] = set()
+    others = []
+    for alternative in operation["security"]:
+        ours = set(alternative) & {_COOKIE, _OPTIONAL}
+        if ours:
+            found |= ours
+            scopes.update(*alternative.values())
+        else:
+            others.append(alternative)
+    if not found:
+        return
+    either = [{_COOKIE: sorted(scopes)}, {_BEARER: sorted(scopes)}]
+    if _COOKIE in found:
+        statuses = ["401", "403"]
+    else:
+        either.append({})  # neither will do as well (OpenAPI 3.1, section 4.8.10.1)
+        statuses = ["403"] if scopes else []
+    operation["security"] = others + either
+    for status in statuses:
+        operation["responses"].setdefault(status, {"description": _REFUSALS[status]})
 
 
 def _completing(openapi: Callable[[FastAPI], dict[str, Any]]) -> Callable[..., dict[str, Any]]:
@@ -167,6 +192,10 @@ class _CurrentUser(_Dependency):
 
 
 class _OptionalUser(_Dependency):
+    def __init__(self, security: "SessionSecurity", demands: GuardOptions) -> None:
+        super().__init__(security, demands)
+        self.scheme_name = _OPTIONAL
+
     async def __call__(
         self, connection: HTTPConnection, security_scopes: SecurityScopes
     ) -> User | None:

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import pytest
 from fastapi import APIRouter, Depends, FastAPI, Security, WebSocket
 from fastapi.openapi.utils import get_openapi
+from fastapi.security import APIKeyHeader
 from fastapi.testclient import TestClient
 from openapi_spec_validator import OpenAPIV31SpecValidator, validate
 from tests.frameworks.cases import World
@@ -30,6 +31,11 @@ Security_ = list[dict[str, list[str]]]
 def either(*scopes: str) -> Security_:
     """A cookie or a bearer token: members of the list are alternatives (OpenAPI 3.1, 4.8.10)."""
     return [{"SessionCookie": list(scopes)}, {"BearerToken": list(scopes)}]
+
+
+def or_nobody(*scopes: str) -> Security_:
+    """The same, or neither."""
+    return [*either(*scopes), {}]
 
 
 def api(prefix: str = "") -> FastAPI:
@@ -94,16 +100,25 @@ EXPECTED: dict[str, Security_ | None] = {
     "/public": None,
     "/login": None,
     "/user": either(),
-    "/optional": either(),
+    "/optional": or_nobody(),
     "/plain": either(),
     "/called": either(),
     "/scopes": either("read", "write"),
     "/security": either("read"),
-    "/optional-security": either("read"),
+    "/optional-security": or_nobody("read"),
     "/both": either("read", "write"),
     "/router/inside": either(),
     "/admin/inside": either("admin", "write"),
 }
+
+
+REFUSALS: dict[str, set[str]] = {
+    "/public": set(),
+    "/login": set(),
+    "/optional": set(),
+    "/optional-security": {"403"},
+}
+"""Where they are not both: an optional user is refused for a scope at most."""
 
 
 def document_of(app: FastAPI) -> Any:
@@ -130,7 +145,7 @@ def test_it_shows_the_refusals() -> None:
     for path, operations in document_of(api())["paths"].items():
         for operation in operations.values():
             refusals = {"401", "403"} & set(operation["responses"])
-            assert refusals == ({"401", "403"} if EXPECTED[path] else set()), path
+            assert refusals == REFUSALS.get(path, {"401", "403"}), path
 
 
 def test_so_does_the_document_that_the_app_makes_without_a_request() -> None:
@@ -147,6 +162,45 @@ def test_what_the_app_says_of_a_refusal_stays() -> None:
     responses = document_of(app)["paths"]["/"]["get"]["responses"]
     assert responses["401"] == {"description": "Log in on the front page."}
     assert "another site" in responses["403"]["description"]
+
+
+def test_other_schemes_of_the_app_stay() -> None:
+    app = FastAPI()
+    key = APIKeyHeader(name="X-Key")
+
+    @app.get("/", dependencies=[Depends(key)])
+    async def who(user: CurrentUser) -> None: ...
+
+    document = document_of(app)
+    validate(document, cls=OpenAPIV31SpecValidator)
+    assert document["paths"]["/"]["get"]["security"] == [{"APIKeyHeader": []}, *either()]
+    assert set(document["components"]["securitySchemes"]) == {
+        "APIKeyHeader",
+        "BearerToken",
+        "SessionCookie",
+    }
+
+
+def test_where_one_demand_is_optional_and_one_is_not_a_login_is_needed() -> None:
+    app = FastAPI(dependencies=[Depends(login_required(scopes=["write"]))])
+
+    @app.get("/")
+    def who(user: Annotated[User | None, Security(optional_user, scopes=["read"])]) -> None: ...
+
+    operation = document_of(app)["paths"]["/"]["get"]
+    assert operation["security"] == either("read", "write")
+    assert {"401", "403"} <= set(operation["responses"])
+
+
+def test_an_app_of_optional_users_alone_shows_the_schemes() -> None:
+    app = FastAPI()
+
+    @app.get("/")
+    def who(user: OptionalUser) -> None: ...
+
+    document = document_of(app)
+    validate(document, cls=OpenAPIV31SpecValidator)
+    assert set(document["components"]["securitySchemes"]) == {"SessionCookie", "BearerToken"}
 
 
 def test_an_app_that_makes_its_document_itself_completes_it() -> None:

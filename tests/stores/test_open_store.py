@@ -10,7 +10,6 @@ from tests.stores.redis_server import RedisServer
 
 from sessiongate import ConfigurationError, SessionManager
 from sessiongate.stores import PostgresStore, RedisStore, SQLiteStore, open_store
-from sessiongate.testing.commands import Count
 
 if TYPE_CHECKING:
     from sessiongate.stores import Store
@@ -45,7 +44,7 @@ def test_three_slashes_are_relative(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     (tmp_path / "below").mkdir()
     store = open_store("sqlite:///below/a.db")
     monkeypatch.chdir("/")
-    assert store.execute(Count(0)) == 0
+    assert store.count(0) == 0
     store.close()
     assert (tmp_path / "below" / "a.db").is_file()
 
@@ -100,10 +99,10 @@ def test_a_file_that_must_be_there_is_not_made(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
     store = open_store(url)
-    store.execute(Count(0))
+    store.count(0)
     store.close()
     found = open_store(url, create=False)
-    assert found.execute(Count(0)) == 0
+    assert found.count(0) == 0
     found.close()
 
 
