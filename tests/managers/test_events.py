@@ -29,8 +29,9 @@ Kind = type[SessionManager]
 class BrokenStore(PassingStore):
     """A store that is down."""
 
-    def before(self, name: str, *_arguments: Any) -> None:
-        raise StoreError(name)
+    def before(self, _name: str, *_arguments: Any) -> None:
+        msg = "out of order"
+        raise StoreError(msg)
 
 
 class AsyncListener:
@@ -164,7 +165,8 @@ def test_a_store_that_is_down_is_told_and_raised(make: Make) -> None:
     with pytest.raises(StoreError):
         m.n_active_sessions()
     assert gist(heard) == [
-        ("store_failed", None, reason) for reason in ("of_user", "read", "read", "sweep")
+        ("store_failed", None, f"{verb}: out of order")
+        for verb in ("of_user", "read", "read", "sweep")
     ]
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from sessiongate import SessionManager, StoreError
-from sessiongate.stores import MemoryStore, PostgresStore, RedisStore, SQLiteStore
+from sessiongate.stores import MemoryStore, RedisStore, SQLiteStore
 from sessiongate.testing import CountingStore, ManualClock
 
 if TYPE_CHECKING:
