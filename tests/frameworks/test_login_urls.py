@@ -29,6 +29,11 @@ def world() -> World:
     return World()
 
 
+def called(login_url: Any) -> str:
+    """How a test names what it is given: one that every worker spells alike."""
+    return str(getattr(login_url, "__name__", login_url))
+
+
 def by_name(*_request: Any) -> str:
     return "entrance"
 
@@ -49,15 +54,11 @@ def elsewhere(*_request: Any) -> str:
     return "https://login.example/?app=1"
 
 
-def name_of(login_url: Any) -> str:
-    return str(getattr(login_url, "__name__", login_url))
-
-
 WAYS = ["/enter", "entrance", by_name, by_path]
 
 
 @pytest.mark.parametrize("prefix", ["", "/shop", "/caf\u00e9 1"])
-@pytest.mark.parametrize("login_url", WAYS, ids=name_of)
+@pytest.mark.parametrize("login_url", WAYS, ids=called)
 @pytest.mark.parametrize("name", KITS)
 def test_the_login_page_and_the_way_back_are_below_the_prefix(
     world: World, name: str, login_url: Any, prefix: str
@@ -70,7 +71,7 @@ def test_the_login_page_and_the_way_back_are_below_the_prefix(
     assert (answer.status, answer.headers["Location"]) == (303, expected)
 
 
-@pytest.mark.parametrize("login_url", [*WAYS, by_url_of_starlette], ids=name_of)
+@pytest.mark.parametrize("login_url", [*WAYS, by_url_of_starlette], ids=called)
 @pytest.mark.parametrize("name", ASGI)
 def test_so_they_are_where_the_server_leaves_the_prefix_out_of_the_path(
     world: World, name: str, login_url: Any
@@ -94,7 +95,7 @@ def test_a_function_may_give_what_has_the_prefix_already(
     assert answer.headers["Location"] == "/shop/enter?next=/shop/private"
 
 
-@pytest.mark.parametrize("login_url", [elsewhere, "https://login.example/?app=1"], ids=name_of)
+@pytest.mark.parametrize("login_url", [elsewhere, "https://login.example/?app=1"], ids=called)
 @pytest.mark.parametrize("name", KITS)
 def test_it_may_be_on_another_host(world: World, name: str, login_url: Any) -> None:
     kit = Kit(make_app(name, world.manager, login_url=login_url), "/shop")
@@ -102,7 +103,7 @@ def test_it_may_be_on_another_host(world: World, name: str, login_url: Any) -> N
     assert answer.headers["Location"] == "https://login.example/?app=1&next=/shop/private"
 
 
-@pytest.mark.parametrize("login_url", WAYS, ids=name_of)
+@pytest.mark.parametrize("login_url", WAYS, ids=called)
 def test_fastapi_may_know_its_prefix_itself(world: World, login_url: Any) -> None:
     app = make_app("fastapi", world.manager, login_url=login_url)
     app.root_path = "/shop"
