@@ -148,6 +148,9 @@ def call(server: RedisServer, using: Callable[..., Call]) -> Call:
 
 
 class TestRedisStore(StoreContract):
+    PAIRS = 250  # each takes dozens of trips to the server
+    TRIPLES = 250
+
     @pytest.fixture
     def store(self, server: RedisServer) -> Iterator[RedisStore]:
         store = RedisStore(server.url, connect_timeout=PATIENCE, timeout=PATIENCE)
