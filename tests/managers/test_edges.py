@@ -121,11 +121,14 @@ def test_names_of_the_middleware(middleware: Any, name: str, longest: int) -> No
 )
 def test_the_longest_time(name: str, options: dict[str, Any]) -> None:
     longest: Any = CENTURY - (name == "rotate_after")
-    m = JWTSessionManager(**options | {name: longest})
+    given: dict[str, Any] = options | {name: longest}
+    m = JWTSessionManager(**given)
     assert m.session_username(m.create_session("alice") or "") == "alice"
-    JWTSessionManager(**options | {name: timedelta(seconds=longest)})
+    given[name] = timedelta(seconds=longest)
+    JWTSessionManager(**given)
+    given[name] = CENTURY + 1
     with pytest.raises(ValueError, match=rf"^{name} must be"):
-        JWTSessionManager(**options | {name: CENTURY + 1})
+        JWTSessionManager(**given)
 
 
 @pytest.mark.parametrize("shortest", [1e-6, 1e-9, timedelta(microseconds=1)])

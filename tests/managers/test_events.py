@@ -29,7 +29,7 @@ Kind = type[SessionManager]
 class BrokenStore(PassingStore):
     """A store that is down."""
 
-    def before(self, _name: str, *_arguments: Any) -> None:
+    def before(self, name: str, *arguments: Any) -> None:  # noqa: ARG002
         msg = "out of order"
         raise StoreError(msg)
 

@@ -8,14 +8,18 @@ from typing import TYPE_CHECKING, Any
 from sessiongate.stores import MemoryStore
 
 if TYPE_CHECKING:
+    from typing import Any as Verbs  # found by __getattr__, which checkers cannot look into
+
     from sessiongate.stores import Store
+else:
+    Verbs = object
 
 __all__ = ["VERBS", "PassingStore"]
 
 VERBS = frozenset({"read", "swap", "of_user", "commit", "live", "count", "sweep", "together"})
 
 
-class PassingStore:
+class PassingStore(Verbs):  # type: ignore[misc]
     """Right in every way; a subclass does what it likes ``before`` and ``after`` each call."""
 
     def __init__(self, store: Store | None = None) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 from tests.stores.naive import NaiveStore, RaceOfTheNaive
@@ -23,6 +24,7 @@ RACES = [
 @pytest.mark.parametrize("name", RACES)
 def test_each_race_catches_a_store_that_writes_back(name: str, colour: str) -> None:
     with ThreadPoolExecutor(RACERS) as threads, asyncio.Runner() as runner:
-        race = RaceOfTheNaive(NaiveStore(), colour, threads, runner)
+        naive: Any = NaiveStore()
+        race = RaceOfTheNaive(naive, colour, threads, runner)
         with pytest.raises(AssertionError):
             getattr(StoreContract(), name)(race)

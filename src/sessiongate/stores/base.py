@@ -6,7 +6,7 @@ still what was read. All rules are in ``sessiongate.core``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Hashable, Sequence
+from collections.abc import Callable, Coroutine, Generator, Hashable, Sequence
 from typing import Any, Literal, Protocol, TypeAlias
 
 from sessiongate.core.record import Page, Record, RowCodec
@@ -121,19 +121,21 @@ class Store(Protocol):
         """Release connections. Closing twice is harmless."""
         ...
 
-    async def aread(self, sid: str) -> Any | None:
+    def aread(self, sid: str) -> Coroutine[Any, Any, Any | None]:
         """``read``, to await."""
         ...
 
-    async def aswap(self, old: Record, new: Record | None, now: int) -> Literal[True] | Any | None:
+    def aswap(
+        self, old: Record, new: Record | None, now: int
+    ) -> Coroutine[Any, Any, Literal[True] | Any | None]:
         """``swap``, to await."""
         ...
 
-    async def aof_user(self, username: str) -> tuple[Seen, Sequence[Record]]:
+    def aof_user(self, username: str) -> Coroutine[Any, Any, tuple[Seen, Sequence[Record]]]:
         """``of_user``, to await."""
         ...
 
-    async def acommit(
+    def acommit(
         self,
         username: str,
         out: Sequence[Record],
@@ -141,23 +143,23 @@ class Store(Protocol):
         seen: Seen | None,
         live: tuple[int, int] | None,
         now: int,
-    ) -> bool:
+    ) -> Coroutine[Any, Any, bool]:
         """``commit``, to await."""
         ...
 
-    async def alive(self, now: int, most: int, after: int | None = None) -> Page:
+    def alive(self, now: int, most: int, after: int | None = None) -> Coroutine[Any, Any, Page]:
         """``live``, to await."""
         ...
 
-    async def acount(self, now: int) -> int:
+    def acount(self, now: int) -> Coroutine[Any, Any, int]:
         """``count``, to await."""
         ...
 
-    async def asweep(self, now: int, most: int) -> int:
+    def asweep(self, now: int, most: int) -> Coroutine[Any, Any, int]:
         """``sweep``, to await."""
         ...
 
-    async def aclose(self) -> None:
+    def aclose(self) -> Coroutine[Any, Any, None]:
         """``close``, to await."""
         ...
 
