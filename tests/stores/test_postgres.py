@@ -460,9 +460,9 @@ def test_how_many_round_trips_a_command_takes(
             (Count(START), 1),
             (Sweep(START, 10), 1),
             (Close(row.sid, START), 2),
-            (login(session(f"{name}2", name), limit=5), 5),
+            (login(session(f"{name}2", name), limit=5), 4),
             (login(session(f"{name}3", name), user_limit=1, evict=True), 6),
-            (CloseUser(name, None, START), 6),
+            (CloseUser(name, None, START), 5),
         ]
 
     for command, _ in commands("prepared"):  # on its first use in a connection
@@ -727,6 +727,36 @@ def test_logins_logouts_and_sweeps_of_the_same_rows_never_wait_in_a_circle(
     with ThreadPoolExecutor(8) as threads:
         list(threads.map(act, range(8)))  # a deadlock would be a StoreError
     assert tallied(admin) == counted(admin)
+
+
+WAITED = """SELECT 1 FROM pg_stat_activity
+    WHERE wait_event_type = 'Lock' AND clock_timestamp() - query_start > '0.4 s'"""
+
+
+def test_a_login_may_wait_for_its_turn_for_longer_than_a_call_may_take(
+    server: PostgresServer,
+    store: PostgresStore,
+    admin: psycopg.Connection[Any],
+    using: Callable[..., Call],
+) -> None:
+    call = using(server.url, connect_timeout=PATIENCE, timeout=0.25)
+    execute(store, login(session()))
+    call(Count(START))
+    released = threading.Event()
+
+    def step() -> Generator[Any, Any, None]:
+        yield "of_user", "alice"
+        released.wait(PATIENCE)
+
+    with ThreadPoolExecutor(2) as threads:
+        holder = threads.submit(store.together, "alice", total=False, begin=step)
+        while not admin.execute("SELECT 1 FROM pg_locks WHERE locktype = 'advisory'").fetchone():
+            assert not holder.done()
+        waiting = threads.submit(call, login(session("new"), user_limit=1, evict=True))
+        while not admin.execute(WAITED).fetchone():
+            assert not waiting.done(), waiting.exception()
+        released.set()
+        assert isinstance(waiting.result(), Opened)
 
 
 def test_a_limit_of_one_holds_in_sixty_races(store: PostgresStore) -> None:

@@ -13,12 +13,18 @@ from pathlib import Path
 from threading import Lock
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
-from weakref import WeakMethod
+from weakref import WeakSet
 
 from sessiongate.core.arguments import microseconds
 from sessiongate.core.row import SECOND
 from sessiongate.errors import ConfigurationError, StoreError
-from sessiongate.stores.sql import MARK, SQLStore, failure
+from sessiongate.stores.sql import (
+    SAVEPOINT,
+    VERSION,
+    SQLStore,
+    check_version,
+    failure,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,8 +36,6 @@ __all__ = ["SQLiteStore"]
 
 T = TypeVar("T")
 
-_VERSION: Final = 2
-"""Of the tables, kept in ``PRAGMA user_version``."""
 _APPLICATION: Final = 0x53474154
 """Tells our file from another application's (``PRAGMA application_id``): "SGAT"."""
 _STRICT: Final = "STRICT" if sqlite3.sqlite_version_info >= (3, 37) else ""
@@ -46,10 +50,14 @@ _TABLES: Final = (
     ) {_STRICT}""",
     "CREATE INDEX session_of_user ON session (username)",
     "CREATE INDEX session_by_expiry ON session (expires_at)",
-    f"CREATE TABLE tally (shard INTEGER PRIMARY KEY, sessions INTEGER NOT NULL) {_STRICT}",
-    "INSERT INTO tally VALUES (0, 0)",
+    f"CREATE TABLE tally (sessions INTEGER NOT NULL) {_STRICT}",
+    "INSERT INTO tally VALUES (0)",
+    """CREATE TRIGGER session_added AFTER INSERT ON session
+        BEGIN UPDATE tally SET sessions = sessions + 1; END""",
+    """CREATE TRIGGER session_removed AFTER DELETE ON session
+        BEGIN UPDATE tally SET sessions = sessions - 1; END""",
     f"PRAGMA application_id = {_APPLICATION}",
-    f"PRAGMA user_version = {_VERSION}",
+    f"PRAGMA user_version = {VERSION}",
 )
 
 _THREADS: Final = 8
@@ -102,11 +110,7 @@ class SQLiteStore(SQLStore):
         self._threads: ThreadPoolExecutor | None = None
         self._closed = False
         self._start()
-        os.register_at_fork(
-            before=_weak(self._before_fork),
-            after_in_parent=_weak(self._after_fork),
-            after_in_child=_weak(self._start),
-        )
+        _STORES.add(self)
 
     def __repr__(self) -> str:
         return f"SQLiteStore({self._path!r})"
@@ -122,7 +126,7 @@ class SQLiteStore(SQLStore):
             threads.shutdown()
 
     async def aclose(self) -> None:
-        """The same, without blocking the event loop."""
+        """``close``, to await."""
         await asyncio.to_thread(self.close)
 
     # The drivers.
@@ -202,13 +206,13 @@ class SQLiteStore(SQLStore):
         self,
         username: str | None,  # noqa: ARG002 - the lock is that of the file
         *,
-        total: bool,  # noqa: ARG002 - as above
-        marked: bool = False,
+        total: bool,  # noqa: ARG002 - likewise
+        savepoint: bool = False,
     ) -> Statements[None]:
         # At once to write: what has read first fails where it would have to wait.
         yield "BEGIN IMMEDIATE", None
-        if marked:
-            yield MARK, None
+        if savepoint:
+            yield SAVEPOINT, None
 
     # Connections: each serves one call at a time, and none crosses a fork.
 
@@ -285,19 +289,26 @@ class SQLiteStore(SQLStore):
 
     def _after_fork(self) -> None:
         self._barred = self._closed
-        self._lock.release()
+        with suppress(RuntimeError):  # another thread has made the store only now
+            self._lock.release()
 
 
-def _weak(method: Callable[[], None]) -> Callable[[], None]:
-    """Call the method of an object as long as somebody else keeps the object."""
-    known = WeakMethod(method)
+_STORES: Final[WeakSet[SQLiteStore]] = WeakSet()
 
-    def call() -> None:
-        alive = known()
-        if alive is not None:
-            alive()
 
-    return call
+def _of_all(method: Callable[[SQLiteStore], None]) -> Callable[[], None]:
+    def act() -> None:
+        for store in tuple(_STORES):
+            method(store)
+
+    return act
+
+
+os.register_at_fork(
+    before=_of_all(SQLiteStore._before_fork),  # noqa: SLF001 - ours
+    after_in_parent=_of_all(SQLiteStore._after_fork),  # noqa: SLF001
+    after_in_child=_of_all(SQLiteStore._start),  # noqa: SLF001
+)
 
 
 def _closed() -> StoreError:
@@ -393,17 +404,9 @@ def _is_ready(connection: sqlite3.Connection, path: str) -> bool:
         "FROM pragma_application_id, pragma_user_version"
     )
     application, version, content = found
-    if application == _APPLICATION and version == _VERSION:
-        return True
     if application == _APPLICATION:
-        age, remedy = (
-            ("a newer", "upgrade sessiongate, or ") if version > _VERSION else ("an older", "")
-        )
-        msg = (
-            f"path: {path!r} was written by {age} sessiongate (tables of version {version}, this "
-            f"one knows {_VERSION}) and is left as it is: {remedy}give another path"
-        )
-        raise ConfigurationError(msg)
+        check_version("path", path, version)
+        return True
     if content:
         msg = (
             f"path: {path!r} is the database of another application: "
