@@ -68,6 +68,7 @@ _LONGEST_CALL: Final = 4
 """Timeouts that a fork waits for a call: two are for locks, the rest is for work."""
 _PAUSE: Final = 0.005
 """Seconds between two looks at what tells nobody that it is over."""
+_TOO_MANY: Final = "SQLite is busy: too many calls {}"
 
 
 class SQLiteStore(SQLStore):
@@ -107,7 +108,6 @@ class SQLiteStore(SQLStore):
         self._encoded = os.fsencode(self._path)  # as the system takes it, sooner
         self._timeout = microseconds(timeout, "timeout", positive=True) / SECOND
         self._file: tuple[int, int] | None = None
-        self._threads: ThreadPoolExecutor | None = None
         self._closed = False
         self._start()
         _STORES.add(self)
@@ -119,11 +119,8 @@ class SQLiteStore(SQLStore):
         """Close all connections and end the threads, when what is under way is done."""
         with self._lock:
             self._closed = self._barred = True
-            threads = self._threads
-            self._threads = None
         self._close_idle()
-        if threads is not None:
-            threads.shutdown()
+        self._threads.shutdown()
 
     async def aclose(self) -> None:
         """``close``, to await."""
@@ -133,19 +130,10 @@ class SQLiteStore(SQLStore):
 
     def read(self, sid: str) -> Any | None:
         """See ``Store``. Written out, for a check has no time for a generator."""
+        connection, sound = self._take(), True
         try:
-            connection = self._idle.pop()
-        except IndexError:
-            connection = self._open()
-        sound = True
-        try:
-            status = os.stat(self._encoded)  # noqa: PTH116 - the fastest
-            if (status.st_dev, status.st_ino) != self._file:
-                raise self._replaced()
             row = connection.execute(self._select, (sid,)).fetchone()
-        except (sqlite3.Error, FileNotFoundError) as error:
-            if isinstance(error, FileNotFoundError):
-                raise self._replaced() from None
+        except sqlite3.Error as error:
             sound = _is_busy(error)
             _fail(error)
         finally:
@@ -159,7 +147,10 @@ class SQLiteStore(SQLStore):
             sql, arguments = next(steps)
             while True:
                 if not (writing or sql.startswith("SELECT")):
-                    writing = self._queue_to_write()
+                    # In a queue of our own, for SQLite's own waiting is a lottery.
+                    writing = self._writing.acquire(timeout=self._timeout)
+                    if not writing:
+                        raise StoreError(_TOO_MANY.format("of this process wait to write"))
                 try:
                     cursor = connection.execute(sql, arguments or ())
                     found = cursor.fetchall() if cursor.description else cursor.rowcount
@@ -183,24 +174,13 @@ class SQLiteStore(SQLStore):
         with self._lock:
             if self._closed:
                 raise _closed()
-            if self._threads is None:
-                self._threads = ThreadPoolExecutor(_THREADS, "sessiongate-sqlite")
-            overdue = monotonic() + self._timeout
-            future = self._threads.submit(self._run_until, overdue, steps)
+            future = self._threads.submit(self._run_until, monotonic() + self._timeout, steps)
         return await asyncio.wrap_future(future)
 
     def _run_until(self, overdue: float, steps: Statements[T]) -> T:
         if monotonic() > overdue:
-            msg = "SQLite is busy: too many calls wait for a thread"
-            raise StoreError(msg)
+            raise StoreError(_TOO_MANY.format("wait for a thread"))
         return self._run(steps)
-
-    def _queue_to_write(self) -> bool:
-        """Wait among the writers of this process, for SQLite's own waiting is a lottery."""
-        if not self._writing.acquire(timeout=self._timeout):
-            msg = "SQLite is busy: too many calls of this process wait to write"
-            raise StoreError(msg)
-        return True
 
     def _begin(
         self,
@@ -221,7 +201,7 @@ class SQLiteStore(SQLStore):
         self._writing = Lock()
         self._idle: list[sqlite3.Connection] = []
         self._connections: set[sqlite3.Connection] = set()
-        self._threads = None
+        self._threads = ThreadPoolExecutor(_THREADS, "sessiongate-sqlite")
         self._barred = self._closed
 
     def _take(self) -> sqlite3.Connection:
@@ -229,7 +209,7 @@ class SQLiteStore(SQLStore):
             connection = self._idle.pop()
         except IndexError:
             return self._open()
-        if _identity(self._path) != self._file:
+        if _identity(self._encoded) != self._file:
             self._give_back(connection, sound=True)
             raise self._replaced()
         return connection
@@ -347,7 +327,7 @@ def _checked(path: str | os.PathLike[str], *, create: bool) -> str:
     return str(file)
 
 
-def _identity(path: str) -> tuple[int, int] | None:
+def _identity(path: str | bytes) -> tuple[int, int] | None:
     """Tell this file from another one of the same name."""
     try:
         status = os.stat(path)  # noqa: PTH116 - in each check
