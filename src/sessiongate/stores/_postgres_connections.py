@@ -2,7 +2,7 @@
 
 psycopg and its pool have a face to call and one to await. What is done with a
 connection is written once, as coroutines; those of the face to call wait for
-nothing, so ``_finished`` has their result at once.
+nothing, so ``_result_of`` has their result at once.
 """
 
 from __future__ import annotations
@@ -33,10 +33,8 @@ __all__ = ["Connections"]
 T = TypeVar("T")
 
 _CONNECTING: Final = 2
-"""Seconds that a worker of the pool may take to connect; libpq knows no shorter time.
-
-Callers do not wait that long: they wait for the pool.
-"""
+"""Seconds that a worker of the pool may take to connect: libpq knows no shorter time, but callers
+wait for the pool alone."""
 _PREPARING: Final = 5.0
 """Seconds that making the tables may take, once."""
 _TICKS: Final = 5
@@ -46,7 +44,7 @@ _Selector: Final[Any] = getattr(selectors, "PollSelector", selectors.SelectSelec
 
 
 @contextmanager
-def _noting(refused: list[Error]) -> Iterator[None]:
+def _keep_reason(refused: list[Error]) -> Iterator[None]:
     """Keep why no connection could be made the last time: the pool only logs it."""
     try:
         yield
@@ -56,8 +54,8 @@ def _noting(refused: list[Error]) -> Iterator[None]:
     refused.clear()
 
 
-class _Kept:
-    """What a connection of either face knows besides."""
+class _ConnectionMixin:
+    """What a connection of either face can do besides."""
 
     late = False
     """It was cut, because its call took too long."""
@@ -85,13 +83,13 @@ class _Kept:
             same.shutdown(socket.SHUT_RDWR)
 
 
-class _Connection(_Kept, Connection[Any]):
+class _Connection(_ConnectionMixin, Connection[Any]):
     @classmethod
     def connect(cls, *args: Any, **options: Any) -> Any:
-        with _noting(options.pop("refused")):
+        with _keep_reason(options.pop("refused")):
             return super().connect(*args, **options)
 
-    async def ask(self, sql: str, arguments: Any) -> Any:
+    async def run(self, sql: str, arguments: Any) -> Any:
         cursor = self.execute(sql, arguments, prepare=arguments is not None)
         return cursor.fetchall() if sql.startswith("SELECT") else cursor.rowcount
 
@@ -102,11 +100,11 @@ class _Connection(_Kept, Connection[Any]):
         self.close()
 
 
-class _AsyncConnection(_Kept, AsyncConnection[Any]):
+class _AsyncConnection(_ConnectionMixin, AsyncConnection[Any]):
     @classmethod
     async def connect(cls, *args: Any, **options: Any) -> Any:
         try:
-            with _noting(options.pop("refused")):
+            with _keep_reason(options.pop("refused")):
                 return await super().connect(*args, **options)
         except asyncio.CancelledError as cancelled:
             # What is half open would stay so until the garbage is collected.
@@ -116,7 +114,7 @@ class _AsyncConnection(_Kept, AsyncConnection[Any]):
             asyncio.get_running_loop().call_soon(task.cancel)
             raise
 
-    async def ask(self, sql: str, arguments: Any) -> Any:
+    async def run(self, sql: str, arguments: Any) -> Any:
         cursor = await self.execute(sql, arguments, prepare=arguments is not None)
         return await cursor.fetchall() if sql.startswith("SELECT") else cursor.rowcount
 
@@ -130,7 +128,7 @@ class _Threads:
     def __init__(self, options: dict[str, Any], tick: float) -> None:
         self.pool = ConnectionPool(open=True, connection_class=_Connection, **options)
         self.due: dict[_Connection, float] = {}
-        threading.Thread(target=_cut_what_is_late, args=(ref(self), tick), daemon=True).start()
+        threading.Thread(target=_cut_late_calls, args=(ref(self), tick), daemon=True).start()
 
     async def take(self, seconds: float) -> _Connection:
         return self.pool.getconn(seconds)
@@ -143,7 +141,7 @@ class _Threads:
         return lambda: self.due.pop(connection)
 
 
-def _cut_what_is_late(known: ref[_Threads], tick: float) -> None:
+def _cut_late_calls(known: ref[_Threads], tick: float) -> None:
     """Look again and again as long as there is a pool, for to be woken by each call costs more."""
     while (threads := known()) is not None and not threads.pool.closed:
         now = monotonic()
@@ -174,10 +172,6 @@ class _Loop:
     def cut_after(self, connection: _AsyncConnection, seconds: float) -> Callable[[], object]:
         return asyncio.get_running_loop().call_later(seconds, connection.cut).cancel
 
-    async def close(self) -> None:
-        await self.pool.close(timeout=_CONNECTING)
-        await self.life.aclose()
-
 
 class Connections:
     """A pool for the threads of a process, and one for each event loop.
@@ -185,13 +179,8 @@ class Connections:
     After a fork the parent's pools stay as they are, unused, and new ones are
     made: closing a connection in the child would close it for the parent.
 
-    Args:
-        url: As libpq reads it.
-        given: Options of the server that the app has set, as ``PGOPTIONS`` has them.
-        connect_timeout: Seconds, added to the wait for a connection.
-        timeout: Seconds.
-        max_size: Connections of each pool.
-        failure: Makes what is raised of an error of psycopg.
+    The arguments are those of ``PostgresStore``; ``given`` are the app's own options of
+    the server, and ``failure`` makes what is raised of an error of psycopg.
     """
 
     def __init__(
@@ -247,14 +236,13 @@ class Connections:
 
     def run(self, steps: Statements[T], first: Statements[Any] | None) -> T:
         """Carry out the statements, after those that come ``first`` and may take longer."""
-        pid = os.getpid()
-        threads = self._threads.get(pid)
+        threads = self._threads.get(pid := os.getpid())
         if threads is None:
             made = _Threads(self._options, self._timeout / _TICKS)
             threads = self._threads.setdefault(pid, made)
             if threads is not made:  # another thread was faster
                 made.pool.close()
-        return _finished(self._carry_out(threads, steps, first))
+        return _result_of(self._carry_out(threads, steps, first))
 
     async def arun(self, steps: Statements[T], first: Statements[Any] | None) -> T:
         """``run``, to await."""
@@ -303,7 +291,7 @@ class Connections:
         try:
             while True:
                 try:
-                    found = await connection.ask(*statement)
+                    found = await connection.run(*statement)
                 except (Error, OSError) as error:
                     late = OperationalError("the server did not answer in time")
                     statement = steps.throw(self._failure(late if connection.late else error))
@@ -339,14 +327,15 @@ class Connections:
     async def _close_loop(self, key: tuple[int, asyncio.AbstractEventLoop]) -> None:
         loop = self._loops.pop(key, None)
         if loop is not None:
-            await loop.close()
+            await loop.pool.close(timeout=_CONNECTING)
+            await loop.life.aclose()
 
 
 def _milliseconds(seconds: float) -> int:
     return max(1, round(seconds * 1000))
 
 
-def _finished(done: Coroutine[Any, Any, T]) -> T:
+def _result_of(done: Coroutine[Any, Any, T]) -> T:
     """Return the result of a coroutine that waits for nothing."""
     try:
         done.send(None)

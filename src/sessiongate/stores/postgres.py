@@ -95,7 +95,7 @@ class PostgresStore(SQLStore):
         except Error:
             msg = "url must be a PostgreSQL URI, such as postgresql://user@host:5432/database"
             raise ConfigurationError(msg) from None  # the cause may quote a password
-        super().__init__(f"{_checked(schema)}.")
+        super().__init__(f"{_check_schema(schema)}.")
         self._location = f"{where.get('host', 'localhost')}/{where.get('dbname', '')}"
         password = str(where.get("password") or "")
         self._hidden = {password, quote(password, safe="")} - {""}
@@ -129,7 +129,9 @@ class PostgresStore(SQLStore):
     def schema(name: str = "sessiongate") -> str:
         """Return the SQL that makes the tables, for a role that may; idempotent."""
         text = (files("sessiongate.stores") / "postgres.sql").read_text("utf-8")
-        return text.format(schema=_checked(name), version=VERSION, lock=_number(name, "schema"))
+        return text.format(
+            schema=_check_schema(name), version=VERSION, lock=_lock_number(name, "schema")
+        )
 
     def close(self) -> None:
         """Close all connections, those of a running event loop soon."""
@@ -146,9 +148,9 @@ class PostgresStore(SQLStore):
     def _begin(
         self, username: str | None, *, total: bool, savepoint: bool = False
     ) -> Statements[None]:
-        waits = [_number(self._schema, "total")] if total else []
+        waits = [_lock_number(self._schema, "total")] if total else []
         if username is not None:
-            waits.append(_number(self._schema, f"user:{username}"))
+            waits.append(_lock_number(self._schema, f"user:{username}"))
         texts = ["BEGIN"]
         if waits:
             # The queue is fair, so the wait for a turn may take all the time that there is.
@@ -218,14 +220,14 @@ def _seconds(given: Seconds, name: str) -> float:
     return microseconds(given, name, positive=True) / SECOND
 
 
-def _checked(schema: str) -> str:
+def _check_schema(schema: str) -> str:
     if not _NAME.fullmatch(schema):
         msg = "schema must be a plain lower-case name, such as 'sessiongate'"
         raise ConfigurationError(msg)
     return schema
 
 
-def _number(schema: str, what: str) -> int:
+def _lock_number(schema: str, what: str) -> int:
     """Return the advisory lock of something in a schema, one of 64 bits for a whole database."""
     digest = blake2b(f"sessiongate {schema} {what}".encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big", signed=True)

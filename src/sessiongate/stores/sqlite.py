@@ -104,7 +104,7 @@ class SQLiteStore(SQLStore):
         self, path: str | os.PathLike[str], *, timeout: Seconds = 0.25, create: bool = True
     ) -> None:
         super().__init__()
-        self._path = _checked(path, create=create)
+        self._path = _check_path(path, create=create)
         self._encoded = os.fsencode(self._path)  # as the system takes it, sooner
         self._timeout = microseconds(timeout, "timeout", positive=True) / SECOND
         self._file: tuple[int, int] | None = None
@@ -219,7 +219,7 @@ class SQLiteStore(SQLStore):
             if self._closed:
                 raise _closed()
             try:
-                before = _made(self._path)
+                before = _make_file(self._path)
                 if self._file not in (None, before):
                     raise self._replaced()
                 connection = _connect(self._path, self._timeout)
@@ -308,7 +308,7 @@ def _is_busy(error: sqlite3.Error) -> bool:
 # The file.
 
 
-def _checked(path: str | os.PathLike[str], *, create: bool) -> str:
+def _check_path(path: str | os.PathLike[str], *, create: bool) -> str:
     text = os.fspath(path)
     if not isinstance(text, str):
         msg = f"path must be a str or a Path, not {type(text).__name__}"
@@ -336,7 +336,7 @@ def _identity(path: str | bytes) -> tuple[int, int] | None:
     return status.st_dev, status.st_ino
 
 
-def _made(path: str) -> tuple[int, int] | None:
+def _make_file(path: str) -> tuple[int, int] | None:
     """Make the file where there is none, for its owner only; SQLite would ask the umask.
 
     It gives ``-wal`` and ``-shm`` the same mode. A file that is there is not opened: closing
