@@ -48,13 +48,11 @@ _PATIENCE: Final = 10
 _SQLITE_FILL: Final = """
     WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {count})
     INSERT INTO session (sid, username, expires_at, data)
-    SELECT printf('%022d', i), 'user' || i, {now} + 3600000000, zeroblob(150) FROM n;
-    UPDATE tally SET sessions = sessions + {count}"""
+    SELECT printf('%022d', i), 'user' || i, {now} + 3600000000, zeroblob(150) FROM n"""
 _POSTGRES_FILL: Final = """
     INSERT INTO sessiongate.session
     SELECT lpad(i::text, 22, '0'), 'user' || i, {now} + 3600000000, repeat(' ', 150)::bytea
     FROM generate_series(1, {count}) i;
-    UPDATE sessiongate.tally SET sessions = sessions + {count} WHERE shard = 0;
     ANALYZE sessiongate.session"""
 
 

@@ -74,7 +74,6 @@ def server(shared_server: PostgresServer) -> PostgresServer:
     """A server that stays up, with the tables and no rows in them."""
     with shared_server.admin() as admin:
         admin.execute("TRUNCATE sessiongate.session")
-        admin.execute("UPDATE sessiongate.tally SET sessions = 0")
     return shared_server
 
 
@@ -460,9 +459,9 @@ def test_how_many_round_trips_a_command_takes(
             (Count(START), 1),
             (Sweep(START, 10), 1),
             (Close(row.sid, START), 2),
-            (login(session(f"{name}2", name), limit=5), 5),
+            (login(session(f"{name}2", name), limit=5), 4),
             (login(session(f"{name}3", name), user_limit=1, evict=True), 6),
-            (CloseUser(name, None, START), 6),
+            (CloseUser(name, None, START), 5),
         ]
 
     for command, _ in commands("prepared"):  # on its first use in a connection
@@ -729,6 +728,36 @@ def test_logins_logouts_and_sweeps_of_the_same_rows_never_wait_in_a_circle(
     assert tallied(admin) == counted(admin)
 
 
+WAITED = """SELECT 1 FROM pg_stat_activity
+    WHERE wait_event_type = 'Lock' AND clock_timestamp() - query_start > '0.4 s'"""
+
+
+def test_a_login_may_wait_for_its_turn_for_longer_than_a_call_may_take(
+    server: PostgresServer,
+    store: PostgresStore,
+    admin: psycopg.Connection[Any],
+    using: Callable[..., Call],
+) -> None:
+    call = using(server.url, connect_timeout=PATIENCE, timeout=0.25)
+    execute(store, login(session()))
+    call(Count(START))
+    released = threading.Event()
+
+    def step() -> Generator[Any, Any, None]:
+        yield "of_user", "alice"
+        released.wait(PATIENCE)
+
+    with ThreadPoolExecutor(2) as threads:
+        holder = threads.submit(store.together, "alice", total=False, begin=step)
+        while not admin.execute("SELECT 1 FROM pg_locks WHERE locktype = 'advisory'").fetchone():
+            assert not holder.done()
+        waiting = threads.submit(call, login(session("new"), user_limit=1, evict=True))
+        while not admin.execute(WAITED).fetchone():
+            assert not waiting.done(), waiting.exception()
+        released.set()
+        assert isinstance(waiting.result(), Opened)
+
+
 def test_a_limit_of_one_holds_in_sixty_races(store: PostgresStore) -> None:
     with ThreadPoolExecutor(4) as threads:
         for number in range(60):
@@ -768,12 +797,11 @@ def test_rows_that_somebody_else_removed_keep_nobody_out(
     assert tallied(admin) == counted(admin) == 3
 
 
-def test_the_schema_counts_the_rows_anew(
+def test_a_table_that_was_emptied_has_no_rows(
     store: PostgresStore, admin: psycopg.Connection[Any]
 ) -> None:
     execute(store, login(session()))
     admin.execute("TRUNCATE sessiongate.session")
-    admin.execute(PostgresStore.schema().encode())
     assert tallied(admin) == counted(admin) == 0
 
 

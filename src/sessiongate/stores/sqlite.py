@@ -13,12 +13,18 @@ from pathlib import Path
 from threading import Lock
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
-from weakref import WeakMethod
+from weakref import WeakSet
 
 from sessiongate.core.arguments import microseconds
 from sessiongate.core.row import SECOND
 from sessiongate.errors import ConfigurationError, StoreError
-from sessiongate.stores.sql import MARK, SQLStore, failure
+from sessiongate.stores.sql import (
+    SAVEPOINT,
+    VERSION,
+    SQLStore,
+    check_version,
+    failure,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,8 +36,6 @@ __all__ = ["SQLiteStore"]
 
 T = TypeVar("T")
 
-_VERSION: Final = 2
-"""Of the tables, kept in ``PRAGMA user_version``."""
 _APPLICATION: Final = 0x53474154
 """Tells our file from another application's (``PRAGMA application_id``): "SGAT"."""
 _STRICT: Final = "STRICT" if sqlite3.sqlite_version_info >= (3, 37) else ""
@@ -46,10 +50,14 @@ _TABLES: Final = (
     ) {_STRICT}""",
     "CREATE INDEX session_of_user ON session (username)",
     "CREATE INDEX session_by_expiry ON session (expires_at)",
-    f"CREATE TABLE tally (shard INTEGER PRIMARY KEY, sessions INTEGER NOT NULL) {_STRICT}",
-    "INSERT INTO tally VALUES (0, 0)",
+    f"CREATE TABLE tally (sessions INTEGER NOT NULL) {_STRICT}",
+    "INSERT INTO tally VALUES (0)",
+    """CREATE TRIGGER session_added AFTER INSERT ON session
+        BEGIN UPDATE tally SET sessions = sessions + 1; END""",
+    """CREATE TRIGGER session_removed AFTER DELETE ON session
+        BEGIN UPDATE tally SET sessions = sessions - 1; END""",
     f"PRAGMA application_id = {_APPLICATION}",
-    f"PRAGMA user_version = {_VERSION}",
+    f"PRAGMA user_version = {VERSION}",
 )
 
 _THREADS: Final = 8
@@ -60,6 +68,7 @@ _LONGEST_CALL: Final = 4
 """Timeouts that a fork waits for a call: two are for locks, the rest is for work."""
 _PAUSE: Final = 0.005
 """Seconds between two looks at what tells nobody that it is over."""
+_TOO_MANY: Final = "SQLite is busy: too many calls {}"
 
 
 class SQLiteStore(SQLStore):
@@ -95,18 +104,13 @@ class SQLiteStore(SQLStore):
         self, path: str | os.PathLike[str], *, timeout: Seconds = 0.25, create: bool = True
     ) -> None:
         super().__init__()
-        self._path = _checked(path, create=create)
+        self._path = _check_path(path, create=create)
         self._encoded = os.fsencode(self._path)  # as the system takes it, sooner
         self._timeout = microseconds(timeout, "timeout", positive=True) / SECOND
         self._file: tuple[int, int] | None = None
-        self._threads: ThreadPoolExecutor | None = None
         self._closed = False
         self._start()
-        os.register_at_fork(
-            before=_weak(self._before_fork),
-            after_in_parent=_weak(self._after_fork),
-            after_in_child=_weak(self._start),
-        )
+        _STORES.add(self)
 
     def __repr__(self) -> str:
         return f"SQLiteStore({self._path!r})"
@@ -115,33 +119,21 @@ class SQLiteStore(SQLStore):
         """Close all connections and end the threads, when what is under way is done."""
         with self._lock:
             self._closed = self._barred = True
-            threads = self._threads
-            self._threads = None
         self._close_idle()
-        if threads is not None:
-            threads.shutdown()
+        self._threads.shutdown()
 
     async def aclose(self) -> None:
-        """The same, without blocking the event loop."""
+        """``close``, to await."""
         await asyncio.to_thread(self.close)
 
     # The drivers.
 
     def read(self, sid: str) -> Any | None:
         """See ``Store``. Written out, for a check has no time for a generator."""
+        connection, sound = self._take(), True
         try:
-            connection = self._idle.pop()
-        except IndexError:
-            connection = self._open()
-        sound = True
-        try:
-            status = os.stat(self._encoded)  # noqa: PTH116 - the fastest
-            if (status.st_dev, status.st_ino) != self._file:
-                raise self._replaced()
             row = connection.execute(self._select, (sid,)).fetchone()
-        except (sqlite3.Error, FileNotFoundError) as error:
-            if isinstance(error, FileNotFoundError):
-                raise self._replaced() from None
+        except sqlite3.Error as error:
             sound = _is_busy(error)
             _fail(error)
         finally:
@@ -155,7 +147,10 @@ class SQLiteStore(SQLStore):
             sql, arguments = next(steps)
             while True:
                 if not (writing or sql.startswith("SELECT")):
-                    writing = self._queue_to_write()
+                    # In a queue of our own, for SQLite's own waiting is a lottery.
+                    writing = self._writing.acquire(timeout=self._timeout)
+                    if not writing:
+                        raise StoreError(_TOO_MANY.format("of this process wait to write"))
                 try:
                     cursor = connection.execute(sql, arguments or ())
                     found = cursor.fetchall() if cursor.description else cursor.rowcount
@@ -179,36 +174,25 @@ class SQLiteStore(SQLStore):
         with self._lock:
             if self._closed:
                 raise _closed()
-            if self._threads is None:
-                self._threads = ThreadPoolExecutor(_THREADS, "sessiongate-sqlite")
-            overdue = monotonic() + self._timeout
-            future = self._threads.submit(self._run_until, overdue, steps)
+            future = self._threads.submit(self._run_until, monotonic() + self._timeout, steps)
         return await asyncio.wrap_future(future)
 
     def _run_until(self, overdue: float, steps: Statements[T]) -> T:
         if monotonic() > overdue:
-            msg = "SQLite is busy: too many calls wait for a thread"
-            raise StoreError(msg)
+            raise StoreError(_TOO_MANY.format("wait for a thread"))
         return self._run(steps)
-
-    def _queue_to_write(self) -> bool:
-        """Wait among the writers of this process, for SQLite's own waiting is a lottery."""
-        if not self._writing.acquire(timeout=self._timeout):
-            msg = "SQLite is busy: too many calls of this process wait to write"
-            raise StoreError(msg)
-        return True
 
     def _begin(
         self,
         username: str | None,  # noqa: ARG002 - the lock is that of the file
         *,
-        total: bool,  # noqa: ARG002 - as above
-        marked: bool = False,
+        total: bool,  # noqa: ARG002 - likewise
+        savepoint: bool = False,
     ) -> Statements[None]:
         # At once to write: what has read first fails where it would have to wait.
         yield "BEGIN IMMEDIATE", None
-        if marked:
-            yield MARK, None
+        if savepoint:
+            yield SAVEPOINT, None
 
     # Connections: each serves one call at a time, and none crosses a fork.
 
@@ -217,7 +201,7 @@ class SQLiteStore(SQLStore):
         self._writing = Lock()
         self._idle: list[sqlite3.Connection] = []
         self._connections: set[sqlite3.Connection] = set()
-        self._threads = None
+        self._threads = ThreadPoolExecutor(_THREADS, "sessiongate-sqlite")
         self._barred = self._closed
 
     def _take(self) -> sqlite3.Connection:
@@ -225,7 +209,7 @@ class SQLiteStore(SQLStore):
             connection = self._idle.pop()
         except IndexError:
             return self._open()
-        if _identity(self._path) != self._file:
+        if _identity(self._encoded) != self._file:
             self._give_back(connection, sound=True)
             raise self._replaced()
         return connection
@@ -235,7 +219,7 @@ class SQLiteStore(SQLStore):
             if self._closed:
                 raise _closed()
             try:
-                before = _made(self._path)
+                before = _make_file(self._path)
                 if self._file not in (None, before):
                     raise self._replaced()
                 connection = _connect(self._path, self._timeout)
@@ -285,19 +269,26 @@ class SQLiteStore(SQLStore):
 
     def _after_fork(self) -> None:
         self._barred = self._closed
-        self._lock.release()
+        with suppress(RuntimeError):  # another thread has made the store only now
+            self._lock.release()
 
 
-def _weak(method: Callable[[], None]) -> Callable[[], None]:
-    """Call the method of an object as long as somebody else keeps the object."""
-    known = WeakMethod(method)
+_STORES: Final[WeakSet[SQLiteStore]] = WeakSet()
 
-    def call() -> None:
-        alive = known()
-        if alive is not None:
-            alive()
 
-    return call
+def _of_all(method: Callable[[SQLiteStore], None]) -> Callable[[], None]:
+    def act() -> None:
+        for store in tuple(_STORES):
+            method(store)
+
+    return act
+
+
+os.register_at_fork(
+    before=_of_all(SQLiteStore._before_fork),  # noqa: SLF001 - ours
+    after_in_parent=_of_all(SQLiteStore._after_fork),  # noqa: SLF001
+    after_in_child=_of_all(SQLiteStore._start),  # noqa: SLF001
+)
 
 
 def _closed() -> StoreError:
@@ -317,7 +308,7 @@ def _is_busy(error: sqlite3.Error) -> bool:
 # The file.
 
 
-def _checked(path: str | os.PathLike[str], *, create: bool) -> str:
+def _check_path(path: str | os.PathLike[str], *, create: bool) -> str:
     text = os.fspath(path)
     if not isinstance(text, str):
         msg = f"path must be a str or a Path, not {type(text).__name__}"
@@ -336,7 +327,7 @@ def _checked(path: str | os.PathLike[str], *, create: bool) -> str:
     return str(file)
 
 
-def _identity(path: str) -> tuple[int, int] | None:
+def _identity(path: str | bytes) -> tuple[int, int] | None:
     """Tell this file from another one of the same name."""
     try:
         status = os.stat(path)  # noqa: PTH116 - in each check
@@ -345,7 +336,7 @@ def _identity(path: str) -> tuple[int, int] | None:
     return status.st_dev, status.st_ino
 
 
-def _made(path: str) -> tuple[int, int] | None:
+def _make_file(path: str) -> tuple[int, int] | None:
     """Make the file where there is none, for its owner only; SQLite would ask the umask.
 
     It gives ``-wal`` and ``-shm`` the same mode. A file that is there is not opened: closing
@@ -393,17 +384,9 @@ def _is_ready(connection: sqlite3.Connection, path: str) -> bool:
         "FROM pragma_application_id, pragma_user_version"
     )
     application, version, content = found
-    if application == _APPLICATION and version == _VERSION:
-        return True
     if application == _APPLICATION:
-        age, remedy = (
-            ("a newer", "upgrade sessiongate, or ") if version > _VERSION else ("an older", "")
-        )
-        msg = (
-            f"path: {path!r} was written by {age} sessiongate (tables of version {version}, this "
-            f"one knows {_VERSION}) and is left as it is: {remedy}give another path"
-        )
-        raise ConfigurationError(msg)
+        check_version("path", path, version)
+        return True
     if content:
         msg = (
             f"path: {path!r} is the database of another application: "
