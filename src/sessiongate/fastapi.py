@@ -264,7 +264,8 @@ class _LoginRequired(_Demand):
         is that of ``sessiongate.starlette``, and the document does not show it.
         Refusals are ``HTTPException``: error handlers of the app see them. An
         entry of ``app.dependency_overrides`` for ``current_user`` or for
-        ``login_required`` holds for all demands; its scopes are checked.
+        ``login_required`` holds for all demands; scopes of ``login_required`` are
+        looked for in what it returns.
 
         Demands:
             scopes: The session needs all of them, and those of ``Security``; else 403.

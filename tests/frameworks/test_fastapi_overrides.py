@@ -19,6 +19,7 @@ from sessiongate.fastapi import (
     User,
     current_user,
     login_required,
+    optional_user,
 )
 
 
@@ -199,3 +200,24 @@ def test_the_optional_user_is_not_overridden_with_it() -> None:
     app.add_middleware(SessionAuthMiddleware, manager=world.manager)
     client = TestClient(app, base_url="https://testserver")
     assert client.get("/optional").json() is None
+
+
+def test_the_optional_user_has_a_name_of_its_own() -> None:
+    app = app_of()
+
+    @app.get("/optional")
+    def who(user: OptionalUser) -> Any:
+        return user and user.username
+
+    app.dependency_overrides[optional_user] = plain
+    assert TestClient(app).get("/optional").json() == "somebody"
+
+
+def test_scopes_of_the_very_dependency_that_is_replaced_are_not_looked_for() -> None:
+    app = app_of(current_user=plain)
+
+    @app.get("/secured")
+    def who(user: Annotated[User, Security(current_user, scopes=["read"])]) -> Any:
+        return user.username
+
+    assert TestClient(app).get("/secured").json() == "somebody"
