@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 from sessiongate.core.outcomes import Ended, Existing, LimitReached, Opened
 from sessiongate.core.record import Record
 from sessiongate.core.rotation import share
 from sessiongate.core.row import FOREVER
+from sessiongate.core.steps import locked
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
     from sessiongate.core.steps import Step
 
 __all__ = ["Admission", "Login"]
+
+Outcome: TypeAlias = Opened | Existing | LimitReached
 
 _FEW: Final = 100
 """Records that are read to count them; of more the store is asked the number alone."""
@@ -90,10 +94,30 @@ class Admission:
 
     def __init__(self, codec: RowCodec) -> None:
         self._encode, self._decode = codec.encode, codec.decode
+        self._at_limit = False
+        """Whether the last look found the total at its limit; it saves a trip, and no more."""
 
-    def attempt(
-        self, login: Login, *, presume_room: bool
-    ) -> Step[Opened | Existing | LimitReached | None]:
+    def open(self, login: Login) -> Step[Outcome]:
+        """Let a user in, or say why not."""
+        presume_room = not self._at_limit
+        if presume_room and not login.needs_user_sessions:
+            # Nearly always there is room, and this is the only trip.
+            answer = yield from self._attempt(login, presume_room=True)
+            if answer is not None:
+                return answer
+            presume_room = False
+        username = login.row.username if login.needs_user_sessions else None
+        begin = partial(self._decide, login, presume_room=presume_room)
+        return (yield from locked(username, login.limit is not None, begin))  # type: ignore[no-any-return]
+
+    def _decide(self, login: Login, *, presume_room: bool) -> Step[Outcome | None]:
+        if presume_room:
+            answer = yield from self._attempt(login, presume_room=True)
+            if answer is not None:
+                return answer
+        return (yield from self._attempt(login, presume_room=False))
+
+    def _attempt(self, login: Login, *, presume_room: bool) -> Step[Outcome | None]:
         """Decide a login once; ``None``: something changed meanwhile, decide anew.
 
         With ``presume_room`` the total is not looked at: ``commit`` holds the limit.
@@ -116,6 +140,7 @@ class Admission:
         if login.limit is not None and not presume_room:
             evicted = len(to_end.evicted)
             excess = yield from self._make_room(login, login.limit, mine, to_end)
+            self._at_limit = excess > 0 or len(to_end.evicted) > evicted
             if excess > 0:
                 least = login.limit + to_end.live
                 # The user's sessions and the total have to be of one moment.

@@ -11,15 +11,15 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from sessiongate.core.admission import Admission
-from sessiongate.core.outcomes import Ended, Existing, LimitReached, Opened, Replayed, Rotated
+from sessiongate.core.outcomes import Ended, Replayed, Rotated
 from sessiongate.core.record import Record
 from sessiongate.core.rotation import close, present
+from sessiongate.core.steps import CROWDED, TRIES, locked
 from sessiongate.errors import StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sessiongate.core.admission import Login
     from sessiongate.core.outcomes import Policy
     from sessiongate.core.record import RowCodec
     from sessiongate.core.row import Row
@@ -32,18 +32,13 @@ T = TypeVar("T")
 BATCH_SIZE: Final = 500
 """Records that a store lists or sweeps in one call: a few milliseconds on each."""
 
-_TRIES: Final = 256
-"""Each lost one was somebody else's success."""
-
-_CROWDED: Final = "the sessions were changed by others each time before this step could"
-
 
 class Decisions:
     """The steps for the records of one codec. Holds no session."""
 
     def __init__(self, codec: RowCodec) -> None:
         self._encode, self._decode = codec.encode, codec.decode
-        self._admission = Admission(codec)
+        self.open = Admission(codec).open
 
     # One session.
 
@@ -104,7 +99,7 @@ class Decisions:
         so that a clock set back revives nothing.
         """
         before: Row | None = None
-        for _ in range(_TRIES):
+        for _ in range(TRIES):
             row = None if data is None else self._decode(data, sid)
             if row is None:
                 return None
@@ -124,36 +119,13 @@ class Decisions:
                 raise
             if data is True:
                 return outcome
-        raise StoreError(_CROWDED)
+        raise StoreError(CROWDED)
 
     # Those of a user, and all.
 
-    def open(self, login: Login) -> Step[Opened | Existing | LimitReached]:
-        """Let a user in, or say why not."""
-        username = login.row.username if login.needs_user_sessions else None
-        total = login.limit is not None
-        for attempt in range(_TRIES):
-            # There is room, nearly always: the count is left to ``commit``.
-            begin = partial(self._admission.attempt, login, presume_room=not attempt)
-            if attempt and (total or username is not None):
-                answer = yield "together", username, total, begin
-            else:
-                answer = yield from begin()
-            if answer is not None:
-                return answer  # type: ignore[no-any-return]
-        raise StoreError(_CROWDED)
-
     def close_user(self, username: str, keep: str | None, now: int) -> Step[tuple[Ended, ...]]:
         """End all sessions of a user but ``keep``: those that were live."""
-        for attempt in range(_TRIES):
-            begin = partial(self._close_user, username, keep, now)
-            if attempt:
-                ended = yield "together", username, False, begin
-            else:
-                ended = yield from begin()
-            if ended is not None:
-                return ended  # type: ignore[no-any-return]
-        raise StoreError(_CROWDED)
+        return locked(username, False, partial(self._close_user, username, keep, now))  # noqa: FBT003
 
     def _close_user(
         self, username: str, keep: str | None, now: int

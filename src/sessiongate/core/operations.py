@@ -122,8 +122,14 @@ class Flows:
         replaces: Iterable[str] = (),
         transport: str | None = None,
         longest: int = LONGEST_TOKEN,
+        opening: Callable[[str], None] | None = None,
     ) -> Flow[Granted | None]:
-        """Open a session, or ``None`` at a limit; ``replaces``: the sids of those it ends."""
+        """Open a session, or ``None`` at a limit; ``replaces``: the sids of those it ends.
+
+        ``opening`` is called with the new sid before the store is asked: who is
+        cancelled meanwhile knows which session may be there. ``longest``: how
+        many characters the token may have.
+        """
         policy = self.settings.existing
         if existing is not None:
             policy = cast(ExistingPolicy, check_choice(existing, "existing", EXISTING))
@@ -132,6 +138,8 @@ class Flows:
         if len(token) > longest:
             msg = f"claims and scopes make a token of {len(token)} characters, more than {longest}"
             raise ValueError(msg)
+        if opening is not None:
+            opening(row.sid)
         outcome = yield from self._decisions.open(
             Login(
                 row=row,
@@ -276,11 +284,13 @@ class Flows:
         closing = self.close(now, handle, username=username, transport=transport)
         return (yield from closing) is not None
 
-    def close_user(self, now: int, username: str, keep: str | None) -> Flow[int]:
+    def close_user(
+        self, now: int, username: str, keep: str | None, transport: str | None = None
+    ) -> Flow[int]:
         """End all sessions of a user but one: how many were live."""
         ended = yield from self._decisions.close_user(check_username(username), keep, now)
         for one in ended:
-            yield self._ended(one, now, None, "requested")
+            yield self._ended(one, now, transport, "requested")
         return len(ended)
 
     def sweep(self, now: int) -> Flow[int]:

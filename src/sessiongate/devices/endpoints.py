@@ -170,7 +170,12 @@ def _end(asked: Asked) -> Flow[bool]:
 def _end_others(asked: Asked) -> Flow[int]:
     session, manager = asked.session, asked.session.settings.manager
     return (
-        yield from manager.flows.close_user(manager.now(), session.user.identity, session.session)
+        yield from manager.flows.close_user(
+            manager.now(),
+            session.user.identity,
+            session.session,
+            transport=session.transport,
+        )
     )
 
 

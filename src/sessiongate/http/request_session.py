@@ -6,6 +6,7 @@ is written when the view is done: the response only carries the token out.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, TypeVar, Unpack, final
 
 from sessiongate.core.arguments import SessionOptions, check_choice
@@ -285,15 +286,26 @@ class RequestSession:
         options["existing"] = wanted
         if options.get("device") is None:
             options["device"] = None if self._client is None else describe(self._client)
-        granted = yield from flows.open(
-            settings.manager.now(),
-            username,
-            replaces=self._sessions_that_came(cookie=carrier == "cookie" or not self.is_cross_site),
-            transport=carrier,
-            longest=settings.longest_token(carrier),
-            **options,
-        )
-        return None if granted is None else (granted, carrier)
+        opened_before = self.opened
+        try:
+            granted = yield from flows.open(
+                settings.manager.now(),
+                username,
+                replaces=self._sessions_that_came(
+                    cookie=carrier == "cookie" or not self.is_cross_site
+                ),
+                transport=carrier,
+                longest=settings.longest_token(carrier),
+                opening=partial(setattr, self, "opened"),
+                **options,
+            )
+        except StoreError:
+            self.opened = opened_before  # no second wait for a store that is down
+            raise
+        if granted is None:
+            self.opened = opened_before
+            return None
+        return granted, carrier
 
     def _logged_in(self, opened: tuple[Granted, Transport] | None) -> str | None:
         if opened is None:

@@ -42,8 +42,8 @@ T = TypeVar("T")
 
 _ASYNC_LISTENER: Final = "on_event is an async function: use the a… verbs, or pass a plain function"
 _LISTENER_FAILED: Final = "on_event failed at a %s event, which stands as it is"
-_STORE_FAILED: Final = "session store_failed: %s; failures since the last line: %d"
-_ANSWERS_AGAIN: Final = "the session store answers again; failures since the last line: %d"
+_STORE_FAILED: Final = "the session store failed: %s (failures since the last such line: %d)"
+_ANSWERS_AGAIN: Final = "the session store answers again (failures since the last such line: %d)"
 _FOREIGN_KEY: Final = (
     "a token came that has the form of ours and is signed with another key. Either another "
     "process, or this one before a restart, made itself a random key: pass the same secret_key=… "
