@@ -32,13 +32,13 @@ from sessiongate.core.outcomes import (
     Replayed,
     Rotated,
 )
+from sessiongate.core.recent import remembering
 from sessiongate.core.rotation import present
 from sessiongate.core.row import FOREVER, Row, to_datetime
 from sessiongate.core.scrubbing import scrubbed
 from sessiongate.core.superseded import LATE, Superseded
 from sessiongate.events import Event
 from sessiongate.tokens import LONGEST_TOKEN
-from sessiongate.tokens.reader import Reader
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -104,7 +104,7 @@ class Flows:
         self.codec = codec
         self._decisions = Decisions(rows)
         self._decode, self._replace_at_once = rows.decode, replace
-        self._verified = Reader(codec).read
+        self._verify = remembering(codec.verify)
         self._on_refused = on_refused
         self.settings = settings
         self._policy = settings.policy
@@ -168,22 +168,24 @@ class Flows:
     def read(self, token: object, now: int) -> TokenPayload | None:
         """What a token says, or ``None`` for anything that was not minted here by now.
 
-        One that has expired is read as well: only the store can see to it that
-        a clock set back does not revive the session.
+        An expired token is read as well: only the store can ensure that a clock
+        set back does not revive the session.
         """
-        ticket = self._verified(token)
-        if ticket is None:
+        payload = None
+        if isinstance(token, str) and len(token) <= LONGEST_TOKEN and token.isascii():
+            payload = self._verify(token)
+        if payload is None:
             self._on_refused(token, now)
             return None
-        return None if now < ticket.valid_from else ticket
+        return None if now < payload.valid_from else payload
 
     def present(
-        self, now: int, ticket: TokenPayload | None, rotation: int, transport: str | None = None
+        self, now: int, payload: TokenPayload | None, rotation: int, transport: str | None = None
     ) -> Flow[Row | None]:
         """The row that a token opens, rotated if asked and due, or ``None``."""
-        if ticket is None:
+        if payload is None:
             return None
-        check = self.build_check(now, ticket, rotation)
+        check = self.build_check(now, payload, rotation)
         found = self.interpret(check, (yield "read", check.sid), transport)
         if found is None or type(found) is Row:
             return found
@@ -314,11 +316,11 @@ class Flows:
 
     def look_up(self, now: int, key: object) -> Flow[Row | None]:
         """The live session of which this is the current key of ``sessions``, untouched."""
-        ticket = self.codec.ticket(key)
-        if ticket is None:
+        payload = self.codec.parse_key(key)
+        if payload is None:
             return None
-        row = yield from self._decisions.look(ticket.sid, now)
-        return row if row is not None and row.generation == ticket.generation else None
+        row = yield from self._decisions.look(payload.sid, now)
+        return row if row is not None and row.generation == payload.generation else None
 
     def list(self, now: int, username: str | None) -> Flow[tuple[Row, ...]]:
         """The live sessions of a user, or of all."""

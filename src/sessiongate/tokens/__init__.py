@@ -70,7 +70,7 @@ class Codec(Protocol):
         """How the session is named in ``sessions``."""
         ...
 
-    def ticket(self, key: object) -> TokenPayload | None:
+    def parse_key(self, key: object) -> TokenPayload | None:
         """The way back from ``key``."""
         ...
 

@@ -110,7 +110,7 @@ class JWTCodec:
             return "encoding"
         if not key.verify(f"{header}.{payload}".encode(), sealed):
             return "signature"
-        return self._judge(_parse(raw))
+        return self._check_claims(_parse(raw))
 
     def is_foreign(self, token: str) -> bool:
         header, _, rest = token.partition(".")
@@ -126,7 +126,7 @@ class JWTCodec:
     def key(self, row: Row) -> str:
         return f"{row.sid}.{row.generation}"
 
-    def ticket(self, key: object) -> TokenPayload | None:
+    def parse_key(self, key: object) -> TokenPayload | None:
         found = _JTI.fullmatch(key) if isinstance(key, str) else None
         return None if found is None else TokenPayload(found[1], int(found[2]))
 
@@ -143,11 +143,11 @@ class JWTCodec:
     def _expires_at(self, row: Row) -> int:
         return (row.expires_at - self.leeway) // SECOND
 
-    def _judge(self, claims: dict[str, Any]) -> TokenPayload | str:
+    def _check_claims(self, claims: dict[str, Any]) -> TokenPayload | str:
         """What the claims say, or the first that is missing, ill-typed or not what we issue."""
-        ticket, username = self.ticket(claims.get("jti")), claims.get("sub")
+        payload, username = self.parse_key(claims.get("jti")), claims.get("sub")
         issued_at, expires_at = claims.get("iat"), claims.get("exp")
-        if ticket is None:
+        if payload is None:
             return "jti"
         if claims.get("iss") != self._issuer:
             return "iss"
@@ -162,7 +162,7 @@ class JWTCodec:
         if "nbf" in claims:
             return "nbf"
         return replace(
-            ticket,
+            payload,
             expires_at=math.floor(expires_at * SECOND) + self.leeway,
             valid_from=math.ceil(issued_at * SECOND) - _CLOCK_SKEW,
             username=username,
