@@ -100,8 +100,9 @@ def test_the_options_of_create_session_are_these_and_no_others(cls: type[Session
     assert SessionOptions.__optional_keys__ == defaults.keys()
     assert cls().create_session("alice", **defaults)
     for inner in ("transport", "replaces", "longest", "opening", "exsting"):
+        unknown: dict[str, Any] = {inner: None}
         with pytest.raises(TypeError, match=inner):
-            cls().create_session("alice", **{inner: None})
+            cls().create_session("alice", **unknown)
 
 
 def test_the_constructors_are_called_as_promised() -> None:

@@ -28,21 +28,21 @@ _FEW: Final = 100
 
 
 class Login(NamedTuple):
-    """A wish to open a session, and the rules for it.
+    """A login, and the rules for it.
 
-    In this order: ``existing="reuse"`` finds the newest live session of the
-    user with the same scopes and claims, and shares it. Otherwise ``replaces``
-    (whosesoever), and with ``existing="replace"`` all sessions of the user,
-    make room. Then the user's limit and the total are checked: the oldest are
-    evicted, or the login is refused. A refusal changes nothing at all. Old and
-    new are in the order of opening, whatever the clocks said.
+    In this order: ``existing="reuse"`` shares the newest live session of the
+    user with the same scopes and claims. Otherwise the sessions ``replaces``
+    (of any user) end, and with ``existing="replace"`` all of this user. Then the
+    user's limit and the total are checked: the oldest sessions are evicted, or
+    the login is refused. A refusal changes nothing. The oldest is the one that
+    was opened first, whatever the clocks said.
     """
 
     row: Row
     now: int
     existing: ExistingPolicy
     replaces: tuple[str, ...]
-    """The sids of the sessions that this one takes the place of."""
+    """Sids."""
     limit: int | None
     """Live sessions of the whole store, the new one included."""
     user_limit: int | None
@@ -60,16 +60,16 @@ class SessionSet(NamedTuple):
     """The sessions of the user at one moment, in the order of opening."""
 
     seen: Any
-    """The store's mark of it; ``None``: it was not looked at."""
+    """The store's mark of the set; ``None``: it was not read."""
     live: dict[str, tuple[Record, Row]]
     dead: dict[str, Record]
     """Expired, but still there."""
     unreadable: dict[str, Record]
-    """No sessions, so they count for nothing; the first to go when room is needed."""
+    """Data that the codec cannot read: no session, and the first to go when room is needed."""
 
 
 class _Departures:
-    """What is to end for a login."""
+    """The records that end for a login."""
 
     def __init__(self, now: int) -> None:
         self._now = now
@@ -118,9 +118,9 @@ class Admission:
         return (yield from self._attempt(login, presume_room=False))
 
     def _attempt(self, login: Login, *, presume_room: bool) -> Step[Outcome | None]:
-        """Decide a login once; ``None``: something changed meanwhile, decide anew.
+        """Decide a login once; ``None``: something changed meanwhile, so decide anew.
 
-        With ``presume_room`` the total is not looked at: ``commit`` holds the limit.
+        With ``presume_room`` the total is not read: ``commit`` checks the limit.
         """
         row, now = login.row, login.now
         mine = yield from self._sessions_of_user(login)
@@ -198,7 +198,7 @@ class Admission:
     def _make_room(
         self, login: Login, limit: int, mine: SessionSet, to_end: _Departures
     ) -> Step[int]:
-        """Look at the total: by how many it is too high in spite of all that is to end."""
+        """Add records to end until the total has room; return how many it still lacks."""
         now = login.now
         first, place = yield "live", now, min(limit + len(to_end.records) + 1, _FEW), None
         count = len(first) if place is None else (yield "count", now)
@@ -208,7 +208,7 @@ class Admission:
 
         if excess() <= 0:
             return 0
-        # What cannot be read is no session: it keeps nobody from a login.
+        # Unreadable data is no session, so it must not keep anybody from a login.
         to_end.add(list(mine.unreadable.values())[: excess()])
         for record in first:
             if excess() > 0 and self._decode(record.data, record.sid) is None:

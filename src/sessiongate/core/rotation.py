@@ -1,4 +1,4 @@
-"""The one table that says what a presented token is worth.
+"""The table that decides about a presented token.
 
 A token names a session and a generation of it. The row knows the current
 generation and, after a rotation, until when the predecessors are honoured.
@@ -52,8 +52,7 @@ __all__ = [
 ]
 
 
-# What a presented generation is to the row, and what follows from it. Plain names and words: they
-# are looked up on every request.
+# Plain names and strings, because they are looked up on every request.
 
 UNISSUED: Final = "unissued"
 CURRENT: Final = "current"
@@ -131,7 +130,7 @@ def close(
 
 
 def share(row: Row, now: int) -> Row:
-    """The row whose token is handed out once more: what is stale by now does not come back."""
+    """The row whose token is handed out once more; what is stale by now stays invalid."""
     if row.shared:
         return row
     oldest = row.oldest_accepted if now < row.previous_until else row.generation
@@ -139,7 +138,7 @@ def share(row: Row, now: int) -> Row:
 
 
 def _rotate(row: Row, now: int, policy: Policy) -> Row:
-    """The successor of a row, its predecessor honoured until the successor is seen."""
+    """The successor of a row, with the predecessor valid until the successor is seen."""
     overlap = now < row.previous_until
     return _successor(row, now, policy)._replace(
         previous_until=FOREVER,
@@ -148,7 +147,7 @@ def _rotate(row: Row, now: int, policy: Policy) -> Row:
 
 
 def _refresh(row: Row, now: int, policy: Policy) -> Row:
-    """The successor of a row, every older generation retired at once."""
+    """The successor of a row, with every older generation retired at once."""
     return _successor(row, now, policy)._replace(
         previous_until=0,
         oldest_accepted=row.generation + 1,

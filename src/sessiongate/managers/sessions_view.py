@@ -14,7 +14,7 @@ __all__ = ["SessionsView"]
 
 
 class SessionsView(Mapping[str, dict[str, Any]]):
-    """A live view: each look asks the store, and nothing is copied until it is asked for."""
+    """A live view: each access calls the store."""
 
     def __init__(self, flows: Flows, now: Callable[[], int], run: Callable[..., Any]) -> None:
         self._flows = flows
@@ -31,7 +31,7 @@ class SessionsView(Mapping[str, dict[str, Any]]):
     def __iter__(self) -> Iterator[str]:
         return iter(self._snapshot())
 
-    # In one look, so that a session which ends meanwhile is no KeyError in a loop.
+    # In one call, so that a session which ends meanwhile is no KeyError in a loop.
 
     def items(self) -> ItemsView[str, dict[str, Any]]:
         return self._snapshot().items()
