@@ -2,8 +2,8 @@
 
 Three memories use it. Each keeps what a pure function of its key has found:
 
-* ``core.operations``: what a verified token says. It saves the check of a signature, which is
-  some 10 to 100 microseconds for a JWT.
+* ``core.operations``: what a verified token says. It saves the check of the signature: one
+  microsecond for an opaque token, some 80 for a JWT.
 * ``http.token_reader``: what a ``Cookie`` or ``Authorization`` field says. It saves the parsing,
   a third of a check in memory.
 * ``stores.codec``: the row that bytes stand for. It saves the parsing and checking of JSON.

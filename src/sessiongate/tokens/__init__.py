@@ -62,7 +62,7 @@ class Codec(Protocol):
     def is_foreign(self, token: str) -> bool:
         """Whether a token that did not verify looks like one of ours under another key.
 
-        Cheap: no seal is computed for it.
+        No signature is checked.
         """
         ...
 
