@@ -23,7 +23,7 @@ __all__ = ["Admission", "Login"]
 
 Outcome: TypeAlias = Opened | Existing | LimitReached
 
-_FEW: Final = 100
+_FEW: Final = 32
 """Records that are read to count them; of more the store is asked the number alone."""
 
 
