@@ -90,7 +90,7 @@ def check_count(value: object, name: str) -> int | None:
 
 
 def check_choice(value: object, name: str, choices: Iterable[str]) -> str:
-    """One of a few words."""
+    """One of a few strings."""
     allowed = tuple(choices)
     if not isinstance(value, str) or value not in allowed:
         msg = f"{name} must be one of {', '.join(map(repr, allowed))}"

@@ -1,7 +1,7 @@
 """The table that decides about a presented token.
 
 A token names a session and a generation of it. The row knows the current
-generation and, after a rotation, until when the predecessors are honoured.
+generation and, after a rotation, until when the predecessors are accepted.
 RFC 9700, section 4.14.2, asks that reuse of a rotated token ends the grant;
 this table keeps that, and keeps parallel requests and lost responses from
 looking like reuse.
@@ -13,16 +13,16 @@ UNISSUED   newer than the row: a store restored from a   refuse
            copy
 CURRENT    the newest generation; presenting it is what  accept, or rotate
            shows that it has arrived                     where that is due
-PREVIOUS   replaced, and still honoured: a racer, or a   accept, and answer
+PREVIOUS   replaced, and still accepted: a racer, or a   accept, and answer
            client whose response was lost                the successor
 RETIRED    ended on purpose by an explicit refresh       refuse
 STALE      replaced, and the overlap is over: two        end the session
            parties hold the session
 ========== ============================================= ==================
 
-A predecessor is honoured until its successor is first presented, and for the
+A predecessor is accepted until its successor is first presented, and for the
 grace after that. Where a rotation falls into an open overlap, the generation
-before is honoured with it, so never more than two predecessors are alive.
+before is accepted with it, so never more than two predecessors are alive.
 """
 
 from __future__ import annotations

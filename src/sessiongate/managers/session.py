@@ -286,7 +286,7 @@ class SessionManager:
         return await self.arun(self.flows.sweep_and_count(self.now()))
 
     def cleanup_expired_sessions(self) -> None:
-        """Remove the expired sessions, in bites; its cost grows with their number."""
+        """Remove the expired sessions in batches; its cost grows with their number."""
         self.run(self.flows.sweep(self.now()))
 
     async def acleanup_expired_sessions(self) -> None:
