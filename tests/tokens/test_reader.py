@@ -36,7 +36,7 @@ class Manager(SessionManager):
 
 def reading() -> tuple[Any, Counting]:
     manager = Manager()
-    return lambda token: manager.flows.read(token, 0), manager.counting
+    return lambda token: manager.operations.read(token, 0), manager.counting
 
 
 def test_a_genuine_token_is_verified_once_and_a_forged_one_each_time() -> None:

@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from sessiongate.events import EventKind
     from sessiongate.tokens import Codec, TokenPayload
 
-__all__ = ["BATCH_SIZE", "EXISTING", "Check", "Flows", "Granted", "Settings"]
+__all__ = ["BATCH_SIZE", "EXISTING", "Check", "Granted", "Operations", "Settings"]
 
 EXISTING: Final = ("reuse", "new", "replace")
 
@@ -82,7 +82,7 @@ class Check(NamedTuple):
     """``NEVER``, ``WHEN_DUE`` or ``NOW``."""
 
 
-class Flows:
+class Operations:
     """The operations of one manager. Holds no session, only the rules.
 
     Args:

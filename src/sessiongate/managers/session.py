@@ -27,7 +27,7 @@ from sessiongate.core.arguments import (
     is_handle,
     microseconds,
 )
-from sessiongate.core.operations import EXISTING, Flows, Granted, Settings
+from sessiongate.core.operations import EXISTING, Granted, Operations, Settings
 from sessiongate.core.outcomes import NEVER, NOW, ExistingPolicy, Policy
 from sessiongate.core.row import FOREVER, SECOND, Row, device_of, scopes_and_claims_of, to_datetime
 from sessiongate.core.steps import aask, arun, ask, run
@@ -171,7 +171,7 @@ class SessionManager:
         if max_lifetime is not None:
             lifetime = microseconds(max_lifetime, "max_lifetime", positive=True)
             lifetime = -(-lifetime // codec.time_resolution) * codec.time_resolution + codec.leeway
-        self.flows = Flows(
+        self.operations = Operations(
             codec,
             Settings(
                 policy=policy,
@@ -206,7 +206,7 @@ class SessionManager:
     @property
     def max_concurrent_sessions(self) -> int | None:
         """As it was given, ``None`` for no limit; read-only."""
-        return self.flows.settings.limit
+        return self.operations.settings.limit
 
     @property
     def store(self) -> Store:
@@ -279,19 +279,19 @@ class SessionManager:
 
     def n_active_sessions(self) -> int:
         """How many sessions are live; the expired ones are removed first."""
-        return self.run(self.flows.sweep_and_count(self.now()))
+        return self.run(self.operations.sweep_and_count(self.now()))
 
     async def an_active_sessions(self) -> int:
         """``n_active_sessions``, to await."""
-        return await self.arun(self.flows.sweep_and_count(self.now()))
+        return await self.arun(self.operations.sweep_and_count(self.now()))
 
     def cleanup_expired_sessions(self) -> None:
         """Remove the expired sessions in batches; its cost grows with their number."""
-        self.run(self.flows.sweep(self.now()))
+        self.run(self.operations.sweep(self.now()))
 
     async def acleanup_expired_sessions(self) -> None:
         """``cleanup_expired_sessions``, to await."""
-        await self.arun(self.flows.sweep(self.now()))
+        await self.arun(self.operations.sweep(self.now()))
 
     def user_sessions(self, username: str) -> list[dict[str, Any]]:
         """The live sessions of a user, oldest first, for a “my devices” page.
@@ -300,19 +300,21 @@ class SessionManager:
         ``last_accessed``, ``expires_at``, ``scopes`` and ``device``, which is
         ``None`` if none was given. No sessions: an empty list.
         """
-        return self._listing(self.run(self.flows.list(self.now(), check_username(username))))
+        return self._listing(self.run(self.operations.list(self.now(), check_username(username))))
 
     async def auser_sessions(self, username: str) -> list[dict[str, Any]]:
         """``user_sessions``, to await."""
-        return self._listing(await self.arun(self.flows.list(self.now(), check_username(username))))
+        return self._listing(
+            await self.arun(self.operations.list(self.now(), check_username(username)))
+        )
 
     def invalidate_user_session(self, username: str, handle: str) -> bool:
         """End the session of that ``handle`` if it is this user's: whether it was."""
-        return self.run(self.flows.close_of(self.now(), username, handle))
+        return self.run(self.operations.close_of(self.now(), username, handle))
 
     async def ainvalidate_user_session(self, username: str, handle: str) -> bool:
         """``invalidate_user_session``, to await."""
-        return await self.arun(self.flows.close_of(self.now(), username, handle))
+        return await self.arun(self.operations.close_of(self.now(), username, handle))
 
     def invalidate_user_sessions(self, username: str, *, keep: str | None = None) -> int:
         """Log a user out everywhere, or everywhere but here: how many sessions ended.
@@ -321,11 +323,11 @@ class SessionManager:
             username: Whose sessions.
             keep: A token or a handle of the session to spare.
         """
-        return self.run(self.flows.close_user(self.now(), username, self._sid(keep)))
+        return self.run(self.operations.close_user(self.now(), username, self._sid(keep)))
 
     async def ainvalidate_user_sessions(self, username: str, *, keep: str | None = None) -> int:
         """``invalidate_user_sessions``, to await."""
-        return await self.arun(self.flows.close_user(self.now(), username, self._sid(keep)))
+        return await self.arun(self.operations.close_user(self.now(), username, self._sid(keep)))
 
     @property
     def sessions(self) -> Mapping[str, dict[str, Any]]:
@@ -335,7 +337,7 @@ class SessionManager:
         ``username``, ``created_at``, ``last_accessed`` and ``expires_at``.
         Calls the store, so it blocks: not for an event loop.
         """
-        return SessionsView(self.flows, self.now, self._look)
+        return SessionsView(self.operations, self.now, self._look)
 
     # What the middlewares build on; users need none of it.
 
@@ -366,12 +368,12 @@ class SessionManager:
         device: object = None,
     ) -> Flow[Granted | None]:
         # The keywords of the public verb, and none of those that are the middleware's.
-        return self.flows.open(
+        return self.operations.open(
             self.now(), username, existing=existing, scopes=scopes, claims=claims, device=device
         )
 
     def _read(self, token: object) -> TokenPayload | None:
-        return self.flows.read(token, self.now())
+        return self.operations.read(token, self.now())
 
     def _sid(self, keep: str | None) -> str | None:
         """The sid that a token, a key of ``sessions`` or a handle names."""
@@ -382,27 +384,27 @@ class SessionManager:
             raise TypeError(msg)
         if is_handle(keep):
             return keep
-        payload = self._read(keep) or self.flows.codec.parse_key(keep)
+        payload = self._read(keep) or self.operations.codec.parse_key(keep)
         return None if payload is None else payload.sid
 
     def _present(self, token: object, rotation: int = NEVER) -> Flow[Row | None]:
         now = self.now()
-        return self.flows.present(now, self.flows.read(token, now), rotation)
+        return self.operations.present(now, self.operations.read(token, now), rotation)
 
     def _close(self, payload: TokenPayload | None) -> Flow[str | None]:
         if payload is None:
             return None
         now = self.now()
         if payload.expires_at <= now:
-            yield from self.flows.present(now, payload, NEVER)
+            yield from self.operations.present(now, payload, NEVER)
             return None
-        return (yield from self.flows.close(now, payload.sid, generation=payload.generation))
+        return (yield from self.operations.close(now, payload.sid, generation=payload.generation))
 
     def information(self, row: Row | None) -> dict[str, Any] | None:
         """The public form of a row; scopes and claims only where some were given."""
         if row is None:
             return None
-        information = self.flows.codec.information(row)
+        information = self.operations.codec.information(row)
         if not row.scopes_and_claims:
             return information
         scopes, claims = scopes_and_claims_of(row)
@@ -416,7 +418,7 @@ class SessionManager:
                 "handle": row.sid,
                 "created_at": to_datetime(row.created_at),
                 "last_accessed": to_datetime(row.last_accessed),
-                "expires_at": self.flows.expires_at(row),
+                "expires_at": self.operations.expires_at(row),
                 "scopes": list(scopes_and_claims_of(row)[0]),
                 "device": device_of(row),
             }
@@ -424,7 +426,7 @@ class SessionManager:
         ]
 
     def _minted(self, row: Row | None) -> str | None:
-        return None if row is None else self.flows.codec.mint(row)
+        return None if row is None else self.operations.codec.mint(row)
 
     def run(self, flow: Flow[T]) -> T:
         """Run a flow on the store, and emit its events."""
@@ -449,7 +451,7 @@ class SessionManager:
         try:
             outcome = ask(self._store, call)
         except StoreError as error:
-            self.emit(self.flows.failed(self.now(), call[0], error))
+            self.emit(self.operations.failed(self.now(), call[0], error))
             raise
         if self.outages.pending:
             self.log_answer()
@@ -460,7 +462,7 @@ class SessionManager:
         try:
             outcome = await aask(self._store, call)
         except StoreError as error:
-            await self.aemit(self.flows.failed(self.now(), call[0], error))
+            await self.aemit(self.operations.failed(self.now(), call[0], error))
             raise
         if self.outages.pending:
             self.log_answer()
@@ -478,7 +480,7 @@ class SessionManager:
             not self._foreign_keys.is_closed(now)  # all that a flood costs
             and isinstance(token, str)
             and len(token) <= LONGEST_TOKEN
-            and self.flows.codec.is_foreign(token)
+            and self.operations.codec.is_foreign(token)
             and self._foreign_keys.passes(now)
         ):
             self.logger.warning(_FOREIGN_KEY)
@@ -518,7 +520,7 @@ class SessionManager:
                 self.logger.error(_STORE_FAILED, event.reason, failures)
             return failures > 0
         if event.kind == "limit_reached":
-            settings = self.flows.settings
+            settings = self.operations.settings
             limit = settings.limit if event.reason == "total" else settings.user_limit
             self.logger.warning(_LIMIT_MESSAGES[event.reason or "total"], limit)
             return True
