@@ -87,7 +87,7 @@ def _check_of_anyone(manager: SessionManager, store: MemoryStore, count: int) ->
     """Sessions at random: of many, neither we nor the caches of the processor know the next one."""
     rows = execute(store, List(None, manager.now()))
     chosen = random.Random(count).choices(rows, k=20_000)  # noqa: S311 - no secret
-    tokens = cycle([manager.flows.codec.mint(row) for row in chosen])
+    tokens = cycle([manager.operations.codec.mint(row) for row in chosen])
 
     def check() -> None:
         assert manager.validate_session(next(tokens))  # noqa: S101

@@ -29,7 +29,7 @@ def _open_for_everybody() -> str:
     (row,) = execute(_store, List("alice", _manager.now()))
     known = row._replace(sid="a-session-of-everybody")
     execute(_store, Open(known, _manager.now(), "new", (row.sid,), None, None, evict=False))
-    return _manager.flows.codec.mint(known)
+    return _manager.operations.codec.mint(known)
 
 
 async def _view(_request: Any) -> PlainTextResponse:

@@ -76,7 +76,6 @@ IMPURE = frozenset(
 PURE_BUT = {
     ("core/locks.py", "threading.Lock"),
     ("core/locks.py", "os."),
-    ("core/throttle.py", "threading.Lock"),
 }
 
 

@@ -1,4 +1,4 @@
-"""What happened to a session, told to whoever listens.
+"""Events of sessions, for listeners.
 
 An event carries no token. ``session`` is the handle that ``user_sessions``
 shows: it names a session and opens nothing.
@@ -21,7 +21,7 @@ EventKind: TypeAlias = Literal[
 @final
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One event, told after the store's step and before the answer goes out."""
+    """One event, emitted after the change in the store and before the response."""
 
     kind: EventKind
     """``"login"``, ``"logout"``, ``"rotated"``, ``"replayed"``, …"""

@@ -60,9 +60,11 @@ def app(request: pytest.FixtureRequest, store: SQLiteStore, clock: Clock) -> Ses
 
 def rotated(app: SessionManager, token: str) -> str:
     """The successor, as the middleware gets it."""
-    row = app.run(app.flows.present(app.now(), app.flows.read(token, app.now()), WHEN_DUE))
+    row = app.run(
+        app.operations.present(app.now(), app.operations.read(token, app.now()), WHEN_DUE)
+    )
     assert row is not None
-    return app.flows.codec.mint(row)
+    return app.operations.codec.mint(row)
 
 
 def inspected(cli: Caller, token: str, *options: str, code: int = 0, **settings: str) -> Any:
@@ -148,7 +150,7 @@ def test_a_token_that_is_newer_than_the_store(
 ) -> None:
     token = created(app, cli)
     ahead = everything(store)[0][0]._replace(generation=7)
-    told = inspected(cli, app.flows.codec.mint(ahead), code=1)
+    told = inspected(cli, app.operations.codec.mint(ahead), code=1)
     assert (told["verdict"], told["standing"], told["signature"]) == ("invalid", "unissued", "good")
     assert inspected(cli, token)["verdict"] == "valid"
 

@@ -89,4 +89,4 @@ def test_it_lasts_as_long_as_a_response_may_be_late_whatever_the_grace() -> None
     for number in range(9):
         clock.advance(0.1)
         manager.invalidate_session(manager.create_session(f"user {number}") or "")
-        assert manager.flows.superseded.covers(sid, 0)
+        assert manager.operations.superseded.covers(sid, 0)

@@ -85,6 +85,22 @@ def test_the_event_of_it_names_the_transport(site: Site, transport: str, which: 
     assert (event.transport, event.reason) == (transport, "requested")
 
 
+@TRANSPORTS
+@pytest.mark.parametrize("path", ["/devices/end-others", "/devices/api/end-others"])
+def test_the_events_of_ending_all_others_name_the_transport(
+    site: Site, transport: str, path: str
+) -> None:
+    here, *others = [site.open() for _ in range(3)]
+    assert here
+    handles = set(site.handles()[1:])
+    site.events.clear()
+    site.ask("POST", path, here, transport=transport)
+    assert len(others) == len(site.events)
+    assert {event.session for event in site.events} == handles
+    for event in site.events:
+        assert (event.kind, event.transport, event.reason) == ("logout", transport, "requested")
+
+
 @pytest.mark.parametrize("handle", [NOBODY, "x", "end-others", "a" * 5000])
 def test_unknown_and_somebody_elses_are_the_same(site: Site, handle: str) -> None:
     here, bob = site.open(), site.open("bob")

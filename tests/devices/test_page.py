@@ -206,8 +206,7 @@ def test_each_request_costs_what_it_changes_besides_the_check(site: Site, others
     assert site.cost("POST", other, here) == {"read": 2}
     assert site.cost("POST", "/devices/end-others", here) == {
         "read": 1,
-        "of_user": 1,
-        **({"commit": 1} if others else {}),
+        "together": 1,
     }
     own = f"/devices/end/{site.handles()[0]}"
     assert site.cost("POST", own, here) == {"read": 2, "swap": 1}

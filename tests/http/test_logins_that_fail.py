@@ -312,6 +312,64 @@ class TestCancellation:
         assert site.manager.n_active_sessions() == 0
 
 
+class Answering(PassingStore):
+    """Commits, and is about to answer when the request is cancelled."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.committed = asyncio.Event()
+
+    async def _acall(self, name: str, method: Any, *arguments: Any) -> Any:
+        outcome = await super()._acall(name, method, *arguments)
+        if name == "acommit" and not self.committed.is_set():
+            self.committed.set()
+            await asyncio.Event().wait()
+        return outcome
+
+
+@pytest.mark.parametrize("stack", ["asgi"])
+def test_a_request_that_is_cancelled_during_the_commit_leaves_no_session(make: MakeSite) -> None:
+    store = Answering()
+    site = make(store=store)
+
+    async def view(call: Call) -> Reply:
+        await call.login("alice")
+        raise AssertionError
+
+    async def main() -> None:
+        task = asyncio.create_task(site.aask(view=view))
+        await store.committed.wait()
+        assert site.manager.n_active_sessions() == 1
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(main())
+    assert site.manager.n_active_sessions() == 0
+
+
+@pytest.mark.parametrize("error", [BugError, Interrupt])
+def test_a_login_that_the_store_refuses_is_not_undone(
+    make: MakeSite, error: type[BaseException]
+) -> None:
+    """Nor does it hide the login before it, which is."""
+    store = BrittleStore()
+    site = make(store=store)
+
+    async def view(call: Call) -> Reply:
+        assert await call.login("alice")
+        store.down = True
+        with pytest.raises(StoreError):
+            await call.login("bob")
+        store.down = False
+        raise error
+
+    with pytest.raises(error):
+        site.ask(view=view)
+    assert site.manager.n_active_sessions() == 0
+    assert site.kinds() == ["login", "store_failed", "logout"]
+
+
 @pytest.mark.parametrize("stack", ["asgi"])
 class TestNotAwaited:
     """A login without ``await`` answers 200 and logs nobody in: the log says so."""

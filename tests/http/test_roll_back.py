@@ -129,7 +129,7 @@ def test_nor_does_a_late_response_of_it_bring_a_dead_token(
         call.site.clock.advance(0.2)
         if ends == "refresh":
             assert call.session.user.row is not None
-            successor = call.site.manager.flows.codec.mint(call.session.user.row)
+            successor = call.site.manager.operations.codec.mint(call.session.user.row)
             refreshed(call.site, successor)
         else:
             assert call.site.manager.invalidate_user_sessions("alice") == 1

@@ -12,7 +12,7 @@ from sessiongate.http.token_reader import NOTHING, Credentials, TokenReader
 from sessiongate.tokens import TokenPayload
 
 NAME = b"__Host-session"
-TICKETS = {
+PAYLOADS = {
     "genuine": TokenPayload("one", 3),
     "older": TokenPayload("one", 2),
     "foreign": TokenPayload("two", 0),
@@ -45,8 +45,8 @@ def reader() -> tuple[TokenReader, list[str]]:
 
     def read(token: str, now: int) -> TokenPayload | None:
         asked.append(token)
-        ticket = TICKETS.get(token)
-        return None if ticket is None or now < ticket.valid_from else ticket
+        payload = PAYLOADS.get(token)
+        return None if payload is None or now < payload.valid_from else payload
 
     return TokenReader(SessionCookie(), read), asked
 
@@ -80,20 +80,20 @@ def test_a_field_is_not_remembered_at_any_length() -> None:
     seasoned, asked = reader()
     long = NAME + b"=genuine; a=" + b"b" * 2048
     for _ in range(2):
-        assert seasoned.read([long], [], NOW).tokens == (TICKETS["genuine"],)
+        assert seasoned.read([long], [], NOW).tokens == (PAYLOADS["genuine"],)
     assert asked == ["genuine"] * 2
 
 
 def by_cookie(*names: str, **more: Any) -> Credentials:
     """What cookies of these names come down to."""
-    tokens = tuple(TICKETS[name] for name in names)
+    tokens = tuple(PAYLOADS[name] for name in names)
     found = Credentials("cookie", tokens, tokens[0].generation, renews_cookie=True)
     return found._replace(cookie_came=True, **more)
 
 
 def by_bearer(name: str, sent_generation: int, **more: Any) -> Credentials:
     """What a bearer token of this name comes down to."""
-    found = Credentials("bearer", (TICKETS[name],), sent_generation, by_authorization=True)
+    found = Credentials("bearer", (PAYLOADS[name],), sent_generation, by_authorization=True)
     return found._replace(**more)
 
 
@@ -107,7 +107,7 @@ def test_of_two_tokens_of_one_session_the_newer_counts_and_the_older_is_to_be_re
 
 
 def test_a_cookie_of_another_session_stands_beside_a_bearer_token() -> None:
-    read, other = reader()[0].read, (TICKETS["genuine"],)
+    read, other = reader()[0].read, (PAYLOADS["genuine"],)
     came = read([NAME + b"=genuine"], [b"Bearer foreign"], NOW)
     assert came == by_bearer("foreign", 0, cookie_came=True, beside=other)
     bad = read([NAME + b"=genuine"], [b"Bearer forged"], NOW)

@@ -49,10 +49,10 @@ def test_a_jti_from_before_a_rotation_ends_the_session_and_is_no_replay(
     token = m.create_session("alice", existing="new")
     jti = m.validate_session(token)["jti"]
     clock.advance(1800)
-    manager, flows = m.manager, m.manager.flows
-    due = flows.read(token, manager.now())
-    rotated: Any = manager.run(flows.present(manager.now(), due, WHEN_DUE))
-    assert m.session_username(flows.codec.mint(rotated)) == "alice"
+    manager, operations = m.manager, m.manager.operations
+    due = operations.read(token, manager.now())
+    rotated: Any = manager.run(operations.present(manager.now(), due, WHEN_DUE))
+    assert m.session_username(operations.codec.mint(rotated)) == "alice"
     clock.advance(31)
     assert m.invalidate_session(jti=jti) == (True, "alice")
     assert [event.kind for event in events] == ["login", "rotated", "logout"]

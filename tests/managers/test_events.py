@@ -166,7 +166,7 @@ def test_a_store_that_is_down_is_told_and_raised(make: Make) -> None:
         m.n_active_sessions()
     assert gist(heard) == [
         ("store_failed", None, f"{verb}: out of order")
-        for verb in ("of_user", "read", "read", "sweep")
+        for verb in ("together", "read", "read", "sweep")
     ]
 
 

@@ -187,8 +187,7 @@ def test_each_verb_is_a_read_and_a_change(make: Make, clock: ManualClock) -> Non
     m.session_username(token)
     m.user_sessions("alice")
     m.invalidate_session(token)
-    changes = {"commit": 1, "swap": 2}
-    assert store.by_verb == {"read": 4, "of_user": 2, **changes}
+    assert store.by_verb == {"together": 1, "read": 4, "of_user": 1, "swap": 2}
     assert clock() == 1_700_000_000
 
 

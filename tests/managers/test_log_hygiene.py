@@ -82,10 +82,10 @@ def test_no_repr_shows_a_key_or_a_token(make: Make) -> None:
     for thing in (
         manager,
         manager.sessions,
-        manager.flows,
-        manager.flows.codec,
-        manager.flows.settings,
-        manager.flows.superseded,
+        manager.operations,
+        manager.operations.codec,
+        manager.operations.settings,
+        manager.operations.superseded,
         manager.user_sessions("alice"),
     ):
         assert KEY not in repr(thing)

@@ -29,7 +29,7 @@ from tests.http.harness import (
     renew,
 )
 
-from sessiongate.core.outages import Outages
+from sessiongate.core.throttle import Outages
 from sessiongate.errors import StoreError
 
 if TYPE_CHECKING:
@@ -119,8 +119,11 @@ def lines(caplog: pytest.LogCaptureFixture) -> list[tuple[str, str]]:
     return found
 
 
-FAILED = "session store_failed: read: the store did not answer; failures since the last line: %d"
-ANSWERS = "the session store answers again; failures since the last line: %d"
+FAILED = (
+    "the session store failed: read: the store did not answer "
+    "(failures since the last such line: %d)"
+)
+ANSWERS = "the session store answers again (failures since the last such line: %d)"
 
 
 class TalkativeStore(BrittleStore):
@@ -152,7 +155,7 @@ def test_an_outage_is_logged_with_the_words_of_the_store_and_no_secret(
     ((level, line),) = lines(caplog)
     reason = site.events[-1].reason or ""
     assert (level, line.splitlines()) == ("ERROR", [line])
-    assert line == f"session store_failed: {reason}; failures since the last line: 1"
+    assert line == f"the session store failed: {reason} (failures since the last such line: 1)"
     assert reason.startswith("read: Redis at cache:6379 failed: ReadOnlyError: You can't write")
     for secret in ("hunter2", token, token.rpartition(".")[2], handle):
         assert secret not in line
@@ -253,8 +256,8 @@ def test_a_listener_that_fails_does_not_flood_the_log_either(
     brittle.down = True
     for _ in range(100):
         assert site.ask(cookie(token)).status == 503
-    assert [text.split(";")[0].split(",")[0] for _, text in lines(caplog)] == [
-        "session store_failed: read: the store did not answer",
+    assert [text.split(" (")[0].split(",")[0] for _, text in lines(caplog)] == [
+        "the session store failed: read: the store did not answer",
         "on_event failed at a store_failed event",
     ]
 

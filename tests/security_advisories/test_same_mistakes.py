@@ -34,7 +34,7 @@ def test_signatures_are_compared_in_constant_time(
     cls: type[SessionManager], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """CVE-2016-7036 (python-jose): nothing but the function made for it has a say."""
-    codec = cls(secret_key=KEY).flows.codec
+    codec = cls(secret_key=KEY).operations.codec
     token = cls(secret_key=KEY).create_session("alice") or ""
     assert codec.verify(token) is not None
     monkeypatch.setattr(hmac, "compare_digest", lambda _a, _b: False)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
+from sessiongate import SessionManager
 from sessiongate.tokens import TokenPayload
-from sessiongate.tokens.reader import Reader
 
 if TYPE_CHECKING:
     from sessiongate.tokens import Codec
@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 class Counting:
     """A codec for which every token but ``forged`` is genuine; it counts how often it is asked."""
 
+    time_resolution = 1
+    leeway = 0
+
     def __init__(self) -> None:
         self.asked: list[str] = []
 
@@ -21,10 +24,19 @@ class Counting:
         self.asked.append(token)
         return None if token == "forged" else TokenPayload(token, 0)
 
+    def is_foreign(self, _token: str) -> bool:
+        return False
+
+
+class Manager(SessionManager):
+    def _make_codec(self, *_: Any, **__: Any) -> Codec:
+        self.counting = Counting()
+        return cast("Codec", self.counting)
+
 
 def reading() -> tuple[Any, Counting]:
-    codec = Counting()
-    return Reader(cast("Codec", codec)).read, codec
+    manager = Manager()
+    return lambda token: manager.operations.read(token, 0), manager.counting
 
 
 def test_a_genuine_token_is_verified_once_and_a_forged_one_each_time() -> None:

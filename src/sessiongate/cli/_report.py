@@ -89,14 +89,14 @@ def examine(token: str, keys: list[bytes | str], expected: Expected, now: int) -
     codec = _codec(found, keys, expected)
     if isinstance(codec, str):
         return found._replace(reason=codec)
-    ticket = codec.examine(token)
-    if not isinstance(ticket, TokenPayload):
-        signature = "bad" if ticket in _UNSIGNED else "good"
-        return _invalid(found._replace(signature=signature), _REFUSALS[ticket])
+    payload = codec.examine(token)
+    if not isinstance(payload, TokenPayload):
+        signature = "bad" if payload in _UNSIGNED else "good"
+        return _invalid(found._replace(signature=signature), _REFUSALS[payload])
     found = found._replace(signature="good")
-    if now < ticket.valid_from:
+    if now < payload.valid_from:
         return _invalid(found, "it was issued in the future: a clock is wrong")
-    if ticket.expires_at <= now:
+    if payload.expires_at <= now:
         return _invalid(found, "it has expired")
     return found._replace(
         verdict=Verdict.GENUINE, reason="signed by this key and in its time; no store was asked"

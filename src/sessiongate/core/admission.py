@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 from sessiongate.core.outcomes import Ended, Existing, LimitReached, Opened
 from sessiongate.core.record import Record
 from sessiongate.core.rotation import share
 from sessiongate.core.row import FOREVER
+from sessiongate.core.steps import locked
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -19,26 +21,28 @@ if TYPE_CHECKING:
 
 __all__ = ["Admission", "Login"]
 
-_FEW: Final = 100
+Outcome: TypeAlias = Opened | Existing | LimitReached
+
+_FEW: Final = 32
 """Records that are read to count them; of more the store is asked the number alone."""
 
 
 class Login(NamedTuple):
-    """A wish to open a session, and the rules for it.
+    """A login, and the rules for it.
 
-    In this order: ``existing="reuse"`` finds the newest live session of the
-    user with the same scopes and claims, and shares it. Otherwise ``replaces``
-    (whosesoever), and with ``existing="replace"`` all sessions of the user,
-    make room. Then the user's limit and the total are checked: the oldest are
-    evicted, or the login is refused. A refusal changes nothing at all. Old and
-    new are in the order of opening, whatever the clocks said.
+    In this order: ``existing="reuse"`` shares the newest live session of the
+    user with the same scopes and claims. Otherwise the sessions ``replaces``
+    (of any user) end, and with ``existing="replace"`` all of this user. Then the
+    user's limit and the total are checked: the oldest sessions are evicted, or
+    the login is refused. A refusal changes nothing. The oldest is the one that
+    was opened first, whatever the clocks said.
     """
 
     row: Row
     now: int
     existing: ExistingPolicy
     replaces: tuple[str, ...]
-    """The sids of the sessions that this one takes the place of."""
+    """Sids."""
     limit: int | None
     """Live sessions of the whole store, the new one included."""
     user_limit: int | None
@@ -56,16 +60,16 @@ class SessionSet(NamedTuple):
     """The sessions of the user at one moment, in the order of opening."""
 
     seen: Any
-    """The store's mark of it; ``None``: it was not looked at."""
+    """The store's mark of the set; ``None``: it was not read."""
     live: dict[str, tuple[Record, Row]]
     dead: dict[str, Record]
     """Expired, but still there."""
     unreadable: dict[str, Record]
-    """No sessions, so they count for nothing; the first to go when room is needed."""
+    """Data that the codec cannot read: no session, and the first to go when room is needed."""
 
 
 class _Departures:
-    """What is to end for a login."""
+    """The records that end for a login."""
 
     def __init__(self, now: int) -> None:
         self._now = now
@@ -90,13 +94,33 @@ class Admission:
 
     def __init__(self, codec: RowCodec) -> None:
         self._encode, self._decode = codec.encode, codec.decode
+        self._at_limit = False
+        """Whether the last look found the total at its limit; it saves a trip, and no more."""
 
-    def attempt(
-        self, login: Login, *, presume_room: bool
-    ) -> Step[Opened | Existing | LimitReached | None]:
-        """Decide a login once; ``None``: something changed meanwhile, decide anew.
+    def open(self, login: Login) -> Step[Outcome]:
+        """Let a user in, or say why not."""
+        presume_room = not self._at_limit
+        if presume_room and not login.needs_user_sessions:
+            # Nearly always there is room, and this is the only trip.
+            answer = yield from self._attempt(login, presume_room=True)
+            if answer is not None:
+                return answer
+            presume_room = False
+        username = login.row.username if login.needs_user_sessions else None
+        begin = partial(self._decide, login, presume_room=presume_room)
+        return (yield from locked(username, login.limit is not None, begin))  # type: ignore[no-any-return]
 
-        With ``presume_room`` the total is not looked at: ``commit`` holds the limit.
+    def _decide(self, login: Login, *, presume_room: bool) -> Step[Outcome | None]:
+        if presume_room:
+            answer = yield from self._attempt(login, presume_room=True)
+            if answer is not None:
+                return answer
+        return (yield from self._attempt(login, presume_room=False))
+
+    def _attempt(self, login: Login, *, presume_room: bool) -> Step[Outcome | None]:
+        """Decide a login once; ``None``: something changed meanwhile, so decide anew.
+
+        With ``presume_room`` the total is not read: ``commit`` checks the limit.
         """
         row, now = login.row, login.now
         mine = yield from self._sessions_of_user(login)
@@ -116,6 +140,7 @@ class Admission:
         if login.limit is not None and not presume_room:
             evicted = len(to_end.evicted)
             excess = yield from self._make_room(login, login.limit, mine, to_end)
+            self._at_limit = excess > 0 or len(to_end.evicted) > evicted
             if excess > 0:
                 least = login.limit + to_end.live
                 # The user's sessions and the total have to be of one moment.
@@ -173,7 +198,7 @@ class Admission:
     def _make_room(
         self, login: Login, limit: int, mine: SessionSet, to_end: _Departures
     ) -> Step[int]:
-        """Look at the total: by how many it is too high in spite of all that is to end."""
+        """Add records to end until the total has room; return how many it still lacks."""
         now = login.now
         first, place = yield "live", now, min(limit + len(to_end.records) + 1, _FEW), None
         count = len(first) if place is None else (yield "count", now)
@@ -183,7 +208,7 @@ class Admission:
 
         if excess() <= 0:
             return 0
-        # What cannot be read is no session: it keeps nobody from a login.
+        # Unreadable data is no session, so it must not keep anybody from a login.
         to_end.add(list(mine.unreadable.values())[: excess()])
         for record in first:
             if excess() > 0 and self._decode(record.data, record.sid) is None:

@@ -33,10 +33,10 @@ Seconds: TypeAlias = int | float | timedelta
 
 
 class SessionOptions(TypedDict, total=False):
-    """The keywords of ``create_session``, and of whatever opens a session."""
+    """The keywords of ``create_session`` and of each other verb that opens a session."""
 
     existing: Literal["reuse", "new", "replace"] | None
-    """What to do if the user has a live session; ``None``: as the manager says."""
+    """What to do if the user has a live session; ``None``: what the manager says."""
     scopes: Iterable[str]
     """What the session may do (RFC 6749, section 3.3)."""
     claims: Mapping[str, Any] | None
@@ -90,7 +90,7 @@ def check_count(value: object, name: str) -> int | None:
 
 
 def check_choice(value: object, name: str, choices: Iterable[str]) -> str:
-    """One of a few words."""
+    """One of a few strings."""
     allowed = tuple(choices)
     if not isinstance(value, str) or value not in allowed:
         msg = f"{name} must be one of {', '.join(map(repr, allowed))}"
@@ -121,7 +121,7 @@ def check_username(value: object) -> str:
 
 
 def is_handle(value: object) -> TypeGuard[str]:
-    """Whether a text could name a session; what could not, no store need be asked about."""
+    """Whether a text could name a session; if not, no store has to be asked."""
     return isinstance(value, str) and _HANDLE.fullmatch(value) is not None
 
 

@@ -1,8 +1,8 @@
 """Every decision about stored sessions, as steps over the verbs of a store.
 
-A step reads, decides, and has the store change what it read if it is still the
-same. If it is not, somebody else was quicker: the step decides anew by what is
-there now. So no step needs a lock, and nothing is written that was not read.
+A step reads, decides, and lets the store change the record if it is still what
+was read. If it is not, the step decides anew by what is there now. So no step
+needs a lock, and nothing is written that was not read.
 """
 
 from __future__ import annotations
@@ -11,15 +11,15 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from sessiongate.core.admission import Admission
-from sessiongate.core.outcomes import Ended, Existing, LimitReached, Opened, Replayed, Rotated
+from sessiongate.core.outcomes import Ended, Replayed, Rotated
 from sessiongate.core.record import Record
 from sessiongate.core.rotation import close, present
+from sessiongate.core.steps import CROWDED, TRIES, locked
 from sessiongate.errors import StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sessiongate.core.admission import Login
     from sessiongate.core.outcomes import Policy
     from sessiongate.core.record import RowCodec
     from sessiongate.core.row import Row
@@ -32,25 +32,20 @@ T = TypeVar("T")
 BATCH_SIZE: Final = 500
 """Records that a store lists or sweeps in one call: a few milliseconds on each."""
 
-_TRIES: Final = 256
-"""Each lost one was somebody else's success."""
-
-_CROWDED: Final = "the sessions were changed by others each time before this step could"
-
 
 class Decisions:
     """The steps for the records of one codec. Holds no session."""
 
     def __init__(self, codec: RowCodec) -> None:
         self._encode, self._decode = codec.encode, codec.decode
-        self._admission = Admission(codec)
+        self.open = Admission(codec).open
 
     # One session.
 
     def touch(
         self, sid: str, generation: int, now: int, policy: Policy, rotation: int
     ) -> Step[Row | Rotated | Replayed | None]:
-        """Judge a presented generation by the table of ``rotation``.
+        """Present a generation, by the table of ``rotation``.
 
         Return the ``Row`` as it is afterwards, ``Rotated`` if this step made
         the new generation, ``Replayed`` if it ended the session, or ``None``.
@@ -61,9 +56,9 @@ class Decisions:
     def touch_found(
         self, data: Any, sid: str, generation: int, now: int, policy: Policy, rotation: int
     ) -> Step[Row | Rotated | Replayed | None]:
-        """``touch``, of what was read."""
+        """``touch``, where the data was read before."""
 
-        def judge(row: Row) -> tuple[Row | Rotated | Replayed | None, Row | None]:
+        def decide(row: Row) -> tuple[Row | Rotated | Replayed | None, Row | None]:
             answer = present(row, generation, now, policy, rotation)
             if type(answer) is Rotated:
                 return answer, answer.row
@@ -71,7 +66,7 @@ class Decisions:
                 return answer, None
             return answer, row if answer is None else answer
 
-        return (yield from self._settle(sid, now, data, judge))
+        return (yield from self._settle(sid, now, data, decide))
 
     def look(self, sid: str, now: int) -> Step[Row | None]:
         """Return the live row of this sid, untouched; ``None`` if there is none."""
@@ -79,37 +74,37 @@ class Decisions:
         return (yield from self.look_found(data, sid, now))
 
     def look_found(self, data: Any, sid: str, now: int) -> Step[Row | None]:
-        """``look``, at what was read."""
+        """``look``, where the data was read before."""
         return (yield from self._settle(sid, now, data, lambda row: (row, row)))
 
     def close(
         self, sid: str, now: int, generation: int | None = None, username: str | None = None
     ) -> Step[Ended | Replayed | None]:
-        """End one session, as ``rotation.close`` judges it; ``None``: there was none."""
+        """End one session, by ``rotation.close``; ``None``: there was none."""
 
-        def judge(row: Row) -> tuple[Ended | Replayed | None, Row | None]:
+        def decide(row: Row) -> tuple[Ended | Replayed | None, Row | None]:
             answer = close(row, generation, username, now)
             return answer, row if answer is None else None
 
         data = yield "read", sid
-        return (yield from self._settle(sid, now, data, judge))
+        return (yield from self._settle(sid, now, data, decide))
 
     def _settle(
-        self, sid: str, now: int, data: Any, judge: Callable[[Row], tuple[T, Row | None]]
+        self, sid: str, now: int, data: Any, decide: Callable[[Row], tuple[T, Row | None]]
     ) -> Step[T | None]:
-        """Carry out what ``judge`` makes of the row, or of what it has become meanwhile.
+        """Store what ``decide`` makes of the row, or of what is there by then.
 
-        ``judge`` returns the outcome, and the row to keep: the same object for no
+        ``decide`` returns the outcome, and the row to keep: the same object for no
         change, ``None`` to end the session. An expired row is removed on sight,
-        so that a clock set back revives nothing.
+        so that a clock set back does not revive it.
         """
         before: Row | None = None
-        for _ in range(_TRIES):
+        for _ in range(TRIES):
             row = None if data is None else self._decode(data, sid)
             if row is None:
                 return None
             outcome: T | None
-            outcome, new = judge(row) if now < row.expires_at else (None, None)
+            outcome, new = decide(row) if now < row.expires_at else (None, None)
             if new is row:
                 return outcome
             only_touches = new is not None and _differ_in_access_alone(row, new)
@@ -124,36 +119,13 @@ class Decisions:
                 raise
             if data is True:
                 return outcome
-        raise StoreError(_CROWDED)
+        raise StoreError(CROWDED)
 
     # Those of a user, and all.
 
-    def open(self, login: Login) -> Step[Opened | Existing | LimitReached]:
-        """Let a user in, or say why not."""
-        username = login.row.username if login.needs_user_sessions else None
-        total = login.limit is not None
-        for attempt in range(_TRIES):
-            # There is room, nearly always: the count is left to ``commit``.
-            begin = partial(self._admission.attempt, login, presume_room=not attempt)
-            if attempt and (total or username is not None):
-                answer = yield "together", username, total, begin
-            else:
-                answer = yield from begin()
-            if answer is not None:
-                return answer  # type: ignore[no-any-return]
-        raise StoreError(_CROWDED)
-
     def close_user(self, username: str, keep: str | None, now: int) -> Step[tuple[Ended, ...]]:
         """End all sessions of a user but ``keep``: those that were live."""
-        for attempt in range(_TRIES):
-            begin = partial(self._close_user, username, keep, now)
-            if attempt:
-                ended = yield "together", username, False, begin
-            else:
-                ended = yield from begin()
-            if ended is not None:
-                return ended  # type: ignore[no-any-return]
-        raise StoreError(_CROWDED)
+        return locked(username, False, partial(self._close_user, username, keep, now))  # noqa: FBT003
 
     def _close_user(
         self, username: str, keep: str | None, now: int
@@ -192,5 +164,5 @@ class Decisions:
 
 
 def _differ_in_access_alone(old: Row, new: Row) -> bool:
-    """Whether nothing but ``last_accessed`` tells the two rows of one session apart."""
+    """Whether the two rows of one session are the same but for ``last_accessed``."""
     return old[4:] == new[4:] and old[:3] == new[:3]

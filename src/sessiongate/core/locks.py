@@ -9,11 +9,8 @@ from __future__ import annotations
 
 import os
 from threading import Lock
-from typing import TYPE_CHECKING, Final
+from typing import Final
 from weakref import WeakSet
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 __all__ = ["ForkSafeLock"]
 
@@ -44,17 +41,13 @@ _held: list[ForkSafeLock] = []
 
 def _before_fork() -> None:
     # In one order, for two threads that fork at once.
-    _held[:] = [lock for lock in _in_order(_ALL) if lock.acquire(timeout=_PATIENCE)]
+    _held[:] = [lock for lock in sorted(_ALL, key=id) if lock.acquire(timeout=_PATIENCE)]
 
 
 def _after_fork() -> None:
     for lock in reversed(_held):
         lock.release()
     _held.clear()
-
-
-def _in_order(locks: Iterable[ForkSafeLock]) -> list[ForkSafeLock]:
-    return sorted(locks, key=id)
 
 
 os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork)

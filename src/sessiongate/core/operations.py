@@ -1,8 +1,7 @@
-"""What each operation means, once for both colours, both stacks and all stores.
+"""The operations, once for sync and async, both stacks and all stores.
 
-A flow has the store decide by the steps of ``decisions``, and yields the events
-that follow from the outcome; ``steps`` runs it. A forged token yields nothing:
-it costs no store call.
+A flow takes the steps of ``decisions`` and yields the events that follow from
+their outcome; ``steps`` runs it. A forged token costs no store call.
 """
 
 from __future__ import annotations
@@ -32,13 +31,13 @@ from sessiongate.core.outcomes import (
     Replayed,
     Rotated,
 )
+from sessiongate.core.recent import remembering
 from sessiongate.core.rotation import present
 from sessiongate.core.row import FOREVER, Row, to_datetime
 from sessiongate.core.scrubbing import scrubbed
 from sessiongate.core.superseded import LATE, Superseded
 from sessiongate.events import Event
 from sessiongate.tokens import LONGEST_TOKEN
-from sessiongate.tokens.reader import Reader
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -46,16 +45,17 @@ if TYPE_CHECKING:
 
     from sessiongate.core.record import RowCodec
     from sessiongate.core.steps import Flow
+    from sessiongate.events import EventKind
     from sessiongate.tokens import Codec, TokenPayload
 
-__all__ = ["BATCH_SIZE", "EXISTING", "Check", "Flows", "Granted", "Settings"]
+__all__ = ["BATCH_SIZE", "EXISTING", "Check", "Granted", "Operations", "Settings"]
 
 EXISTING: Final = ("reuse", "new", "replace")
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The rules of one manager, checked; times in microseconds."""
+    """The checked rules of one manager; times in microseconds."""
 
     policy: Policy
     lifetime: int
@@ -73,7 +73,7 @@ class Granted(NamedTuple):
 
 
 class Check(NamedTuple):
-    """What is asked about a token on each request: the record of its session, and then this."""
+    """A check of one token: the middleware reads the data of ``sid``, then calls ``interpret``."""
 
     sid: str
     payload: TokenPayload
@@ -82,7 +82,7 @@ class Check(NamedTuple):
     """``NEVER``, ``WHEN_DUE`` or ``NOW``."""
 
 
-class Flows:
+class Operations:
     """The operations of one manager. Holds no session, only the rules.
 
     Args:
@@ -90,7 +90,7 @@ class Flows:
         settings: The rules.
         rows: The format of the store's data.
         replace: The store's ``replace``, if it has that verb.
-        on_refused: Called with a token that was not minted here, and the time.
+        on_refused: Called with each token that was not minted here, and the time.
     """
 
     def __init__(
@@ -104,7 +104,7 @@ class Flows:
         self.codec = codec
         self._decisions = Decisions(rows)
         self._decode, self._replace_at_once = rows.decode, replace
-        self._verified = Reader(codec).read
+        self._verify = remembering(codec.verify)
         self._on_refused = on_refused
         self.settings = settings
         self._policy = settings.policy
@@ -122,8 +122,14 @@ class Flows:
         replaces: Iterable[str] = (),
         transport: str | None = None,
         longest: int = LONGEST_TOKEN,
+        opening: Callable[[str], None] | None = None,
     ) -> Flow[Granted | None]:
-        """Open a session, or ``None`` at a limit; ``replaces``: the sids of those it ends."""
+        """Open a session, or ``None`` at a limit; ``replaces``: the sids of those it ends.
+
+        ``opening`` is called with the new sid before the store is asked: who is
+        cancelled meanwhile knows which session may be there. ``longest``: how
+        many characters the token may have.
+        """
         policy = self.settings.existing
         if existing is not None:
             policy = cast(ExistingPolicy, check_choice(existing, "existing", EXISTING))
@@ -132,6 +138,8 @@ class Flows:
         if len(token) > longest:
             msg = f"claims and scopes make a token of {len(token)} characters, more than {longest}"
             raise ValueError(msg)
+        if opening is not None:
+            opening(row.sid)
         outcome = yield from self._decisions.open(
             Login(
                 row=row,
@@ -151,52 +159,53 @@ class Flows:
             yield Event("login", at, username, outcome.row.sid, transport, "reused")
             return Granted(outcome.row, self.codec.mint(outcome.row))
         for ended in outcome.replaced:
-            yield self._ended(ended, now, transport, "replaced")
+            yield self._ended("logout", ended, now, transport, "replaced")
         for ended in outcome.evicted:
-            yield self._ended(ended, now, transport, "evicted")
+            yield self._ended("logout", ended, now, transport, "evicted")
         yield Event("login", at, username, row.sid, transport, "requested")
         return Granted(row, token)
 
     def read(self, token: object, now: int) -> TokenPayload | None:
         """What a token says, or ``None`` for anything that was not minted here by now.
 
-        One that has expired is read as well: only the store can see to it that
-        a clock set back does not revive the session.
+        An expired token is read as well: only the store can ensure that a clock
+        set back does not revive the session.
         """
-        ticket = self._verified(token)
-        if ticket is None:
+        payload = None
+        if isinstance(token, str) and len(token) <= LONGEST_TOKEN and token.isascii():
+            payload = self._verify(token)
+        if payload is None:
             self._on_refused(token, now)
             return None
-        return None if now < ticket.valid_from else ticket
+        return None if now < payload.valid_from else payload
 
     def present(
-        self, now: int, ticket: TokenPayload | None, rotation: int, transport: str | None = None
+        self, now: int, payload: TokenPayload | None, rotation: int, transport: str | None = None
     ) -> Flow[Row | None]:
         """The row that a token opens, rotated if asked and due, or ``None``."""
-        if ticket is None:
+        if payload is None:
             return None
-        check = self.build_check(now, ticket, rotation)
+        check = self.build_check(now, payload, rotation)
         found = self.interpret(check, (yield "read", check.sid), transport)
         if found is None or type(found) is Row:
             return found
         return (yield from found)
 
-    # The two halves of it, for the middleware: it asks on every request, and needs no flow.
+    # The two halves of ``present``, for the middleware, which needs no flow on most requests.
 
     def build_check(self, now: int, payload: TokenPayload, rotation: int) -> Check:
-        """What is asked about a token: read the data of its ``sid`` for ``interpret``."""
-        # As ``Check(…)`` makes it, in half the time.
+        # What ``Check(…)`` makes, in half the time.
         return tuple.__new__(Check, (payload.sid, payload, now, rotation))
 
     def interpret(
         self, check: Check, data: Any, transport: str | None
     ) -> Row | Flow[Row | None] | None:
-        """What the stored data means for the token: the row that it opens, or ``None``.
+        """Return the row that the token opens, or ``None``, or a flow that returns the same.
 
-        Where the session has to change first, a flow that returns the same.
+        There is a flow where the session has to change first.
         """
         sid, payload, now, rotation = check
-        # Rows in memory are their own data: then no call is needed, on every request.
+        # Rows in memory are their own data: that saves a call on every request.
         row = data if data is None or type(data) is Row else self._decode(data, sid)
         if row is None or (payload.username is not None and payload.username != row.username):
             return None
@@ -215,17 +224,16 @@ class Flows:
         return self._change(check, data, transport)
 
     def _change(self, check: Check, data: Any, transport: str | None) -> Flow[Row | None]:
-        """Bring about what a token means for its session."""
         sid, payload, now, rotation = check
         if payload.expires_at <= now:
-            # So that a clock set back revives nothing; a row that lives on is left alone.
+            # An expired row is removed, so that a clock set back does not revive it.
             yield from self._decisions.look_found(data, sid, now)
             return None
         outcome = yield from self._decisions.touch_found(
             data, sid, payload.generation, now, self._policy, rotation
         )
         if type(outcome) is Replayed:
-            yield self._replayed(outcome, now, transport)
+            yield self._ended("replayed", outcome, now, transport, "stale_token")
             return None
         if type(outcome) is not Rotated:
             return outcome
@@ -236,7 +244,7 @@ class Flows:
         return row
 
     def failed(self, now: int, verb: str, error: Exception) -> Event:
-        """Name the verb that the store did not carry out, and say why in its words."""
+        """The event of a verb that the store did not carry out, with the store's reason."""
         words = scrubbed(str(error))
         reason = f"{verb}: {words}" if words else verb
         return Event("store_failed", to_datetime(now), reason=reason)
@@ -251,40 +259,41 @@ class Flows:
         transport: str | None = None,
         named: bool = False,
     ) -> Flow[str | None]:
-        """End a session: the name of its user, or ``None`` if there was none.
+        """End a session and return its user, or ``None`` if there was none.
 
-        ``named``: no token was presented, so there is none that could be a replay.
+        ``named``: no token was presented, so nothing can be a replay.
         """
         outcome = yield from self._decisions.close(sid, now, generation, username)
         if isinstance(outcome, Replayed):
-            if named:
-                outcome = Ended(outcome.sid, outcome.username)
-            else:
-                yield self._replayed(outcome, now, transport)
-        if not isinstance(outcome, Ended):
+            if not named:
+                yield self._ended("replayed", outcome, now, transport, "stale_token")
+                return None
+        elif outcome is None:
             return None
-        yield self._ended(outcome, now, transport, "requested")
+        yield self._ended("logout", outcome, now, transport, "requested")
         return outcome.username
 
     def close_of(
         self, now: int, username: str, handle: object, transport: str | None = None
     ) -> Flow[bool]:
-        """End the session of that handle if it is this user's: whether it was."""
+        """End the session of that handle; return whether it was this user's."""
         check_username(username)
         if not is_handle(handle):
             return False
         closing = self.close(now, handle, username=username, transport=transport)
         return (yield from closing) is not None
 
-    def close_user(self, now: int, username: str, keep: str | None) -> Flow[int]:
-        """End all sessions of a user but one: how many were live."""
+    def close_user(
+        self, now: int, username: str, keep: str | None, transport: str | None = None
+    ) -> Flow[int]:
+        """End all sessions of a user but ``keep``; return how many were live."""
         ended = yield from self._decisions.close_user(check_username(username), keep, now)
         for one in ended:
-            yield self._ended(one, now, None, "requested")
+            yield self._ended("logout", one, now, transport, "requested")
         return len(ended)
 
     def sweep(self, now: int) -> Flow[int]:
-        """Remove all that is expired, in bites: how many there were."""
+        """Remove the expired sessions in batches; return how many there were."""
         total = 0
         while True:
             removed: int = yield "sweep", now, BATCH_SIZE
@@ -293,22 +302,19 @@ class Flows:
                 return total
 
     def count(self, now: int) -> Flow[int]:
-        """How many sessions are live."""
-        live: int = yield "count", now
-        return live
+        return (yield "count", now)  # type: ignore[no-any-return]
 
     def sweep_and_count(self, now: int) -> Flow[int]:
-        """The same, the expired removed first."""
         yield from self.sweep(now)
         return (yield from self.count(now))
 
     def look_up(self, now: int, key: object) -> Flow[Row | None]:
-        """The live session of which this is the current key of ``sessions``, untouched."""
-        ticket = self.codec.ticket(key)
-        if ticket is None:
+        """The live session that has this key in ``sessions`` now; it is not touched."""
+        payload = self.codec.parse_key(key)
+        if payload is None:
             return None
-        row = yield from self._decisions.look(ticket.sid, now)
-        return row if row is not None and row.generation == ticket.generation else None
+        row = yield from self._decisions.look(payload.sid, now)
+        return row if row is not None and row.generation == payload.generation else None
 
     def list(self, now: int, username: str | None) -> Flow[tuple[Row, ...]]:
         """The live sessions of a user, or of all."""
@@ -317,12 +323,11 @@ class Flows:
         return (yield from self._decisions.list_user(username, now))
 
     def rotates_at(self, row: Row) -> int | None:
-        """From when on a request rotates the token, in microseconds; ``None``: no request will."""
+        """When the token is due, in microseconds; ``None``: no request will rotate it."""
         due = row.rotated_at + self._policy.rotate_after
         return None if row.shared or due >= row.expires_at else due
 
     def is_due(self, row: Row, now: int) -> bool:
-        """Whether a request that comes now rotates the token."""
         due = self.rotates_at(row)
         return due is not None and due <= now
 
@@ -339,7 +344,9 @@ class Flows:
         device: object,
     ) -> Row:
         names, members = check_scopes(scopes), check_claims(claims)
-        scopes_and_claims = {"scopes": names, "claims": members} if names or members else None
+        described = (
+            to_json({"scopes": names, "claims": members}, "claims") if names or members else ""
+        )
         policy = self.settings.policy
         issued_at = now - now % policy.time_resolution
         lifetime_ends_at = min(issued_at + self.settings.lifetime, FOREVER)
@@ -356,18 +363,12 @@ class Flows:
             oldest_accepted=0,
             revoked_below=0,
             shared=False,
-            scopes_and_claims=""
-            if scopes_and_claims is None
-            else to_json(scopes_and_claims, "claims"),
+            scopes_and_claims=described,
             device=check_device(device),
         )
 
-    def _ended(self, ended: Ended, now: int, transport: str | None, reason: str) -> Event:
+    def _ended(
+        self, kind: EventKind, ended: Ended | Replayed, now: int, transport: str | None, reason: str
+    ) -> Event:
         self.superseded.add(ended.sid, FOREVER, now)
-        return Event("logout", to_datetime(now), ended.username, ended.sid, transport, reason)
-
-    def _replayed(self, replayed: Replayed, now: int, transport: str | None) -> Event:
-        self.superseded.add(replayed.sid, FOREVER, now)
-        return Event(
-            "replayed", to_datetime(now), replayed.username, replayed.sid, transport, "stale_token"
-        )
+        return Event(kind, to_datetime(now), ended.username, ended.sid, transport, reason)

@@ -1,4 +1,4 @@
-"""What a decision may lead to, and the rules that it is made by."""
+"""The outcomes of decisions, and the times that they depend on."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class LimitReached(NamedTuple):
 
 @final
 class Rotated(NamedTuple):
-    """The very step that made this generation."""
+    """This step made the new generation."""
 
     row: Row
 

@@ -1,4 +1,13 @@
-"""What a process has lately seen, bounded."""
+"""What this process has seen lately, within bounds. It holds no session and no answer of a store.
+
+Three memories use it. Each keeps what a pure function of its key has found:
+
+* ``core.operations``: what a verified token says. It saves the check of the signature: one
+  microsecond for an opaque token, some 80 for a JWT.
+* ``http.token_reader``: what a ``Cookie`` or ``Authorization`` field says. It saves the parsing,
+  a third of a check in memory.
+* ``stores.codec``: the row that bytes stand for. It saves the parsing and checking of JSON.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +28,7 @@ of them where tokens, cookies and claims are as large as they may be.
 
 
 class Recent(Generic[K, V]):
-    """A mapping that forgets what was not asked for of late. Safe for any number of threads."""
+    """A mapping that forgets what was not used lately. Safe for any number of threads."""
 
     __slots__ = ("_newer", "_older")
 
@@ -34,7 +43,6 @@ class Recent(Generic[K, V]):
         return len(self._newer) + len(self._older)
 
     def get(self, key: K) -> V | None:
-        """What was kept, ``None`` if that is forgotten."""
         value = self._newer.get(key)
         if value is None:
             value = self._older.get(key)
@@ -43,15 +51,14 @@ class Recent(Generic[K, V]):
         return value
 
     def keep(self, key: K, value: V) -> None:
-        """Remember, and forget in batches."""
-        # Nothing is looked through: without a GIL, others write meanwhile.
+        # The dictionary is not iterated: without a GIL, others write meanwhile.
         if len(self._newer) >= BATCH:
             self._older, self._newer = self._newer, {}
         self._newer[key] = value
 
 
 def remembering(function: Callable[[K], V | None]) -> Callable[[K], V | None]:
-    """A function of its argument alone, that remembers what it found, and never that it did not."""
+    """Cache what a function of its argument alone returns, but never a ``None``."""
     recent: Recent[K, V] = Recent()
 
     def remembered(key: K) -> V | None:

@@ -1,7 +1,7 @@
-"""The one table that says what a presented token is worth.
+"""The table that decides about a presented token.
 
 A token names a session and a generation of it. The row knows the current
-generation and, after a rotation, until when the predecessors are honoured.
+generation and, after a rotation, until when the predecessors are accepted.
 RFC 9700, section 4.14.2, asks that reuse of a rotated token ends the grant;
 this table keeps that, and keeps parallel requests and lost responses from
 looking like reuse.
@@ -13,16 +13,16 @@ UNISSUED   newer than the row: a store restored from a   refuse
            copy
 CURRENT    the newest generation; presenting it is what  accept, or rotate
            shows that it has arrived                     where that is due
-PREVIOUS   replaced, and still honoured: a racer, or a   accept, and answer
+PREVIOUS   replaced, and still accepted: a racer, or a   accept, and answer
            client whose response was lost                the successor
 RETIRED    ended on purpose by an explicit refresh       refuse
 STALE      replaced, and the overlap is over: two        end the session
            parties hold the session
 ========== ============================================= ==================
 
-A predecessor is honoured until its successor is first presented, and for the
+A predecessor is accepted until its successor is first presented, and for the
 grace after that. Where a rotation falls into an open overlap, the generation
-before is honoured with it, so never more than two predecessors are alive.
+before is accepted with it, so never more than two predecessors are alive.
 """
 
 from __future__ import annotations
@@ -52,8 +52,7 @@ __all__ = [
 ]
 
 
-# What a presented generation is to the row, and what follows from it. Plain names and words: they
-# are looked up on every request.
+# Plain names and strings, because they are looked up on every request.
 
 UNISSUED: Final = "unissued"
 CURRENT: Final = "current"
@@ -131,7 +130,7 @@ def close(
 
 
 def share(row: Row, now: int) -> Row:
-    """The row whose token is handed out once more: what is stale by now does not come back."""
+    """The row whose token is handed out once more; what is stale by now stays invalid."""
     if row.shared:
         return row
     oldest = row.oldest_accepted if now < row.previous_until else row.generation
@@ -139,7 +138,7 @@ def share(row: Row, now: int) -> Row:
 
 
 def _rotate(row: Row, now: int, policy: Policy) -> Row:
-    """The successor of a row, its predecessor honoured until the successor is seen."""
+    """The successor of a row, with the predecessor valid until the successor is seen."""
     overlap = now < row.previous_until
     return _successor(row, now, policy)._replace(
         previous_until=FOREVER,
@@ -148,7 +147,7 @@ def _rotate(row: Row, now: int, policy: Policy) -> Row:
 
 
 def _refresh(row: Row, now: int, policy: Policy) -> Row:
-    """The successor of a row, every older generation retired at once."""
+    """The successor of a row, with every older generation retired at once."""
     return _successor(row, now, policy)._replace(
         previous_until=0,
         oldest_accepted=row.generation + 1,

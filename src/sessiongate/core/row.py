@@ -43,9 +43,9 @@ class Row(NamedTuple):
     rotated_at: int
     """When the current generation was made."""
     previous_until: int
-    """Until when predecessors are honoured; ``FOREVER``: the successor was not seen yet."""
+    """Until when predecessors are accepted; ``FOREVER``: the successor was not seen yet."""
     oldest_accepted: int
-    """The oldest generation honoured while ``previous_until`` is not reached."""
+    """The oldest generation accepted while ``previous_until`` is not reached."""
     revoked_below: int
     """Generations below were ended on purpose: invalid, but no replay."""
     shared: bool

@@ -1,7 +1,7 @@
-"""Words of others that may be logged: one line, bounded, without credentials.
+"""Make the text of a driver's error safe to log: one line, bounded, without credentials.
 
-Drivers quote what they were given: a URL with its password, a key that holds a session's id.
-Stores take care what they pass on; this is the second net below them.
+Drivers quote a URL with its password, or a key that holds a session's id. The stores remove
+these; this is the second net.
 """
 
 from __future__ import annotations

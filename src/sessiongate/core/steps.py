@@ -1,4 +1,4 @@
-"""The two ways to run a flow: one calls, one awaits; nothing else differs.
+"""Two drivers of a flow: one calls, one awaits; nothing else differs.
 
 A flow is a generator. It yields calls of the store, such as ``("read", sid)``,
 and events for the listeners. It is sent what the verb returned, or thrown the
@@ -9,12 +9,12 @@ flows; a driver knows none.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Generator
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar
 
 from sessiongate.errors import StoreError
 from sessiongate.events import Event
 
-__all__ = ["Call", "Flow", "Step", "aask", "arun", "ask", "run"]
+__all__ = ["CROWDED", "TRIES", "Call", "Flow", "Step", "aask", "arun", "ask", "locked", "run"]
 
 T = TypeVar("T")
 
@@ -26,22 +26,26 @@ Step: TypeAlias = Generator[Call, Any, T]
 
 Flow: TypeAlias = Generator[Call | Event, Any, T]
 
+TRIES: Final = 256
+"""How often a step decides anew. Each time, somebody else has succeeded."""
+
+CROWDED: Final = "others changed the sessions each time before this step could"
+
 
 def run(flow: Flow[T], ask: Callable[[Call], Any], emit: Callable[[Event], None]) -> T:
     """Run a flow to its end by calling."""
+    advance, value = flow.send, None
     try:
-        request = flow.send(None)
         while True:
+            request = advance(value)
+            advance, value = flow.send, None
             if type(request) is Event:
                 emit(request)
-                request = flow.send(None)
                 continue
             try:
-                outcome = ask(request)
+                value = ask(request)
             except StoreError as error:
-                request = flow.throw(error)
-            else:
-                request = flow.send(outcome)
+                advance, value = flow.throw, error
     except StopIteration as stop:
         return stop.value  # type: ignore[no-any-return]
 
@@ -52,25 +56,24 @@ async def arun(
     emit: Callable[[Event], Awaitable[None]],
 ) -> T:
     """Run a flow to its end by awaiting."""
+    advance, value = flow.send, None
     try:
-        request = flow.send(None)
         while True:
+            request = advance(value)
+            advance, value = flow.send, None
             if type(request) is Event:
                 await emit(request)
-                request = flow.send(None)
                 continue
             try:
-                outcome = await ask(request)
+                value = await ask(request)
             except StoreError as error:
-                request = flow.throw(error)
-            else:
-                request = flow.send(outcome)
+                advance, value = flow.throw, error
     except StopIteration as stop:
         return stop.value  # type: ignore[no-any-return]
 
 
 def ask(store: Any, call: Call) -> Any:
-    """Call a verb of the store; one that does not lock has the step run as it is."""
+    """Call a verb of the store; one without ``together`` has its step run as it is."""
     verb, *arguments = call
     if verb == "together" and getattr(store, verb, None) is None:
         return run(arguments[-1](), lambda inner: ask(store, inner), _no_listener)
@@ -83,6 +86,21 @@ async def aask(store: Any, call: Call) -> Any:
     if verb == "together" and getattr(store, "atogether", None) is None:
         return await arun(arguments[-1](), lambda inner: aask(store, inner), _no_async_listener)
     return await getattr(store, f"a{verb}")(*arguments)
+
+
+def locked(username: str | None, total: bool, begin: Callable[[], Step[Any]]) -> Step[Any]:  # noqa: FBT001 - as the verb has it
+    """Run a step under the locks of the user and of the total, in a store that has locks.
+
+    ``None`` from the step: something changed meanwhile, so it decides anew.
+
+    Raises:
+        StoreError: It did so too often.
+    """
+    for _ in range(TRIES):
+        answer = yield "together", username, total, begin
+        if answer is not None:
+            return answer
+    raise StoreError(CROWDED)
 
 
 def _no_listener(_event: Event) -> None:

@@ -1,11 +1,10 @@
-"""Which tokens, decided a moment ago, must not be sent any more.
+"""Tokens that a slow response must not send any more.
 
-A request may be on its way, with a rotated token to deliver, while another one
-ends the session or refreshes it. The late token would be dead; sending it
-would also overwrite the cookie that the client has by now. This process knows
-for as long as such a response may still be sent. Of other processes it cannot
-without a second call of the store: a slow response of theirs may bring a dead
-token, within the grace, and the browser has to log in again.
+One request has a rotated token to deliver; meanwhile another one ends or
+refreshes the session. The late token is dead, and it would overwrite the newer
+cookie of the client. This memory saves a second store call on each response. It
+knows nothing of other processes: a slow response of theirs may still bring a
+dead token, within the grace, and the browser has to log in again.
 """
 
 from __future__ import annotations
@@ -25,11 +24,10 @@ _MOST: Final = 16_384
 
 
 class Superseded:
-    """Sids with the generation below which nothing is sent. Thread-safe.
+    """Sids with the generation below which no token is sent. Thread-safe, bounded.
 
     Args:
-        keep: Microseconds for which an entry is kept at least, unless very
-            many come; no clock makes it grow.
+        keep: Microseconds for which an entry is kept, unless very many come.
     """
 
     def __init__(self, keep: int) -> None:
@@ -38,25 +36,24 @@ class Superseded:
         self._newer: dict[str, int] = {}
         self._older: dict[str, int] = {}
         self._since = 0
-        """When the newer ones were begun."""
 
     def __len__(self) -> int:
         return len(self._newer.keys() | self._older.keys())
 
     def add(self, sid: str, generation: int, now: int) -> None:
-        """Send nothing of that session below the generation from now on."""
+        """Send no token of that session below the generation from now on."""
         with self._lock:
-            # The clock may have been set back: then it is a new beginning as well.
+            # Begin anew also when the clock was set back.
             if len(self._newer) >= _MOST or abs(now - self._since) >= self._keep:
                 self._older, self._newer, self._since = self._newer, {}, now
             # A logout may have overtaken the rotation that reports now.
             self._newer[sid] = max(generation, self._known(sid))
 
     def covers(self, sid: str, generation: int) -> bool:
-        """Whether a token of this generation is not to be sent."""
+        """Whether a token of this generation must not be sent."""
         return generation < self._known(sid)
 
     def _known(self, sid: str) -> int:
-        # Newer first: what is begun anew meanwhile has moved to the older ones.
+        # Newer first, because a thread may move the newer ones to the older meanwhile.
         known = self._newer.get(sid)
         return self._older.get(sid, 0) if known is None else known

@@ -1,29 +1,29 @@
-"""What is logged once a minute, however often it happens."""
+"""What is logged at most once a minute, however often it happens."""
 
 from __future__ import annotations
 
-from threading import Lock
 from typing import Final
 
+from sessiongate.core.locks import ForkSafeLock
 from sessiongate.core.row import SECOND
 
-__all__ = ["Throttle"]
+__all__ = ["Outages", "Throttle"]
 
 _PERIOD: Final = 60 * SECOND
 
 
 class Throttle:
-    """Lets one through a minute. Thread-safe, never waits; ``now`` in microseconds."""
+    """Passes once a minute. Thread-safe, never waits; ``now`` in microseconds."""
 
     __slots__ = ("_lock", "_passed_at")
 
     def __init__(self) -> None:
-        self._lock = Lock()
+        self._lock = ForkSafeLock()
         self._passed_at: int | None = None
 
     def passes(self, now: int) -> bool:
-        """Whether the last one that passed is a minute away; then this one is the last."""
-        # Without waiting: a flood pays next to nothing, and whoever holds the lock passes.
+        """Whether the last pass is a minute away; then this is the last one."""
+        # Without waiting: a flood costs next to nothing, and the holder of the lock passes.
         if self.is_closed(now) or not self._lock.acquire(blocking=False):
             return False
         try:
@@ -36,6 +36,45 @@ class Throttle:
 
     def is_closed(self, now: int) -> bool:
         """Whether none passes at the moment."""
-        # Both ways: threads read the clock in any order, and one that was set back far is no
-        # reason to be silent until it has caught up.
+        # In both directions: threads read the clock in any order, and a clock that was set back
+        # must not silence the log until it has caught up.
         return self._passed_at is not None and abs(now - self._passed_at) < _PERIOD
+
+
+class Outages:
+    """Counts the failures of one manager's store, for few log lines. Thread-safe.
+
+    The first failure is logged at once, then one line a minute at most, with
+    the count, and one line when the store answers again. A store that comes and
+    goes leaves two lines a minute at most. ``now`` in microseconds.
+    """
+
+    def __init__(self) -> None:
+        self.pending = False
+        """True while a log line is pending: "answers again", or a failure count."""
+        self._lock = ForkSafeLock()
+        self._throttle = Throttle()
+        self._down = False
+        self._unlogged = 0
+
+    def failed(self, now: int) -> int:
+        """The failures to log, this one included; 0: no line for the moment."""
+        with self._lock:
+            self._unlogged += 1
+            self.pending = True
+            if not self._throttle.passes(now):
+                return 0
+            self._down = True
+            return self._take_count()
+
+    def answered(self, now: int) -> int | None:
+        """The failures since the last line, if it is time to log that the store answers."""
+        with self._lock:
+            if not self._down and not (self._unlogged and self._throttle.passes(now)):
+                return None
+            self._down = self.pending = False
+            return self._take_count()
+
+    def _take_count(self) -> int:
+        count, self._unlogged = self._unlogged, 0
+        return count

@@ -12,7 +12,7 @@ _PACKAGE: Final = "sessiongate."
 
 
 def warn(message: str, category: type[Warning]) -> None:
-    """Warn whoever called the package."""
+    """Warn the caller of the package."""
     level, frame = 0, inspect.currentframe()
     while frame is not None and frame.f_globals.get("__name__", "").startswith(_PACKAGE):
         level, frame = level + 1, frame.f_back

@@ -149,7 +149,7 @@ class Endpoints:
 def _list(asked: Asked) -> Flow[tuple[Device, ...]]:
     session, manager = asked.session, asked.session.settings.manager
     # The identity, which is "" for nobody: no name at all would list everybody's.
-    rows = yield from manager.flows.list(manager.now(), session.user.identity)
+    rows = yield from manager.operations.list(manager.now(), session.user.identity)
     return devices_of(session, rows)
 
 
@@ -161,7 +161,7 @@ def _end(asked: Asked) -> Flow[bool]:
         return True
     username = session.user.identity
     return (
-        yield from manager.flows.close_of(
+        yield from manager.operations.close_of(
             manager.now(), username, asked.named, transport=session.transport
         )
     )
@@ -170,7 +170,12 @@ def _end(asked: Asked) -> Flow[bool]:
 def _end_others(asked: Asked) -> Flow[int]:
     session, manager = asked.session, asked.session.settings.manager
     return (
-        yield from manager.flows.close_user(manager.now(), session.user.identity, session.session)
+        yield from manager.operations.close_user(
+            manager.now(),
+            session.user.identity,
+            session.session,
+            transport=session.transport,
+        )
     )
 
 

@@ -102,7 +102,7 @@ def devices_of(session: RequestSession, rows: Iterable[Row]) -> tuple[Device, ..
             ip=ip_of(recorded),
             created_at=to_datetime(row.created_at),
             last_accessed=to_datetime(row.last_accessed),
-            expires_at=session.settings.manager.flows.expires_at(row),
+            expires_at=session.settings.manager.operations.expires_at(row),
             is_current=row.sid == session.session,
             device=recorded,
         )

@@ -57,9 +57,9 @@ class RequestAuthenticator:
     def __init__(self, manager: SessionManager, **options: Unpack[MiddlewareOptions]) -> None:
         self.settings = MiddlewareSettings(manager, **options)
         self._record_device = self.settings.record_device
-        self._flows = manager.flows
+        self._operations = manager.operations
         self._now: Callable[[], int] = manager.now
-        self._tokens = TokenReader(self.settings.cookie, manager.flows.read)
+        self._tokens = TokenReader(self.settings.cookie, manager.operations.read)
         self.manager = manager
         self.store = manager.store
         # Of its own class only: what inherits from it may wait.
@@ -105,7 +105,7 @@ class RequestAuthenticator:
         else:
             rotation = NEVER if method == "OPTIONS" else WHEN_DUE
             if len(tokens) == 1:
-                check = self._flows.build_check(now, tokens[0], rotation)
+                check = self._operations.build_check(now, tokens[0], rotation)
                 session.pending_check = check, credentials.sent_generation
             else:
                 session.pending_flow = self._choose(session, now, rotation)
@@ -119,7 +119,7 @@ class RequestAuthenticator:
         if self._outages.pending:
             self.manager.log_answer()
         check, sent_generation = pending
-        found = self._flows.interpret(check, data, session.credentials.transport)
+        found = self._operations.interpret(check, data, session.credentials.transport)
         if found is None or type(found) is Row:
             self._set_user(session, found, sent_generation, check.now)
             return None
@@ -135,7 +135,7 @@ class RequestAuthenticator:
         """Ask about each session that came: one live one counts, of two neither does."""
         live: list[tuple[TokenPayload, Row]] = []
         for token in session.credentials.tokens:
-            row = yield from self._flows.present(now, token, NEVER, "cookie")
+            row = yield from self._operations.present(now, token, NEVER, "cookie")
             if row is not None:
                 live.append((token, row))
         if len(live) > 1:
@@ -145,8 +145,8 @@ class RequestAuthenticator:
         if live:
             token, row = live[0]
             sent_generation = token.generation
-            if rotation != NEVER and self._flows.is_due(row, now):
-                row = yield from self._flows.present(now, token, rotation, "cookie")
+            if rotation != NEVER and self._operations.is_due(row, now):
+                row = yield from self._operations.present(now, token, rotation, "cookie")
         self._set_user(session, row, sent_generation, now)
 
     def _set_user(
@@ -165,7 +165,7 @@ class RequestAuthenticator:
     ) -> Event:
         """Mark that the store could not be read; return the event to emit."""
         session.unavailable = True
-        return self._flows.failed(pending[0].now, "read", error)
+        return self._operations.failed(pending[0].now, "read", error)
 
     def prepare_response(self, session: RequestSession, status: int) -> ResponseChanges | None:
         """What the response of this status is to carry; ``None``: nothing of the session."""
@@ -185,11 +185,11 @@ class RequestAuthenticator:
         if row is None:
             return ResponseChanges(status, (*others, cookie.expire()))
         now = self._now()
-        if self._flows.superseded.covers(row.sid, row.generation):
+        if self._operations.superseded.covers(row.sid, row.generation):
             return None  # the token has died since, or the client has a newer one
         if delivery.rotated_at is not None and self._is_late(delivery.rotated_at, status, now):
             return None
-        token = self._flows.codec.mint(row)
+        token = self._operations.codec.mint(row)
         set_cookies: tuple[str, ...] = ()
         if delivery.cookie == "issue":
             seconds_left = max(1, -(-(row.expires_at - now) // SECOND))
@@ -203,7 +203,7 @@ class RequestAuthenticator:
         sid, session.opened = session.opened, None
         if sid is None:
             return None
-        return self._flows.close(self._now(), sid, transport=session.transport)
+        return self._operations.close(self._now(), sid, transport=session.transport)
 
     def _is_late(self, rotated_at: int, status: int, now: int) -> bool:
         """Whether the next response is to bring a rotated token, and not this one.
@@ -211,7 +211,7 @@ class RequestAuthenticator:
         It may be older than what the client has; and a refusal hands out nothing.
         A grace too short for any view to be in time counts as a second here.
         """
-        late = max(self._flows.settings.policy.grace, SECOND)
+        late = max(self._operations.settings.policy.grace, SECOND)
         return status in _REFUSED or now - rotated_at > late
 
     def _cross_site(

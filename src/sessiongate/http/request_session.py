@@ -6,6 +6,7 @@ is written when the view is done: the response only carries the token out.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, TypeVar, Unpack, final
 
 from sessiongate.core.arguments import SessionOptions, check_choice
@@ -159,13 +160,13 @@ class RequestSession:
     def expires_at(self) -> datetime | None:
         """When the session ends unless it is refreshed; ``None`` for the anonymous."""
         row = self.user.row
-        return None if row is None else self._settings.manager.flows.expires_at(row)
+        return None if row is None else self._settings.manager.operations.expires_at(row)
 
     @property
     def rotates_at(self) -> datetime | None:
         """From when on a request rotates the token; ``None``: no request will."""
         row = self.user.row
-        due = None if row is None else self._settings.manager.flows.rotates_at(row)
+        due = None if row is None else self._settings.manager.operations.rotates_at(row)
         return None if due is None else to_datetime(due)
 
     @property
@@ -278,22 +279,33 @@ class RequestSession:
             )
             raise CrossSiteError(msg)
         settings = self._settings
-        flows = settings.manager.flows
-        wanted = options.get("existing") or flows.settings.existing
+        operations = settings.manager.operations
+        wanted = options.get("existing") or operations.settings.existing
         if check_choice(wanted, "existing", EXISTING) == "reuse":
             wanted = "new"
         options["existing"] = wanted
         if options.get("device") is None:
             options["device"] = None if self._client is None else describe(self._client)
-        granted = yield from flows.open(
-            settings.manager.now(),
-            username,
-            replaces=self._sessions_that_came(cookie=carrier == "cookie" or not self.is_cross_site),
-            transport=carrier,
-            longest=settings.longest_token(carrier),
-            **options,
-        )
-        return None if granted is None else (granted, carrier)
+        opened_before = self.opened
+        try:
+            granted = yield from operations.open(
+                settings.manager.now(),
+                username,
+                replaces=self._sessions_that_came(
+                    cookie=carrier == "cookie" or not self.is_cross_site
+                ),
+                transport=carrier,
+                longest=settings.longest_token(carrier),
+                opening=partial(setattr, self, "opened"),
+                **options,
+            )
+        except StoreError:
+            self.opened = opened_before  # no second wait for a store that is down
+            raise
+        if granted is None:
+            self.opened = opened_before
+            return None
+        return granted, carrier
 
     def _logged_in(self, opened: tuple[Granted, Transport] | None) -> str | None:
         if opened is None:
@@ -319,7 +331,7 @@ class RequestSession:
             return False
         manager, transport = self._settings.manager, self.transport or self.credentials.transport
         for sid in self._sessions_that_came(cookie=not self.is_cross_site):
-            yield from manager.flows.close(manager.now(), sid, transport=transport)
+            yield from manager.operations.close(manager.now(), sid, transport=transport)
         nothing_to_delete = self.by_authorization or self.is_cross_site
         nothing_to_delete &= not (self._cookie_counts() or self._issues_cookie())
         self._set_session(None, None)
@@ -353,7 +365,7 @@ class RequestSession:
         self._before_response("refresh()")
         manager, row = self._settings.manager, self.user.row
         token = None if row is None else TokenPayload(row.sid, row.generation)
-        return (yield from manager.flows.present(manager.now(), token, NOW, self.transport))
+        return (yield from manager.operations.present(manager.now(), token, NOW, self.transport))
 
     def _refreshed(self, row: Row | None) -> str | None:
         if row is None:
@@ -366,7 +378,7 @@ class RequestSession:
             return None
         self._set_session(row, self.transport)
         self.send_token(row)
-        return self._settings.manager.flows.codec.mint(row)
+        return self._settings.manager.operations.codec.mint(row)
 
     def send_token(self, row: Row, rotated_at: int | None = None) -> None:
         """Send the session's current token, each way that it came, or that its login chose."""

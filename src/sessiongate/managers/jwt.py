@@ -111,10 +111,12 @@ class JWTSessionManager(SessionManager):
             raise ValueError(msg)
         if jti is None:
             return self._close(self._read(jwt_token))
-        named = self.flows.codec.ticket(jti)
-        if named is None:
+        payload = self.operations.codec.parse_key(jti)
+        if payload is None:
             return self._close(None)
-        return self.flows.close(self.now(), named.sid, generation=named.generation, named=True)
+        return self.operations.close(
+            self.now(), payload.sid, generation=payload.generation, named=True
+        )
 
     def _key(self, secret_key: Any) -> Any:
         self._secret_key = super()._key(secret_key)

@@ -5,10 +5,21 @@ from __future__ import annotations
 import inspect
 import logging
 import time
-from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn, SupportsIndex, TypeVar, cast
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Final,
+    Literal,
+    NoReturn,
+    SupportsIndex,
+    TypeVar,
+    Unpack,
+    cast,
+)
 
 from sessiongate.core.arguments import (
     Seconds,
+    SessionOptions,
     check_choice,
     check_count,
     check_store,
@@ -16,15 +27,15 @@ from sessiongate.core.arguments import (
     is_handle,
     microseconds,
 )
-from sessiongate.core.operations import EXISTING, Flows, Granted, Settings
-from sessiongate.core.outages import Outages
+from sessiongate.core.operations import EXISTING, Granted, Operations, Settings
 from sessiongate.core.outcomes import NEVER, NOW, ExistingPolicy, Policy
 from sessiongate.core.row import FOREVER, SECOND, Row, device_of, scopes_and_claims_of, to_datetime
 from sessiongate.core.steps import aask, arun, ask, run
+from sessiongate.core.throttle import Outages, Throttle
 from sessiongate.errors import ConfigurationError, StoreError
 from sessiongate.managers.sessions_view import SessionsView
 from sessiongate.stores.memory import MemoryStore
-from sessiongate.tokens.foreign_keys import ForeignKeys
+from sessiongate.tokens import LONGEST_TOKEN
 from sessiongate.tokens.keys import MAKE_ONE, random_secret
 from sessiongate.tokens.opaque import OpaqueCodec
 
@@ -42,8 +53,8 @@ T = TypeVar("T")
 
 _ASYNC_LISTENER: Final = "on_event is an async function: use the a… verbs, or pass a plain function"
 _LISTENER_FAILED: Final = "on_event failed at a %s event, which stands as it is"
-_STORE_FAILED: Final = "session store_failed: %s; failures since the last line: %d"
-_ANSWERS_AGAIN: Final = "the session store answers again; failures since the last line: %d"
+_STORE_FAILED: Final = "the session store failed: %s (failures since the last such line: %d)"
+_ANSWERS_AGAIN: Final = "the session store answers again (failures since the last such line: %d)"
 _FOREIGN_KEY: Final = (
     "a token came that has the form of ours and is signed with another key. Either another "
     "process, or this one before a restart, made itself a random key: pass the same secret_key=… "
@@ -63,8 +74,8 @@ class SessionManager:
     never blocks the event loop.
 
     Durations are seconds (``int`` or ``float``) or a ``timedelta``; dates that
-    come back are aware UTC ``datetime`` objects. A verb that needs the store
-    raises ``StoreError`` when the store is down.
+    come back are aware UTC ``datetime`` objects. Every verb raises ``StoreError``
+    when the store is down: what it was to change may be changed or not.
 
     Args:
         session_timeout: Seconds a session lives unless it is refreshed.
@@ -138,6 +149,7 @@ class SessionManager:
         self.logger = logging.getLogger("sessiongate") if logger is None else logger
         self._store: Store = MemoryStore() if store is None else store
         self.outages = Outages()
+        self._foreign_keys = Throttle()
         self._clock = clock
         self._on_event = on_event
         self._listens_async = inspect.iscoroutinefunction(on_event) or inspect.iscoroutinefunction(
@@ -159,7 +171,7 @@ class SessionManager:
         if max_lifetime is not None:
             lifetime = microseconds(max_lifetime, "max_lifetime", positive=True)
             lifetime = -(-lifetime // codec.time_resolution) * codec.time_resolution + codec.leeway
-        self.flows = Flows(
+        self.operations = Operations(
             codec,
             Settings(
                 policy=policy,
@@ -172,7 +184,7 @@ class SessionManager:
             ),
             self._store.codec,
             getattr(self._store, "replace", None),
-            ForeignKeys(codec, self._log_foreign_key).look_at,
+            self._look_for_foreign_key,
         )
 
     def __repr__(self) -> str:
@@ -194,7 +206,7 @@ class SessionManager:
     @property
     def max_concurrent_sessions(self) -> int | None:
         """As it was given, ``None`` for no limit; read-only."""
-        return self.flows.settings.limit
+        return self.operations.settings.limit
 
     @property
     def store(self) -> Store:
@@ -203,71 +215,27 @@ class SessionManager:
 
     # Opening, checking, refreshing, ending one session.
 
-    def create_session(
-        self,
-        username: str,
-        *,
-        existing: Literal["reuse", "new", "replace"] | None = None,
-        scopes: Iterable[str] = (),
-        claims: Mapping[str, Any] | None = None,
-        device: Any = None,
-    ) -> str | None:
+    def create_session(self, username: str, **options: Unpack[SessionOptions]) -> str | None:
         """Open a session and return its token, or ``None`` at a limit.
 
         Args:
             username: 1 to 256 characters, none of them control characters.
-            existing: Overrides the manager's ``existing`` for this call.
-            scopes: What the session may do (RFC 6749, section 3.3).
-            claims: Custom JSON values, shown again by ``validate_session``.
-            device: What the client is, as JSON; shown by ``user_sessions``.
+            options: ``existing``, ``scopes``, ``claims`` and ``device``; see
+                ``SessionOptions``.
 
         Raises:
             ValueError, TypeError: An argument is unfit; nothing was opened.
-            StoreError: The store is down; nothing was opened.
         """
-        return _token(
-            self.run(
-                self.flows.open(
-                    self.now(),
-                    username,
-                    existing=existing,
-                    scopes=scopes,
-                    claims=claims,
-                    device=device,
-                )
-            )
-        )
+        return _token(self.run(self._open(username, **options)))
 
-    async def acreate_session(
-        self,
-        username: str,
-        *,
-        existing: Literal["reuse", "new", "replace"] | None = None,
-        scopes: Iterable[str] = (),
-        claims: Mapping[str, Any] | None = None,
-        device: Any = None,
-    ) -> str | None:
+    async def acreate_session(self, username: str, **options: Unpack[SessionOptions]) -> str | None:
         """``create_session``, to await."""
-        return _token(
-            await self.arun(
-                self.flows.open(
-                    self.now(),
-                    username,
-                    existing=existing,
-                    scopes=scopes,
-                    claims=claims,
-                    device=device,
-                )
-            )
-        )
+        return _token(await self.arun(self._open(username, **options)))
 
     def validate_session(self, session_id: str) -> dict[str, Any] | None:
         """Who a token speaks for, or ``None`` if it is not valid.
 
         Never raises on bad input. Updates the last access time.
-
-        Raises:
-            StoreError: The store is down.
         """
         return self.information(self.run(self._present(session_id)))
 
@@ -281,9 +249,6 @@ class SessionManager:
         The old token is dead at once; presenting it again is merely invalid.
         Of parallel refreshes of one token exactly one succeeds. Needs no free
         slot at a limit. ``None`` if the token is not valid.
-
-        Raises:
-            StoreError: The store is down; the old token is as valid as before.
         """
         return self._minted(self.run(self._present(session_id, NOW)))
 
@@ -295,9 +260,6 @@ class SessionManager:
         """End a session: ``(True, username)``, or ``(False, None)`` if there was none.
 
         Final for every token of the session, whatever is in flight.
-
-        Raises:
-            StoreError: The store is down; the session may live on.
         """
         return ended_as_public(self.run(self._close(self._read(session_id))))
 
@@ -316,28 +278,20 @@ class SessionManager:
     # All sessions, and those of one user.
 
     def n_active_sessions(self) -> int:
-        """How many sessions are live; the expired ones are removed first.
-
-        Raises:
-            StoreError: The store is down.
-        """
-        return self.run(self.flows.sweep_and_count(self.now()))
+        """How many sessions are live; the expired ones are removed first."""
+        return self.run(self.operations.sweep_and_count(self.now()))
 
     async def an_active_sessions(self) -> int:
         """``n_active_sessions``, to await."""
-        return await self.arun(self.flows.sweep_and_count(self.now()))
+        return await self.arun(self.operations.sweep_and_count(self.now()))
 
     def cleanup_expired_sessions(self) -> None:
-        """Remove the expired sessions, in bites; its cost grows with their number.
-
-        Raises:
-            StoreError: The store is down; the next call goes on.
-        """
-        self.run(self.flows.sweep(self.now()))
+        """Remove the expired sessions in batches; its cost grows with their number."""
+        self.run(self.operations.sweep(self.now()))
 
     async def acleanup_expired_sessions(self) -> None:
         """``cleanup_expired_sessions``, to await."""
-        await self.arun(self.flows.sweep(self.now()))
+        await self.arun(self.operations.sweep(self.now()))
 
     def user_sessions(self, username: str) -> list[dict[str, Any]]:
         """The live sessions of a user, oldest first, for a “my devices” page.
@@ -345,27 +299,22 @@ class SessionManager:
         Each with ``handle`` (names the session, opens nothing), ``created_at``,
         ``last_accessed``, ``expires_at``, ``scopes`` and ``device``, which is
         ``None`` if none was given. No sessions: an empty list.
-
-        Raises:
-            StoreError: The store is down.
         """
-        return self._listing(self.run(self.flows.list(self.now(), check_username(username))))
+        return self._listing(self.run(self.operations.list(self.now(), check_username(username))))
 
     async def auser_sessions(self, username: str) -> list[dict[str, Any]]:
         """``user_sessions``, to await."""
-        return self._listing(await self.arun(self.flows.list(self.now(), check_username(username))))
+        return self._listing(
+            await self.arun(self.operations.list(self.now(), check_username(username)))
+        )
 
     def invalidate_user_session(self, username: str, handle: str) -> bool:
-        """End the session of that ``handle`` if it is this user's: whether it was.
-
-        Raises:
-            StoreError: The store is down; the session may live on.
-        """
-        return self.run(self.flows.close_of(self.now(), username, handle))
+        """End the session of that ``handle`` if it is this user's: whether it was."""
+        return self.run(self.operations.close_of(self.now(), username, handle))
 
     async def ainvalidate_user_session(self, username: str, handle: str) -> bool:
         """``invalidate_user_session``, to await."""
-        return await self.arun(self.flows.close_of(self.now(), username, handle))
+        return await self.arun(self.operations.close_of(self.now(), username, handle))
 
     def invalidate_user_sessions(self, username: str, *, keep: str | None = None) -> int:
         """Log a user out everywhere, or everywhere but here: how many sessions ended.
@@ -373,15 +322,12 @@ class SessionManager:
         Args:
             username: Whose sessions.
             keep: A token or a handle of the session to spare.
-
-        Raises:
-            StoreError: The store is down; the sessions may live on.
         """
-        return self.run(self.flows.close_user(self.now(), username, self._sid(keep)))
+        return self.run(self.operations.close_user(self.now(), username, self._sid(keep)))
 
     async def ainvalidate_user_sessions(self, username: str, *, keep: str | None = None) -> int:
         """``invalidate_user_sessions``, to await."""
-        return await self.arun(self.flows.close_user(self.now(), username, self._sid(keep)))
+        return await self.arun(self.operations.close_user(self.now(), username, self._sid(keep)))
 
     @property
     def sessions(self) -> Mapping[str, dict[str, Any]]:
@@ -390,11 +336,8 @@ class SessionManager:
         Keys are the current tokens (for JWT: the ``jti``), values hold
         ``username``, ``created_at``, ``last_accessed`` and ``expires_at``.
         Calls the store, so it blocks: not for an event loop.
-
-        Raises:
-            StoreError: The store is down.
         """
-        return SessionsView(self.flows, self.now, self._look)
+        return SessionsView(self.operations, self.now, self._look)
 
     # What the middlewares build on; users need none of it.
 
@@ -416,11 +359,24 @@ class SessionManager:
         """The manager's clock, in microseconds."""
         return round(self._clock() * SECOND)
 
+    def _open(
+        self,
+        username: str,
+        existing: str | None = None,
+        scopes: Iterable[str] = (),
+        claims: Mapping[str, Any] | None = None,
+        device: object = None,
+    ) -> Flow[Granted | None]:
+        # The keywords of the public verb, and none of those that are the middleware's.
+        return self.operations.open(
+            self.now(), username, existing=existing, scopes=scopes, claims=claims, device=device
+        )
+
     def _read(self, token: object) -> TokenPayload | None:
-        return self.flows.read(token, self.now())
+        return self.operations.read(token, self.now())
 
     def _sid(self, keep: str | None) -> str | None:
-        """The session that a token, a key of ``sessions`` or a handle names."""
+        """The sid that a token, a key of ``sessions`` or a handle names."""
         if keep is None:
             return None
         if not isinstance(keep, str):
@@ -428,27 +384,27 @@ class SessionManager:
             raise TypeError(msg)
         if is_handle(keep):
             return keep
-        ticket = self._read(keep) or self.flows.codec.ticket(keep)
-        return None if ticket is None else ticket.sid
+        payload = self._read(keep) or self.operations.codec.parse_key(keep)
+        return None if payload is None else payload.sid
 
     def _present(self, token: object, rotation: int = NEVER) -> Flow[Row | None]:
         now = self.now()
-        return self.flows.present(now, self.flows.read(token, now), rotation)
+        return self.operations.present(now, self.operations.read(token, now), rotation)
 
-    def _close(self, ticket: TokenPayload | None) -> Flow[str | None]:
-        if ticket is None:
+    def _close(self, payload: TokenPayload | None) -> Flow[str | None]:
+        if payload is None:
             return None
         now = self.now()
-        if ticket.expires_at <= now:
-            yield from self.flows.present(now, ticket, NEVER)
+        if payload.expires_at <= now:
+            yield from self.operations.present(now, payload, NEVER)
             return None
-        return (yield from self.flows.close(now, ticket.sid, generation=ticket.generation))
+        return (yield from self.operations.close(now, payload.sid, generation=payload.generation))
 
     def information(self, row: Row | None) -> dict[str, Any] | None:
-        """What users are told of a row; scopes and claims only where some were given."""
+        """The public form of a row; scopes and claims only where some were given."""
         if row is None:
             return None
-        information = self.flows.codec.information(row)
+        information = self.operations.codec.information(row)
         if not row.scopes_and_claims:
             return information
         scopes, claims = scopes_and_claims_of(row)
@@ -462,7 +418,7 @@ class SessionManager:
                 "handle": row.sid,
                 "created_at": to_datetime(row.created_at),
                 "last_accessed": to_datetime(row.last_accessed),
-                "expires_at": self.flows.expires_at(row),
+                "expires_at": self.operations.expires_at(row),
                 "scopes": list(scopes_and_claims_of(row)[0]),
                 "device": device_of(row),
             }
@@ -470,32 +426,32 @@ class SessionManager:
         ]
 
     def _minted(self, row: Row | None) -> str | None:
-        return None if row is None else self.flows.codec.mint(row)
+        return None if row is None else self.operations.codec.mint(row)
 
     def run(self, flow: Flow[T]) -> T:
-        """Run a flow on the store, telling its events."""
-        self.check_listener()  # at the start: nothing is done that the caller never hears of
+        """Run a flow on the store, and emit its events."""
+        self.check_listener()  # at the start: nothing is done that the listener would miss
         return run(flow, self._ask, self.emit)
 
     async def arun(self, flow: Flow[T]) -> T:
-        """Run a flow on the store, telling its events, without blocking the loop."""
+        """``run``, to await."""
         return await arun(flow, self._aask, self.aemit)
 
     def _look(self, flow: Flow[T]) -> T:
-        """``run``, for what has no events: an async listener misses nothing."""
+        """``run`` for what has no events, so that the listener may be async."""
         return run(flow, self._ask, self.emit)
 
     def check_listener(self) -> None:
-        """Refuse to do without awaiting what an async listener is to hear of."""
+        """Raise ``TypeError`` if the listener is async: only the async verbs can await it."""
         if self._listens_async:
             raise TypeError(_ASYNC_LISTENER)
 
     def _ask(self, call: Call) -> Any:
-        """Call a verb of the store, and tell of its failure."""
+        """Call a verb of the store; emit an event if it fails."""
         try:
             outcome = ask(self._store, call)
         except StoreError as error:
-            self.emit(self.flows.failed(self.now(), call[0], error))
+            self.emit(self.operations.failed(self.now(), call[0], error))
             raise
         if self.outages.pending:
             self.log_answer()
@@ -506,23 +462,31 @@ class SessionManager:
         try:
             outcome = await aask(self._store, call)
         except StoreError as error:
-            await self.aemit(self.flows.failed(self.now(), call[0], error))
+            await self.aemit(self.operations.failed(self.now(), call[0], error))
             raise
         if self.outages.pending:
             self.log_answer()
         return outcome
 
     def log_answer(self) -> None:
-        """Tell the log that the store has answered, where of an outage something is to be told."""
+        """Log that the store answers, if a line about an outage is pending."""
         failures = self.outages.answered(self.now())
         if failures is not None:
             self.logger.warning(_ANSWERS_AGAIN, failures)
 
-    def _log_foreign_key(self) -> None:
-        self.logger.warning(_FOREIGN_KEY)
+    def _look_for_foreign_key(self, token: object, now: int) -> None:
+        """Log, once a minute, a token of our form under another key; never mere garbage."""
+        if (
+            not self._foreign_keys.is_closed(now)  # all that a flood costs
+            and isinstance(token, str)
+            and len(token) <= LONGEST_TOKEN
+            and self.operations.codec.is_foreign(token)
+            and self._foreign_keys.passes(now)
+        ):
+            self.logger.warning(_FOREIGN_KEY)
 
     def emit(self, event: Event) -> None:
-        """Log an event and hand it to the listener, whatever that makes of it."""
+        """Log an event and call the listener; log what that raises."""
         logged = self._log(event)
         if self._on_event is None:
             return
@@ -536,7 +500,7 @@ class SessionManager:
                 self.logger.exception(_LISTENER_FAILED, event.kind)
 
     async def aemit(self, event: Event) -> None:
-        """``tell``, to await."""
+        """``emit``, to await."""
         logged = self._log(event)
         if self._on_event is None:
             return
@@ -549,14 +513,14 @@ class SessionManager:
                 self.logger.exception(_LISTENER_FAILED, event.kind)
 
     def _log(self, event: Event) -> bool:
-        """Whether there was a line; an event without one is not to bring others either."""
+        """Log an event; return whether a line was written."""
         if event.kind == "store_failed":
             failures = self.outages.failed(self.now())
             if failures:
                 self.logger.error(_STORE_FAILED, event.reason, failures)
             return failures > 0
         if event.kind == "limit_reached":
-            settings = self.flows.settings
+            settings = self.operations.settings
             limit = settings.limit if event.reason == "total" else settings.user_limit
             self.logger.warning(_LIMIT_MESSAGES[event.reason or "total"], limit)
             return True

@@ -8,21 +8,23 @@ from typing import TYPE_CHECKING, Any
 from sessiongate.core.row import Row, to_datetime
 
 if TYPE_CHECKING:
-    from sessiongate.core.operations import Flows
+    from sessiongate.core.operations import Operations
 
 __all__ = ["SessionsView"]
 
 
 class SessionsView(Mapping[str, dict[str, Any]]):
-    """A live view: each look asks the store, and nothing is copied until it is asked for."""
+    """A live view: each access calls the store."""
 
-    def __init__(self, flows: Flows, now: Callable[[], int], run: Callable[..., Any]) -> None:
-        self._flows = flows
+    def __init__(
+        self, operations: Operations, now: Callable[[], int], run: Callable[..., Any]
+    ) -> None:
+        self._operations = operations
         self._now = now
         self._run = run
 
     def __getitem__(self, key: str) -> dict[str, Any]:
-        row: Row | None = self._run(self._flows.look_up(self._now(), key))
+        row: Row | None = self._run(self._operations.look_up(self._now(), key))
         if row is None:
             msg = "no such session"  # the key may be a token: it stays out of the message
             raise KeyError(msg)
@@ -31,7 +33,7 @@ class SessionsView(Mapping[str, dict[str, Any]]):
     def __iter__(self) -> Iterator[str]:
         return iter(self._snapshot())
 
-    # In one look, so that a session which ends meanwhile is no KeyError in a loop.
+    # In one call, so that a session which ends meanwhile is no KeyError in a loop.
 
     def items(self) -> ItemsView[str, dict[str, Any]]:
         return self._snapshot().items()
@@ -40,20 +42,20 @@ class SessionsView(Mapping[str, dict[str, Any]]):
         return self._snapshot().values()
 
     def __len__(self) -> int:
-        live: int = self._run(self._flows.count(self._now()))
+        live: int = self._run(self._operations.count(self._now()))
         return live
 
     def __repr__(self) -> str:
         return f"<{len(self)} sessions>"
 
     def _snapshot(self) -> dict[str, dict[str, Any]]:
-        rows: tuple[Row, ...] = self._run(self._flows.list(self._now(), None))
-        return {self._flows.codec.key(row): self._about(row) for row in rows}
+        rows: tuple[Row, ...] = self._run(self._operations.list(self._now(), None))
+        return {self._operations.codec.key(row): self._about(row) for row in rows}
 
     def _about(self, row: Row) -> dict[str, Any]:
         return {
             "username": row.username,
             "created_at": to_datetime(row.created_at),
             "last_accessed": to_datetime(row.last_accessed),
-            "expires_at": self._flows.expires_at(row),
+            "expires_at": self._operations.expires_at(row),
         }

@@ -130,7 +130,7 @@ class Login:
 
     def _leaving(self) -> Flow[None]:
         manager = self._authenticator.manager
-        yield from manager.flows.close(manager.now(), self.session, transport=self._transport)
+        yield from manager.operations.close(manager.now(), self.session, transport=self._transport)
         self._seat.forget()
 
 
@@ -151,7 +151,7 @@ def _entering(
 ) -> Flow[Login]:
     options["existing"] = "new"
     check_choice(transport, "transport", TRANSPORTS)
-    granted = yield from authenticator.manager.flows.open(
+    granted = yield from authenticator.manager.operations.open(
         authenticator.manager.now(),
         username,
         transport=transport,

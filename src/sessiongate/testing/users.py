@@ -40,7 +40,7 @@ def user(
     made = User(manager.information)
     if username is not None:
         granted = manager.run(
-            manager.flows.open(manager.now(), username, scopes=scopes, claims=claims)
+            manager.operations.open(manager.now(), username, scopes=scopes, claims=claims)
         )
         made.row = None if granted is None else granted.row
     return made

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["GENERATION", "LONGEST_TOKEN", "Codec", "TokenPayload"]
 
 GENERATION: Final = "(?:0|[1-9][0-9]{0,14})"
-"""How a generation is spelled, as a pattern: one text for each number."""
+"""The pattern of a generation: one text for each number."""
 
 LONGEST_TOKEN: Final = 8192
 """Characters. The size at which common servers cut a header line."""
@@ -51,18 +51,18 @@ class Codec(Protocol):
     def verify(self, token: str) -> TokenPayload | None:
         """What a token of ASCII says, or ``None`` for anything that was not minted here.
 
-        The dates are for the caller to compare: this is what no clock changes.
+        The caller compares the dates; the answer depends on no clock.
         """
         ...
 
     def examine(self, token: str) -> TokenPayload | str:
-        """The same, or in a word what is wrong: for administrators, never for clients."""
+        """``verify``, or one word that says what is wrong: for administrators only."""
         ...
 
     def is_foreign(self, token: str) -> bool:
         """Whether a token that did not verify looks like one of ours under another key.
 
-        Cheap: no seal is computed for it.
+        No signature is checked.
         """
         ...
 
@@ -70,10 +70,10 @@ class Codec(Protocol):
         """How the session is named in ``sessions``."""
         ...
 
-    def ticket(self, key: object) -> TokenPayload | None:
-        """The way back from ``key``."""
+    def parse_key(self, key: object) -> TokenPayload | None:
+        """What a ``key`` names; ``None`` for anything else."""
         ...
 
     def information(self, row: Row) -> dict[str, Any]:
-        """What ``validate_session`` tells of the row, without the scopes_and_claims."""
+        """What ``validate_session`` returns, without scopes and claims."""
         ...

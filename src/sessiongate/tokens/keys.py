@@ -88,19 +88,19 @@ def check_strength(secret: bytes, least: int, algorithm: str, *, strict: bool) -
 
 def _public_kind(secret: bytes) -> str | None:
     """What a value really is, if it is no secret but a key that may be public."""
-    for spelling in _spellings(secret):
+    for encoding in _encodings(secret):
         for looks_like, kind in (
             (_is_pem, "a PEM key or certificate"),
             (_is_ssh, "an SSH key"),
             (_is_der, "a DER key or certificate"),
             (_is_jwk, "a JWK"),
         ):
-            if looks_like(spelling):
+            if looks_like(encoding):
                 return kind
     return None
 
 
-def _spellings(secret: bytes) -> Iterator[bytes]:
+def _encodings(secret: bytes) -> Iterator[bytes]:
     """The value, and what it may be an encoding of: UTF-16, text made of bytes, base64."""
     for text in (secret, _octets(secret)):
         for plain in (text, text.replace(b"\0", b"")):

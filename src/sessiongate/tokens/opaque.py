@@ -72,7 +72,7 @@ class OpaqueCodec:
     def key(self, row: Row) -> str:
         return self.mint(row)
 
-    def ticket(self, key: object) -> TokenPayload | None:
+    def parse_key(self, key: object) -> TokenPayload | None:
         return self.verify(key) if isinstance(key, str) and key.isascii() else None
 
     def information(self, row: Row) -> dict[str, Any]:
