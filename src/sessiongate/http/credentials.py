@@ -15,20 +15,16 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = [
-    "MALFORMED",
-    "TRANSPORTS",
-    "Transport",
-    "bearer_subprotocol",
-    "read_bearer",
-    "read_cookies",
-]
-
 Transport: TypeAlias = Literal["cookie", "bearer"]
 TRANSPORTS: Final = ("cookie", "bearer")
 
 MALFORMED: Final = ""
 """In place of a bearer token: something stands where one belongs, and it is not clear which."""
+
+FIELDS: Final = frozenset(
+    {b"cookie", b"authorization", b"user-agent", b"upgrade", b"sec-fetch-site", b"origin", b"host"}
+)
+"""The header fields of a request that are read."""
 
 SUBPROTOCOL: Final = "sessiongate.bearer"
 """Offered by a browser's websocket, right before the token."""

@@ -10,22 +10,6 @@ from typing import TYPE_CHECKING, Final, NamedTuple, final
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = [
-    "CROSS_SITE",
-    "RETRY_AFTER",
-    "TOO_MANY_SESSIONS",
-    "UNAVAILABLE",
-    "Refusal",
-    "insufficient_scope",
-    "invalid_request",
-    "login_required",
-    "redirect",
-    "stale_login",
-]
-
-RETRY_AFTER: Final = ("Retry-After", "5")
-"""Seconds; long enough for a failover, short enough for a person."""
-
 
 @final
 class Refusal(NamedTuple):
@@ -46,7 +30,9 @@ def login_required(realm: str, *, invalid_token: bool) -> Refusal:
 
 def invalid_request(realm: str, *, two_sessions: bool) -> Refusal:
     """400: the ``Authorization`` header is malformed, or two live sessions came."""
-    reason = _TWO_SESSIONS if two_sessions else _MALFORMED
+    reason = "The Authorization header is malformed"
+    if two_sessions:
+        reason = "The request came with two sessions, log in again"
     parameters = f'error="invalid_request", error_description="{reason}"'
     return _refuse(400, f"{reason}.\n", _challenge(realm, parameters))
 
@@ -68,10 +54,6 @@ def redirect(location: str) -> Refusal:
     return _refuse(303, "", ("Location", location))
 
 
-_MALFORMED: Final = "The Authorization header is malformed"
-_TWO_SESSIONS: Final = "The request came with two sessions, log in again"
-
-
 def _challenge(realm: str, parameters: str = "") -> tuple[str, str]:
     return "WWW-Authenticate", f'Bearer realm="{realm}"' + (parameters and f", {parameters}")
 
@@ -88,4 +70,8 @@ CROSS_SITE: Final = _refuse(
 TOO_MANY_SESSIONS: Final = _refuse(
     403, "There are too many sessions: log out on another device, then try again.\n"
 )
-UNAVAILABLE: Final = _refuse(503, "Sessions are unavailable for the moment.\n", RETRY_AFTER)
+UNAVAILABLE: Final = _refuse(
+    503,
+    "Sessions are unavailable for the moment.\n",
+    ("Retry-After", "5"),  # long enough for a failover, short enough for a person
+)

@@ -1,4 +1,4 @@
-"""What the credentials of a request come down to; no store is asked."""
+"""What the credentials of a request mean; no store is asked."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ if TYPE_CHECKING:
 
     from sessiongate.http.cookies import SessionCookie
 
-__all__ = ["NOTHING", "Credentials", "Problem", "TokenReader"]
 
 Problem: TypeAlias = Literal["invalid_token", "invalid_request", "cross_site"]
 """Why a credential that came makes no user."""
@@ -21,8 +20,8 @@ Problem: TypeAlias = Literal["invalid_token", "invalid_request", "cross_site"]
 _MOST_SESSIONS: Final = 4
 """Different sessions that one request may name; further ones are ignored."""
 
-_LONGEST: Final = 2048
-"""Bytes of a field that is remembered: more than most send."""
+_LONGEST_CACHED: Final = 2048
+"""Bytes of a field whose result is cached: more than most send."""
 
 
 class Credentials(NamedTuple):
@@ -54,8 +53,8 @@ NOTHING: Final = Credentials()
 class TokenReader:
     """Reads the fields of one middleware's requests. Safe for any number of threads.
 
-    Equal fields always say the same, so what they say is kept. Whether the
-    session is live is never kept: the store is asked on every request.
+    Equal header bytes always parse equally, so the result is cached. Whether
+    the session is valid is never cached.
 
     Args:
         cookie: The session cookie.
@@ -68,7 +67,7 @@ class TokenReader:
         self._name = cookie.name.encode()
         self._longest = cookie.longest_kept
         self._read = read
-        # Saves the search for the cookie and the look for its token: a third of a check in memory.
+        # Saves the search for the cookie and its token: a third of a check in memory.
         self._by_cookie: Recent[bytes, Credentials] = Recent()
         self._by_bearer: Recent[bytes, Credentials] = Recent()
 
@@ -78,7 +77,7 @@ class TokenReader:
     def read(
         self, cookies: Sequence[bytes], authorizations: Sequence[bytes], now: int
     ) -> Credentials:
-        """What the fields ``Cookie`` and ``Authorization`` come down to."""
+        """What the fields ``Cookie`` and ``Authorization`` mean."""
         if len(cookies) + len(authorizations) != 1:
             return self._resolve(cookies, authorizations, now)
         if cookies:
@@ -89,7 +88,7 @@ class TokenReader:
         if known is not None and known[1][0].valid_from <= now:
             return known
         found = self._resolve(cookies, authorizations, now)
-        if len(found.tokens) == 1 and len(field) <= _LONGEST:
+        if len(found.tokens) == 1 and len(field) <= _LONGEST_CACHED:
             recent.keep(field, found)
         return found
 
@@ -103,11 +102,9 @@ class TokenReader:
         if bearer is None:
             if not by_cookie:
                 return found
+            sent = by_cookie[0].generation
             return found._replace(
-                transport="cookie",
-                tokens=by_cookie,
-                sent_generation=by_cookie[0].generation,
-                renews_cookie=True,
+                transport="cookie", tokens=by_cookie, sent_generation=sent, renews_cookie=True
             )
         found = found._replace(by_authorization=True, beside=by_cookie)
         if bearer == MALFORMED:
@@ -115,19 +112,15 @@ class TokenReader:
         token = self._read(bearer, now)
         if token is None:
             return found._replace(problem="invalid_token")
-        same = next((other for other in by_cookie if other.sid == token.sid), None)
-        if same is None:
-            return found._replace(
-                transport="bearer", tokens=(token,), sent_generation=token.generation
-            )
         # One of the two may have been renewed without the other: the newer one counts.
-        older, newer = sorted((token, same), key=_generation)
+        same = [other for other in by_cookie if other.sid == token.sid]
+        older, *_, newer = sorted((token, token, *same), key=_generation)
         return found._replace(
             transport="bearer",
             tokens=(newer,),
             sent_generation=older.generation,
-            renews_cookie=True,
-            beside=tuple(other for other in by_cookie if other is not same),
+            renews_cookie=bool(same),
+            beside=tuple(other for other in by_cookie if other not in same),
         )
 
     def _newest(self, values: Iterable[str], now: int) -> tuple[TokenPayload, ...]:
