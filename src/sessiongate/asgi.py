@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias, Unpack
 
 from sessiongate.errors import StoreError
 from sessiongate.http.authenticator import RequestAuthenticator
-from sessiongate.http.credentials import FIELDS, SUBPROTOCOL, bearer_subprotocol
+from sessiongate.http.credentials import FIELDS, SUBPROTOCOL, take_subprotocol
 from sessiongate.http.csrf import WEBSOCKET
 from sessiongate.http.refusals import UNAVAILABLE
 from sessiongate.http.response import ResponseFields
@@ -51,7 +52,11 @@ class SessionAuthMiddleware:
         check_app(app, "asgi")
         self.app = app
         self._authenticator = RequestAuthenticator(manager, **options)
-        self._fields = ResponseFields(self._authenticator.settings, _encode, _decode)
+        self._fields = ResponseFields(
+            self._authenticator.settings,
+            partial(str.encode, encoding="latin-1"),
+            partial(bytes.decode, encoding="latin-1"),
+        )
         self._closing: set[asyncio.Task[None]] = set()
 
     async def __call__(  # noqa: C901 - in one piece, for every call is paid by every request
@@ -141,18 +146,7 @@ class SessionAuthMiddleware:
 
 
 def _take_subprotocol(scope: Scope, authorizations: list[bytes]) -> bool:
-    """Read a bearer token that was offered as a subprotocol; the app is not shown it."""
-    credential, others = bearer_subprotocol(scope.get("subprotocols") or ())
-    if credential is None:
-        return False
-    authorizations.append(credential)
-    scope["subprotocols"] = others
-    return True
-
-
-def _encode(text: str) -> bytes:
-    return text.encode("latin-1")
-
-
-def _decode(field: bytes) -> str:
-    return field.decode("latin-1")
+    others = take_subprotocol(scope.get("subprotocols") or (), authorizations)
+    if others is not None:
+        scope["subprotocols"] = others
+    return others is not None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Unpack
 
 from sessiongate.errors import StoreError
 from sessiongate.http.authenticator import RequestAuthenticator
-from sessiongate.http.credentials import FIELDS, SUBPROTOCOL, bearer_subprotocol
+from sessiongate.http.credentials import FIELDS, SUBPROTOCOL, take_subprotocol
 from sessiongate.http.csrf import is_handshake
 from sessiongate.http.refusals import UNAVAILABLE
 from sessiongate.http.response import ResponseFields
@@ -55,17 +55,13 @@ class SessionAuthMiddleware:
         self, environ: WSGIEnvironment, start_response: StartResponse
     ) -> Iterable[bytes]:
         authenticator = self._authenticator
-        method = environ["REQUEST_METHOD"]
         fields: defaultdict[bytes, list[bytes]] = defaultdict(list)
         for name, key in _KEYS:
             if key in environ:
                 # Test clients put in what no server would: those bytes make no credential.
                 fields[name].append(environ[key].encode("latin-1", "replace"))
-        taken = (
-            bool(fields[b"upgrade"])
-            and is_handshake(method, fields[b"upgrade"])
-            and _take_subprotocol(environ, fields[b"authorization"])
-        )
+        taken = "HTTP_UPGRADE" in environ and _take_subprotocol(environ, fields)
+        method = environ["REQUEST_METHOD"]
         session = authenticator.parse_request(method, fields, (environ.get("REMOTE_ADDR"),))
         pending = session.pending_check
         if pending is not None:
@@ -107,16 +103,20 @@ class SessionAuthMiddleware:
 
             return write_and_deliver
 
-        def recover(error: BaseException) -> list[bytes]:
+        def recover(error: BaseException) -> list[bytes] | None:
+            """Undo the login; the 503 for a ``StoreError`` that the view let through."""
             self._undo_login(session)
             if session.response_started or not isinstance(error, StoreError):
-                raise error
+                return None
             return self._answer_unavailable(environ, start_response)
 
         try:
             body = self.app(environ, start_with_session)
-        except BaseException as error:  # noqa: BLE001 - raised again by ``recover``
-            return recover(error)
+        except BaseException as error:
+            answer = recover(error)
+            if answer is None:
+                raise
+            return answer
         if session.response_started and session.opened is None:
             return body
         return _WatchedBody(body, session, recover, self._undo_login)
@@ -146,7 +146,7 @@ class _WatchedBody:
         self,
         body: Iterable[bytes],
         session: RequestSession,
-        recover: Callable[[BaseException], list[bytes]],
+        recover: Callable[[BaseException], list[bytes] | None],
         undo_login: Callable[[RequestSession], None],
     ) -> None:
         self._body = body
@@ -165,8 +165,11 @@ class _WatchedBody:
             if self._session.response_started:
                 self._session.opened = None
             raise
-        except BaseException as error:  # noqa: BLE001 - raised again by ``recover``
-            self._chunks = iter(self._recover(error))
+        except BaseException as error:
+            answer = self._recover(error)
+            if answer is None:
+                raise
+            self._chunks = iter(answer)
             return next(self._chunks)
         if chunk:
             self._session.opened = None
@@ -180,15 +183,14 @@ class _WatchedBody:
             close()
 
 
-def _take_subprotocol(environ: WSGIEnvironment, authorizations: list[bytes]) -> bool:
-    """Read a bearer token that was offered as a subprotocol; the app is not shown it."""
-    offered = [one.strip() for one in environ.get(_SUBPROTOCOLS, "").split(",")]
-    credential, others = bearer_subprotocol(offered)
-    if credential is None:
+def _take_subprotocol(environ: WSGIEnvironment, fields: dict[bytes, list[bytes]]) -> bool:
+    if not is_handshake(environ["REQUEST_METHOD"], fields[b"upgrade"]):
         return False
-    authorizations.append(credential)
-    environ[_SUBPROTOCOLS] = ", ".join(others)
-    return True
+    offered = [one.strip() for one in environ.get(_SUBPROTOCOLS, "").split(",")]
+    others = take_subprotocol(offered, fields[b"authorization"])
+    if others is not None:
+        environ[_SUBPROTOCOLS] = ", ".join(others)
+    return others is not None
 
 
 def _answer_subprotocol(fields: list[tuple[str, str]]) -> None:

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from sessiongate.managers import SessionManager
     from sessiongate.tokens import TokenPayload
 
-
 _REFUSED: Final = frozenset({401, 403})
 _SERVER_ERROR: Final = 500
 _NEVER_AWAITED: Final = "%s was called and never awaited, so it did nothing: write `await …`"
@@ -100,7 +99,7 @@ class RequestAuthenticator:
             if len(tokens) == 1:
                 session.pending_check = self._flows.build_check(now, tokens[0], rotation)
             else:
-                session.pending_flow = self._choose(session, now, rotation)
+                session.pending_flow = self._run(session, self._choose(session, now, rotation), now)
         return session
 
     def apply_result(self, session: RequestSession, check: Check, data: Any) -> None:
@@ -109,54 +108,47 @@ class RequestAuthenticator:
             self.manager.log_answer()
         found = self._flows.interpret(check, data, session.credentials.transport)
         if found is None or type(found) is Row:
-            self._set_user(session, found, session.credentials.sent_generation, check.now)
+            self._set_user(session, found, check.now)
         else:
-            session.pending_flow = self._change(session, found, check.now)
+            session.pending_flow = self._run(session, found, check.now)
 
     def read_failed(self, session: RequestSession, check: Check, error: StoreError) -> None:
         """Note that the store could not be read; the ``pending_flow`` emits the event."""
         session.store_failed = True
         session.pending_flow = _emit(self._flows.failed(check.now, "read", error))
 
-    def _change(self, session: RequestSession, change: Flow[Row | None], now: int) -> Flow[None]:
+    def _run(self, session: RequestSession, finding: Flow[Row | None], now: int) -> Flow[None]:
         try:
-            row = yield from change
+            row = yield from finding
         except StoreError:
             session.store_failed = True
         else:
-            self._set_user(session, row, session.credentials.sent_generation, now)
+            self._set_user(session, row, now)
 
-    def _choose(self, session: RequestSession, now: int, rotation: int) -> Flow[None]:
+    def _choose(self, session: RequestSession, now: int, rotation: int) -> Flow[Row | None]:
         """Ask about each session that came: one live one counts, of two neither does."""
         live: list[tuple[TokenPayload, Row]] = []
-        row, sent_generation = None, 0
-        try:
-            for token in session.credentials.tokens:
-                row = yield from self._flows.present(now, token, NEVER, "cookie")
-                if row is not None:
-                    live.append((token, row))
-            if len(live) > 1:
-                session.problem = "invalid_request"
-                return
-            if live:
-                token, row = live[0]
-                sent_generation = token.generation
-                if rotation != NEVER and self._flows.is_due(row, now):
-                    row = yield from self._flows.present(now, token, rotation, "cookie")
-        except StoreError:
-            session.store_failed = True
-        else:
-            self._set_user(session, row, sent_generation, now)
+        for token in session.credentials.tokens:
+            found = yield from self._flows.present(now, token, NEVER, "cookie")
+            if found is not None:
+                live.append((token, found))
+        if len(live) != 1:
+            session.problem = "invalid_request" if live else "invalid_token"
+            return None
+        token, row = live[0]
+        session.credentials = session.credentials._replace(sent_generation=token.generation)
+        if rotation != NEVER and self._flows.is_due(row, now):
+            return (yield from self._flows.present(now, token, rotation, "cookie"))
+        return row
 
-    def _set_user(
-        self, session: RequestSession, row: Row | None, sent_generation: int, now: int
-    ) -> None:
+    def _set_user(self, session: RequestSession, row: Row | None, now: int) -> None:
         if row is None:
-            session.problem = "invalid_token"
+            session.problem = session.problem or "invalid_token"
             return
-        session.transport = session.credentials.transport
+        credentials = session.credentials
+        session.transport = credentials.transport
         session.user.row = row
-        if row.generation != sent_generation and not row.shared:
+        if row.generation != credentials.sent_generation and not row.shared:
             session.send_token(row, rotated_at=now)
 
     def prepare_response(self, session: RequestSession, status: int) -> ResponseChanges | None:
@@ -171,7 +163,7 @@ class RequestAuthenticator:
             return None
         cookie, row = self.settings.cookie, delivery.row
         set_cookies: tuple[str, ...] = ()
-        if session.credentials.several_cookies and delivery.cookie in {"issue", "expire"}:
+        if session.credentials.cookies > 1 and delivery.cookie in {"issue", "expire"}:
             # Those that this cookie would not replace would shadow it.
             set_cookies = cookie.expire_others()
         if delivery.cookie == "expire":
@@ -181,8 +173,12 @@ class RequestAuthenticator:
         now = self.manager.now()
         if self._flows.superseded.covers(row.sid, row.generation):
             return None  # the token has died since, or the client has a newer one
-        if delivery.rotated_at is not None and self._is_late(delivery.rotated_at, status, now):
-            return None
+        if delivery.rotated_at is not None:
+            # A late token may be older than what the client has, and a refusal hands out none:
+            # the next response brings it. A grace too short for any view counts as a second.
+            late = max(self._flows.settings.policy.grace, SECOND)
+            if status in _REFUSED or now - delivery.rotated_at > late:
+                return None
         token = self._flows.codec.mint(row)
         if delivery.cookie in {"issue", "renew"}:
             seconds_left = max(1, -(-(row.expires_at - now) // SECOND))
@@ -198,15 +194,6 @@ class RequestAuthenticator:
         if sid is not None:
             with suppress(StoreError):  # it is in the log; the error of the view is what counts
                 yield from self._flows.close(self.manager.now(), sid, transport=session.transport)
-
-    def _is_late(self, rotated_at: int, status: int, now: int) -> bool:
-        """Whether the next response is to bring a rotated token, and not this one.
-
-        It may be older than what the client has; and a refusal hands out nothing.
-        A grace too short for any view to be in time counts as a second here.
-        """
-        late = max(self._flows.settings.policy.grace, SECOND)
-        return status in _REFUSED or now - rotated_at > late
 
 
 def _emit(event: Event) -> Flow[None]:

@@ -104,12 +104,12 @@ def read_bearer(fields: Sequence[bytes]) -> str | None:
     return token.decode("latin-1")
 
 
-def bearer_subprotocol(offered: Sequence[str]) -> tuple[bytes | None, list[str]]:
-    """The credential that a browser's websocket offers as subprotocols, and the other ones.
+def take_subprotocol(offered: Sequence[str], authorizations: list[bytes]) -> list[str] | None:
+    """Move a token that a browser's websocket offers as a subprotocol to the ``Authorization``.
 
-    ``["sessiongate.bearer", TOKEN, "chat"]`` gives ``b"Bearer TOKEN"`` and
-    ``["chat"]``; without the first word, ``None`` and all of them. A script in
-    a browser can set no ``Authorization`` on a websocket.
+    ``["sessiongate.bearer", TOKEN, "chat"]`` adds ``b"Bearer TOKEN"`` and gives
+    ``["chat"]``, which is what the app sees; without the first word, ``None``. A
+    script in a browser can set no ``Authorization`` on a websocket.
     """
     words, tokens, others = iter(offered), list[str](), list[str]()
     for word in words:
@@ -118,8 +118,10 @@ def bearer_subprotocol(offered: Sequence[str]) -> tuple[bytes | None, list[str]]
         else:
             others.append(word)
     if not tokens:
-        return None, others
-    return b"Bearer " + ",".join(tokens).encode("latin-1", "replace"), others  # two are none
+        return None
+    token = ",".join(tokens)  # a comma makes two of them malformed
+    authorizations.append(b"Bearer " + token.encode("latin-1", "replace"))
+    return others
 
 
 def _is_joined(value: bytes) -> bool:

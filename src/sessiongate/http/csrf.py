@@ -14,7 +14,6 @@ from sessiongate.errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-
 CrossSite: TypeAlias = tuple[str, str]
 """Where a request of another site came from and which host it asked, for the log."""
 

@@ -92,9 +92,8 @@ class Guard:
     ) -> None:
         self._scopes = check_scopes(scopes)
         self._fresh = None if fresh is None else microseconds(fresh, "fresh") / SECOND
-        if not (login_url is None or callable(login_url) or isinstance(login_url, str)) or (
-            login_url == ""
-        ):
+        is_usable = callable(login_url) or (isinstance(login_url, str) and login_url)
+        if login_url is not None and not is_usable:
             msg = (
                 "login_url must be the address of the login page, such as '/login', the name of "
                 "its route, or a function that gives one of them"
@@ -137,10 +136,8 @@ class Guard:
 
 def _refuse_anonymous(session: RequestSession, realm: str) -> Refusal:
     if session.problem == "invalid_request":
-        # Where the fields are well-formed, two live sessions came.
-        return refusals.invalid_request(
-            realm, two_sessions=session.credentials.problem != "invalid_request"
-        )
+        two_sessions = session.credentials.problem is None  # the fields are well-formed
+        return refusals.invalid_request(realm, two_sessions=two_sessions)
     return refusals.login_required(realm, invalid_token=session.problem == "invalid_token")
 
 

@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from sessiongate.http.settings import MiddlewareSettings
     from sessiongate.http.token_reader import Credentials, Problem
 
-
 T = TypeVar("T")
 
 
@@ -311,7 +310,7 @@ class RequestSession:
         credentials = self.credentials
         if self.delivery is not None and self.delivery.cookie == "issue":
             return True
-        return credentials.cookie_came and (
+        return credentials.cookies > 0 and (
             self._cross_site is None or (credentials.by_authorization and credentials.renews_cookie)
         )
 

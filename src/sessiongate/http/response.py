@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from sessiongate.http.refusals import Refusal
     from sessiongate.http.settings import MiddlewareSettings
 
-
 Fields: TypeAlias = list[tuple[str, str]]
 """Names and values."""
 

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
 
     from sessiongate.http.cookies import SessionCookie
 
-
 Problem: TypeAlias = Literal["invalid_token", "invalid_request", "cross_site"]
 """Why a credential that came makes no user."""
 
@@ -32,17 +31,15 @@ class Credentials(NamedTuple):
     tokens: tuple[TokenPayload, ...] = ()
     """The newest genuine token of each session that came, the last cookie first."""
     sent_generation: int = 0
-    """The client is to be given what is newer than this."""
+    """The client is sent a token that is newer than this."""
     problem: Problem | None = None
     """Why no token counts, where that is known without the store."""
     by_authorization: bool = False
     """Whether ``Authorization`` decides, so that the cookie counts for nothing."""
     renews_cookie: bool = False
     """Whether the cookie is of the session that counts, and is renewed with it."""
-    cookie_came: bool = False
-    """Whether anything came under the name of our cookie."""
-    several_cookies: bool = False
-    """Whether different values came under that name."""
+    cookies: int = 0
+    """Different values that came under the name of our cookie."""
     beside: tuple[TokenPayload, ...] = ()
     """Genuine tokens of other sessions in the cookie, which count for nothing."""
 
@@ -71,9 +68,6 @@ class TokenReader:
         self._by_cookie: Recent[bytes, Credentials] = Recent()
         self._by_bearer: Recent[bytes, Credentials] = Recent()
 
-    def __repr__(self) -> str:
-        return "<TokenReader>"
-
     def read(
         self, cookies: Sequence[bytes], authorizations: Sequence[bytes], now: int
     ) -> Credentials:
@@ -98,7 +92,7 @@ class TokenReader:
         values = read_cookies(self._name, cookies) if cookies else []
         by_cookie = self._newest(values, now)
         bearer = read_bearer(authorizations)
-        found = Credentials(cookie_came=bool(values), several_cookies=len(values) > 1)
+        found = Credentials(cookies=len(values))
         if bearer is None:
             if not by_cookie:
                 return found

@@ -23,9 +23,10 @@ def check_app(app: object, stack: Stack) -> None:
         TypeError: It is such an app; the message names the right middleware.
     """
     other = _OTHER[stack]
-    if _takes(app, _ARGUMENTS[other]) and not _takes(app, _ARGUMENTS[stack]):
-        called = ", ".join(_ARGUMENTS[other])
-        msg = f"this app is a {other.upper()} app, called with ({called}): use {_name(other)}"
+    arguments = _ARGUMENTS[other]
+    if _takes(app, arguments) and not _takes(app, _ARGUMENTS[stack]):
+        called = f"called with ({', '.join(arguments)})"
+        msg = f"this app is a {other.upper()} app, {called}: use {_name(other)}"
         raise TypeError(msg)
 
 
