@@ -199,7 +199,7 @@ def _answer_subprotocol(fields: list[tuple[str, str]]) -> None:
 
 
 def _set_remote_user(environ: WSGIEnvironment, session: RequestSession) -> None:
-    """Say who it is, or that it is nobody, whatever stood there before."""
+    """Set it to the user, or remove it, whatever stood there before."""
     username = session.user.username
     if username is None:
         environ.pop("REMOTE_USER", None)

@@ -88,7 +88,7 @@ def read_bearer(fields: Sequence[bytes]) -> str | None:
 
     Args:
         fields: Each ``Authorization`` field as it came. WSGI servers join
-            repeated ones with a comma, so both stacks judge the same bytes.
+            repeated ones with a comma, so both stacks read the same bytes.
     """
     if not fields:
         return None
@@ -108,15 +108,15 @@ def take_subprotocol(offered: Sequence[str], authorizations: list[bytes]) -> lis
     """Move a token that a browser's websocket offers as a subprotocol to the ``Authorization``.
 
     ``["sessiongate.bearer", TOKEN, "chat"]`` adds ``b"Bearer TOKEN"`` and gives
-    ``["chat"]``, which is what the app sees; without the first word, ``None``. A
+    ``["chat"]``, which is what the app sees; ``None`` if none is offered. A
     script in a browser can set no ``Authorization`` on a websocket.
     """
-    words, tokens, others = iter(offered), list[str](), list[str]()
-    for word in words:
-        if word == SUBPROTOCOL:
-            tokens.append(next(words, ""))
+    items, tokens, others = iter(offered), list[str](), list[str]()
+    for item in items:
+        if item == SUBPROTOCOL:
+            tokens.append(next(items, ""))
         else:
-            others.append(word)
+            others.append(item)
     if not tokens:
         return None
     token = ",".join(tokens)  # a comma makes two of them malformed

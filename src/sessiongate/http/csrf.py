@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
 CrossSite: TypeAlias = tuple[str, str]
-"""Where a request of another site came from and which host it asked, for the log."""
+"""Where a request of another site came from, and its ``Host``, for the log."""
 
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 """RFC 9110, section 9.2.1."""
@@ -90,7 +90,7 @@ def _normalise(origin: str) -> str | None:
 
 
 def _is_host(origin: str, host: str | None) -> bool:
-    """Whether an origin names the host that was asked.
+    """Whether an origin names the host of the request.
 
     The scheme is the origin's own: behind TLS termination this server sees
     ``http`` where the browser spoke ``https``.

@@ -1,4 +1,4 @@
-"""What a protected view asks of a request, once for all frameworks."""
+"""What a protected view demands of a request, once for all frameworks."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Page(NamedTuple):
 
     @property
     def is_browsed(self) -> bool:
-        """Whether a browser asks for a page, so that a person sees the redirect.
+        """Whether a browser requests a page, so that a person sees the redirect.
 
         ``Accept`` names ``text/html``, or there is no ``Accept`` at all. One that
         names other types only, ``*/*`` among them, is a script's or a tool's, such as
@@ -112,7 +112,9 @@ class Guard:
         user, realm = session.user, session.settings.realm
         if not user.is_authenticated:
             if session.problem == "cross_site":
-                return refusals.CROSS_SITE  # a login page would be asked from that site as well
+                return (
+                    refusals.CROSS_SITE
+                )  # its login page would be requested from that site as well
             refusal = _refuse_anonymous(session, realm)
         elif (lacking := self.check_scopes(user.scopes, realm)) is not None:
             return lacking
@@ -142,7 +144,7 @@ def _refuse_anonymous(session: RequestSession, realm: str) -> Refusal:
 
 
 def _with_way_back(login_url: LoginURL, page: Page) -> str:
-    """The login page, and for what can be asked again the way back from it."""
+    """The login page, with the way back where the request can be repeated."""
     url = page.locate(login_url) if callable(login_url) else login_url
     if not url.startswith(_ADDRESS):
         url = page.locate(url)

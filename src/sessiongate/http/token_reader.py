@@ -24,7 +24,7 @@ _LONGEST_CACHED: Final = 2048
 
 
 class Credentials(NamedTuple):
-    """What the fields of a request say. Shared between requests, so never changed."""
+    """What the fields of a request mean. Shared between requests, so never changed."""
 
     transport: Transport | None = None
     """How the tokens that count came."""
