@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
+from collections import defaultdict
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias, Unpack
 
 from sessiongate.errors import StoreError
 from sessiongate.http.authenticator import RequestAuthenticator
-from sessiongate.http.credentials import SUBPROTOCOL, bearer_subprotocol
-from sessiongate.http.csrf import WEBSOCKET, is_handshake
+from sessiongate.http.credentials import FIELDS, SUBPROTOCOL, take_subprotocol
+from sessiongate.http.csrf import WEBSOCKET
 from sessiongate.http.refusals import UNAVAILABLE
 from sessiongate.http.response import ResponseFields
 from sessiongate.http.websockets import DENIAL, POLICY_VIOLATION, can_deny
-from sessiongate.http.wrong_stack import check_app, names_the_other
+from sessiongate.http.wrong_stack import check_app, qualified_name
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+    from collections.abc import Awaitable, Callable, MutableMapping
 
-    from sessiongate.core.steps import Flow
     from sessiongate.http.request_session import RequestSession
     from sessiongate.http.settings import MiddlewareOptions
     from sessiongate.managers import SessionManager
@@ -52,10 +52,13 @@ class SessionAuthMiddleware:
         check_app(app, "asgi")
         self.app = app
         self._authenticator = RequestAuthenticator(manager, **options)
-        self._fields = ResponseFields(self._authenticator.settings, str.encode)
+        self._fields = ResponseFields(
+            self._authenticator.settings,
+            partial(str.encode, encoding="latin-1"),
+            partial(bytes.decode, encoding="latin-1"),
+        )
         self._closing: set[asyncio.Task[None]] = set()
 
-    @names_the_other("asgi")
     async def __call__(  # noqa: C901 - in one piece, for every call is paid by every request
         self, scope: Scope, receive: Receive, send: Send
     ) -> None:
@@ -64,35 +67,26 @@ class SessionAuthMiddleware:
             await self.app(scope, receive, send)
             return
 
-        authenticator, headers = self._authenticator, scope["headers"]
-        came: dict[bytes, list[bytes]] = {b"cookie": [], b"authorization": [], b"upgrade": []}
-        for name, value in headers:
-            if name in came:
-                came[name].append(value)
-        taken = kind == "websocket" and _take_subprotocol(scope, came[b"authorization"])
-        session = authenticator.parse_request(
-            WEBSOCKET
-            if kind == "websocket" or (came[b"upgrade"] and _opens_websocket(scope, came))
-            else scope["method"],
-            came[b"cookie"],
-            came[b"authorization"],
-            (headers, scope.get("client")),
-            _header,
-            headers,
-        )
+        authenticator = self._authenticator
+        fields: defaultdict[bytes, list[bytes]] = defaultdict(list)
+        for name, value in scope["headers"]:
+            if name in FIELDS:
+                fields[name].append(value)
+        taken = kind == "websocket" and _take_subprotocol(scope, fields[b"authorization"])
+        method = WEBSOCKET if kind == "websocket" else scope["method"]
+        session = authenticator.parse_request(method, fields, scope.get("client"))
         pending = session.pending_check
         if pending is not None:
-            store, sid = authenticator.store, pending[0].sid
+            store, sid = authenticator.store, pending.sid
             try:
                 data = await store.aread(sid) if authenticator.blocking else store.read(sid)
             except StoreError as error:
-                event = authenticator.read_failed(session, pending, error)
-                await authenticator.manager.aemit(event)
+                authenticator.read_failed(session, pending, error)
             else:
-                session.pending_flow = authenticator.apply_result(session, pending, data)
+                authenticator.apply_result(session, pending, data)
         if session.pending_flow is not None:
-            await self._run_pending(session, session.pending_flow)
-        if session.unavailable:
+            await authenticator.manager.arun(session.pending_flow)
+        if session.store_failed:
             if kind == "websocket":
                 await receive()  # the connect, in place of the app
             await self._answer_unavailable(scope, send)
@@ -105,8 +99,8 @@ class SessionAuthMiddleware:
             starts = message["type"] in _STARTS
             if starts:
                 changes = authenticator.prepare_response(session, message.get("status", 101))
-                fields = self._fields.apply(message.get("headers") or (), changes)
-                message = {**message, "headers": fields}
+                edited = self._fields.apply(message.get("headers") or (), changes)
+                message = {**message, "headers": edited}
                 if changes is not None and "status" in message:
                     message["status"] = changes.status
                 if taken and message["type"] == "websocket.accept":
@@ -123,27 +117,20 @@ class SessionAuthMiddleware:
                 raise
             await self._answer_unavailable(scope, send)
 
-    async def _run_pending(self, session: RequestSession, flow: Flow[None]) -> None:
-        try:
-            await self._authenticator.manager.arun(flow)
-        except StoreError:
-            session.unavailable = True
+    __call__.__qualname__ = qualified_name("asgi")
 
     async def _undo_login(self, session: RequestSession) -> None:
-        """No response of ours will bring the token: the server's own 500 goes around us."""
-        flow = self._authenticator.undo_login(session)
-        if flow is None:
+        if session.opened is None:
             return
-        closing = self._authenticator.manager.arun(flow)
-        with suppress(StoreError):  # it is in the log; the error of the view is what counts
-            if not self._authenticator.blocking:
-                await closing
-                return
-            # A cancelled request may be cancelled again at each await (as anyio does).
-            task = asyncio.create_task(closing)
-            self._closing.add(task)
-            task.add_done_callback(self._closing.discard)
-            await asyncio.shield(task)
+        closing = self._authenticator.manager.arun(self._authenticator.undo_login(session))
+        if not self._authenticator.blocking:
+            await closing
+            return
+        # A cancelled request may be cancelled again at each await (as anyio does).
+        task = asyncio.create_task(closing)
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
+        await asyncio.shield(task)
 
     async def _answer_unavailable(self, scope: Scope, send: Send) -> None:
         """Answer 503 instead of the app; a websocket is refused before it is accepted."""
@@ -158,21 +145,8 @@ class SessionAuthMiddleware:
         await send({"type": f"{kind}.body", "body": body})
 
 
-def _opens_websocket(scope: Scope, came: dict[bytes, list[bytes]]) -> bool:
-    """Whether the server passes a handshake on as an HTTP request."""
-    return is_handshake(scope["method"], b",".join(came[b"upgrade"]).decode("latin-1"))
-
-
 def _take_subprotocol(scope: Scope, authorizations: list[bytes]) -> bool:
-    """Read a bearer token that was offered as a subprotocol; the app is not shown it."""
-    credential, others = bearer_subprotocol(scope.get("subprotocols") or ())
-    if credential is None:
-        return False
-    authorizations.append(credential)
-    scope["subprotocols"] = others
-    return True
-
-
-def _header(headers: Iterable[tuple[bytes, bytes]], name: str) -> list[bytes]:
-    key = name.encode()
-    return [value for field, value in headers if field == key]
+    others = take_subprotocol(scope.get("subprotocols") or (), authorizations)
+    if others is not None:
+        scope["subprotocols"] = others
+    return others is not None

@@ -2,38 +2,30 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from collections import defaultdict
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, Unpack
 
 from sessiongate.errors import StoreError
 from sessiongate.http.authenticator import RequestAuthenticator
-from sessiongate.http.credentials import SUBPROTOCOL, bearer_subprotocol
-from sessiongate.http.csrf import WEBSOCKET, is_handshake
+from sessiongate.http.credentials import FIELDS, SUBPROTOCOL, take_subprotocol
+from sessiongate.http.csrf import is_handshake
 from sessiongate.http.refusals import UNAVAILABLE
 from sessiongate.http.response import ResponseFields
-from sessiongate.http.wrong_stack import check_app, names_the_other
+from sessiongate.http.wrong_stack import check_app, qualified_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
-    from sessiongate.core.steps import Flow
-    from sessiongate.http.client import Client
     from sessiongate.http.request_session import RequestSession
     from sessiongate.http.settings import MiddlewareOptions
-    from sessiongate.http.user import User
     from sessiongate.managers import SessionManager
 
 __all__ = ["SessionAuthMiddleware"]
 
-_TITLES: Final = {
-    "cookie": "HTTP_COOKIE",
-    "authorization": "HTTP_AUTHORIZATION",
-    "sec-fetch-site": "HTTP_SEC_FETCH_SITE",
-    "origin": "HTTP_ORIGIN",
-    "host": "HTTP_HOST",
-}
+_KEYS: Final = tuple((name, "HTTP_" + name.decode().upper().replace("-", "_")) for name in FIELDS)
+"""Each field that is read, and where a server puts it."""
 _SUBPROTOCOLS: Final = "HTTP_SEC_WEBSOCKET_PROTOCOL"
 _SWITCHING: Final = 101
 
@@ -51,98 +43,89 @@ class SessionAuthMiddleware:
     """
 
     def __init__(
-        self,
-        app: WSGIApplication,
-        manager: SessionManager,
-        **options: Unpack[MiddlewareOptions],
+        self, app: WSGIApplication, manager: SessionManager, **options: Unpack[MiddlewareOptions]
     ) -> None:
         check_app(app, "wsgi")
         self.app = app
         self._authenticator = RequestAuthenticator(manager, **options)
         manager.check_listener()
-        self._fields = ResponseFields(self._authenticator.settings, str)
+        self._fields = ResponseFields(self._authenticator.settings, str, str)
 
-    @names_the_other("wsgi")
     def __call__(  # noqa: C901 - in one piece, for every call is paid by every request
         self, environ: WSGIEnvironment, start_response: StartResponse
     ) -> Iterable[bytes]:
         authenticator = self._authenticator
+        fields: defaultdict[bytes, list[bytes]] = defaultdict(list)
+        for name, key in _KEYS:
+            if key in environ:
+                # Test clients put in what no server would: those bytes make no credential.
+                fields[name].append(environ[key].encode("latin-1", "replace"))
+        taken = "HTTP_UPGRADE" in environ and _take_subprotocol(environ, fields)
         method = environ["REQUEST_METHOD"]
-        authorizations = _header(environ, "authorization")
-        subprotocol = None
-        if "HTTP_UPGRADE" in environ and is_handshake(method, environ["HTTP_UPGRADE"]):
-            method = WEBSOCKET
-            credential = _take_subprotocol(environ)
-            if credential is not None:
-                authorizations += (credential,)
-                subprotocol = SUBPROTOCOL
-        session = authenticator.parse_request(
-            method,
-            _header(environ, "cookie"),
-            authorizations,
-            _client(environ),
-            _header,
-            environ,
-        )
+        session = authenticator.parse_request(method, fields, (environ.get("REMOTE_ADDR"),))
         pending = session.pending_check
         if pending is not None:
             try:
-                data = authenticator.store.read(pending[0].sid)
+                data = authenticator.store.read(pending.sid)
             except StoreError as error:
-                authenticator.manager.emit(authenticator.read_failed(session, pending, error))
+                authenticator.read_failed(session, pending, error)
             else:
-                session.pending_flow = authenticator.apply_result(session, pending, data)
+                authenticator.apply_result(session, pending, data)
         if session.pending_flow is not None:
-            self._run_pending(session, session.pending_flow)
-        if session.unavailable:
+            authenticator.manager.run(session.pending_flow)
+        if session.store_failed:
             return self._answer_unavailable(environ, start_response)
         environ["sessiongate"] = session
-        _set_remote_user(environ, session.user)
+        _set_remote_user(environ, session)
 
         def start_with_session(
             status: str, headers: list[tuple[str, str]], exc_info: Any = None, /
         ) -> Callable[[bytes], object]:
             if environ.get("sessiongate") is session:  # or another middleware inside has its own
-                _set_remote_user(environ, session.user)
+                _set_remote_user(environ, session)
             code = int(status[:3])
             changes = authenticator.prepare_response(session, code)
             if changes is not None and changes.status != code:
                 status = _line(changes.status)
-            fields = self._fields.apply(headers, changes)
-            if subprotocol is not None and code == _SWITCHING:
-                _answer_subprotocol(fields, subprotocol)
+            edited = self._fields.apply(headers, changes)
+            if taken and code == _SWITCHING:
+                _answer_subprotocol(edited)
             if exc_info is None:
-                write = start_response(status, fields)
+                write = start_response(status, edited)
             else:
-                write = start_response(status, fields, exc_info)
-            return write if session.opened is None else _delivering(write, session)
+                write = start_response(status, edited, exc_info)
+            if session.opened is None:
+                return write
 
-        def answer_unavailable() -> list[bytes]:
+            def write_and_deliver(chunk: bytes) -> object:
+                session.opened = None
+                return write(chunk)
+
+            return write_and_deliver
+
+        def recover(error: BaseException) -> list[bytes] | None:
+            """Undo the login; the 503 for a ``StoreError`` that the view let through."""
+            self._undo_login(session)
+            if session.response_started or not isinstance(error, StoreError):
+                return None
             return self._answer_unavailable(environ, start_response)
 
         try:
             body = self.app(environ, start_with_session)
         except BaseException as error:
-            self._undo_login(session)
-            if session.response_started or not isinstance(error, StoreError):
+            answer = recover(error)
+            if answer is None:
                 raise
-            return answer_unavailable()
+            return answer
         if session.response_started and session.opened is None:
             return body
-        return _WatchedBody(body, session, answer_unavailable, self._undo_login)
+        return _WatchedBody(body, session, recover, self._undo_login)
 
-    def _run_pending(self, session: RequestSession, flow: Flow[None]) -> None:
-        try:
-            self._authenticator.manager.run(flow)
-        except StoreError:
-            session.unavailable = True
+    __call__.__qualname__ = qualified_name("wsgi")
 
     def _undo_login(self, session: RequestSession) -> None:
-        """No response of ours will bring the token: the server's own 500 goes around us."""
-        flow = self._authenticator.undo_login(session)
-        if flow is not None:
-            with suppress(StoreError):  # it is in the log; the error of the view is what counts
-                self._authenticator.manager.run(flow)
+        if session.opened is not None:
+            self._authenticator.manager.run(self._authenticator.undo_login(session))
 
     def _answer_unavailable(
         self, environ: WSGIEnvironment, start_response: StartResponse
@@ -151,16 +134,6 @@ class SessionAuthMiddleware:
         start_response(_line(UNAVAILABLE.status), headers)
         # Not all servers keep the body of an answer to HEAD to themselves.
         return [] if environ["REQUEST_METHOD"] == "HEAD" else [body]
-
-
-def _delivering(
-    write: Callable[[bytes], object], session: RequestSession
-) -> Callable[[bytes], object]:
-    def write_and_deliver(chunk: bytes) -> object:
-        session.opened = None
-        return write(chunk)
-
-    return write_and_deliver
 
 
 class _WatchedBody:
@@ -173,13 +146,13 @@ class _WatchedBody:
         self,
         body: Iterable[bytes],
         session: RequestSession,
-        answer_unavailable: Callable[[], list[bytes]],
+        recover: Callable[[BaseException], list[bytes] | None],
         undo_login: Callable[[RequestSession], None],
     ) -> None:
         self._body = body
         self._chunks = iter(body)
         self._session = session
-        self._answer_unavailable = answer_unavailable
+        self._recover = recover
         self._undo_login = undo_login
 
     def __iter__(self) -> Iterator[bytes]:
@@ -193,15 +166,14 @@ class _WatchedBody:
                 self._session.opened = None
             raise
         except BaseException as error:
-            self._undo_login(self._session)
-            if self._session.response_started or not isinstance(error, StoreError):
+            answer = self._recover(error)
+            if answer is None:
                 raise
-        else:
-            if chunk:
-                self._session.opened = None
-            return chunk
-        self._chunks = iter(self._answer_unavailable())
-        return next(self._chunks)
+            self._chunks = iter(answer)
+            return next(self._chunks)
+        if chunk:
+            self._session.opened = None
+        return chunk
 
     def close(self) -> None:
         """Pass on what the server is obliged to call."""
@@ -211,36 +183,24 @@ class _WatchedBody:
             close()
 
 
-def _take_subprotocol(environ: WSGIEnvironment) -> bytes | None:
-    """Read a bearer token that was offered as a subprotocol; the app is not shown it."""
+def _take_subprotocol(environ: WSGIEnvironment, fields: dict[bytes, list[bytes]]) -> bool:
+    if not is_handshake(environ["REQUEST_METHOD"], fields[b"upgrade"]):
+        return False
     offered = [one.strip() for one in environ.get(_SUBPROTOCOLS, "").split(",")]
-    credential, others = bearer_subprotocol(offered)
-    if credential is not None:
+    others = take_subprotocol(offered, fields[b"authorization"])
+    if others is not None:
         environ[_SUBPROTOCOLS] = ", ".join(others)
-    return credential
+    return others is not None
 
 
-def _answer_subprotocol(fields: list[tuple[str, str]], subprotocol: str) -> None:
+def _answer_subprotocol(fields: list[tuple[str, str]]) -> None:
     if not any(name.lower() == "sec-websocket-protocol" for name, _ in fields):
-        fields.append(("Sec-WebSocket-Protocol", subprotocol))
+        fields.append(("Sec-WebSocket-Protocol", SUBPROTOCOL))
 
 
-def _header(environ: WSGIEnvironment, name: str) -> tuple[bytes, ...]:
-    value = environ.get(_TITLES[name])
-    # Test clients put in what no server would: those bytes make no credential.
-    return () if value is None else (value.encode("latin-1", "replace"),)
-
-
-def _client(environ: WSGIEnvironment) -> Client:
-    # Taken out, because a handle that held its own environ would wait for the collector.
-    agent = environ.get("HTTP_USER_AGENT")
-    fields = () if agent is None else ((b"user-agent", agent.encode("latin-1", "replace")),)
-    return fields, (environ.get("REMOTE_ADDR"),)
-
-
-def _set_remote_user(environ: WSGIEnvironment, user: User) -> None:
-    """Say who it is, or that it is nobody, whatever stood there before."""
-    username = user.username
+def _set_remote_user(environ: WSGIEnvironment, session: RequestSession) -> None:
+    """Set it to the user, or remove it, whatever stood there before."""
+    username = session.user.username
     if username is None:
         environ.pop("REMOTE_USER", None)
     else:

@@ -84,11 +84,11 @@ def test_a_field_is_not_remembered_at_any_length() -> None:
     assert asked == ["genuine"] * 2
 
 
-def by_cookie(*names: str, **more: Any) -> Credentials:
+def by_cookie(*names: str, cookies: int = 1) -> Credentials:
     """What cookies of these names come down to."""
     tokens = tuple(PAYLOADS[name] for name in names)
     found = Credentials("cookie", tokens, tokens[0].generation, renews_cookie=True)
-    return found._replace(cookie_came=True, **more)
+    return found._replace(cookies=cookies)
 
 
 def by_bearer(name: str, sent_generation: int, **more: Any) -> Credentials:
@@ -101,18 +101,18 @@ def test_of_two_tokens_of_one_session_the_newer_counts_and_the_older_is_to_be_re
     read = reader()[0].read
     for held, shown in ((b"genuine", b"older"), (b"older", b"genuine")):
         both = read([NAME + b"=" + held], [b"Bearer " + shown], NOW)
-        assert both == by_bearer("genuine", 2, renews_cookie=True, cookie_came=True)
+        assert both == by_bearer("genuine", 2, renews_cookie=True, cookies=1)
         field = NAME + b"=" + held + b"; " + NAME + b"=" + shown
-        assert read([field], [], NOW) == by_cookie("genuine", several_cookies=True)
+        assert read([field], [], NOW) == by_cookie("genuine", cookies=2)
 
 
 def test_a_cookie_of_another_session_stands_beside_a_bearer_token() -> None:
     read, other = reader()[0].read, (PAYLOADS["genuine"],)
     came = read([NAME + b"=genuine"], [b"Bearer foreign"], NOW)
-    assert came == by_bearer("foreign", 0, cookie_came=True, beside=other)
+    assert came == by_bearer("foreign", 0, cookies=1, beside=other)
     bad = read([NAME + b"=genuine"], [b"Bearer forged"], NOW)
     assert bad == Credentials(
-        problem="invalid_token", by_authorization=True, cookie_came=True, beside=other
+        problem="invalid_token", by_authorization=True, cookies=1, beside=other
     )
 
 
@@ -120,8 +120,8 @@ def test_each_session_counts_once_and_the_last_cookie_first() -> None:
     read = reader()[0].read
     names = (b"older", b"forged", b"foreign", b"genuine", b"")
     fields = [NAME + b"=" + name for name in names]
-    assert read(fields, [], NOW) == by_cookie("genuine", "foreign", several_cookies=True)
-    assert read(fields[::-1], [], NOW) == by_cookie("genuine", "foreign", several_cookies=True)
+    assert read(fields, [], NOW) == by_cookie("genuine", "foreign", cookies=4)
+    assert read(fields[::-1], [], NOW) == by_cookie("genuine", "foreign", cookies=4)
 
 
 def test_of_more_than_four_sessions_the_last_four_count() -> None:
@@ -134,14 +134,14 @@ def test_of_more_than_four_sessions_the_last_four_count() -> None:
 def test_nothing_that_is_ours_is_nothing() -> None:
     read = reader()[0].read
     assert read([b"a=b"], [b"Basic x"], NOW) == NOTHING
-    assert read([NAME + b"=forged"], [], NOW) == NOTHING._replace(cookie_came=True)
+    assert read([NAME + b"=forged"], [], NOW) == NOTHING._replace(cookies=1)
 
 
 def test_a_token_from_the_future_is_none_beside_another() -> None:
     read = reader()[0].read
     early, genuine = NAME + b"=early", [b"Bearer genuine"]
-    assert read([early], genuine, 9) == by_bearer("genuine", 3, cookie_came=True)
-    both = by_bearer("early", 3, renews_cookie=True, cookie_came=True)
+    assert read([early], genuine, 9) == by_bearer("genuine", 3, cookies=1)
+    both = by_bearer("early", 3, renews_cookie=True, cookies=1)
     assert read([early], genuine, 10) == both
     assert read([early], [], 10) == by_cookie("early")
-    assert read([early], [], 9) == NOTHING._replace(cookie_came=True), "the clock was set back"
+    assert read([early], [], 9) == NOTHING._replace(cookies=1), "the clock was set back"

@@ -1,1 +1,1 @@
-"""What HTTP says, without any server: bytes in, decisions out. No I/O in this folder."""
+"""HTTP without any server: header bytes in, decisions out. No I/O in this folder."""

@@ -7,31 +7,26 @@ say who it is.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar, Unpack
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Unpack
 
 from sessiongate.core.outcomes import NEVER, WHEN_DUE
 from sessiongate.core.row import SECOND, Row
-from sessiongate.http import refusals
-from sessiongate.http.csrf import SAFE_METHODS, describe_cross_site, is_cross_site
+from sessiongate.errors import StoreError
+from sessiongate.http.csrf import SAFE_METHODS, WEBSOCKET, find_cross_site, is_handshake
+from sessiongate.http.refusals import UNAVAILABLE
 from sessiongate.http.request_session import RequestSession
 from sessiongate.http.settings import MiddlewareOptions, MiddlewareSettings
 from sessiongate.http.token_reader import TokenReader
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Mapping, Sequence
 
+    from sessiongate.core.operations import Check
     from sessiongate.core.steps import Flow
-    from sessiongate.errors import StoreError
     from sessiongate.events import Event
-    from sessiongate.http.client import Client
-    from sessiongate.http.csrf import CrossSite
-    from sessiongate.http.request_session import PendingCheck
     from sessiongate.managers import SessionManager
     from sessiongate.tokens import TokenPayload
-
-__all__ = ["RequestAuthenticator", "ResponseChanges"]
-
-T = TypeVar("T")
 
 _REFUSED: Final = frozenset({401, 403})
 _SERVER_ERROR: Final = 500
@@ -56,171 +51,152 @@ class RequestAuthenticator:
 
     def __init__(self, manager: SessionManager, **options: Unpack[MiddlewareOptions]) -> None:
         self.settings = MiddlewareSettings(manager, **options)
-        self._record_device = self.settings.record_device
-        self._operations = manager.operations
-        self._now: Callable[[], int] = manager.now
-        self._tokens = TokenReader(self.settings.cookie, manager.operations.read)
         self.manager = manager
         self.store = manager.store
         # Of its own class only: what inherits from it may wait.
         self.blocking: bool = vars(type(manager.store)).get("blocking", True)
+        self._operations = manager.operations
+        self._tokens = TokenReader(self.settings.cookie, manager.operations.read)
         self._outages = manager.outages
 
     def parse_request(
         self,
         method: str,
-        cookies: Sequence[bytes],
-        authorizations: Sequence[bytes],
-        client: Client,
-        header: Callable[[T, str], Sequence[bytes]],
-        headers: T,
+        fields: Mapping[bytes, Sequence[bytes]],
+        peer: Sequence[Any] | None,
     ) -> RequestSession:
         """What a request brings: nothing, a problem, or tokens to ask the store about.
 
-        A session with a ``pending_check`` waits for ``apply_result`` with what
-        the store has read, or for ``read_failed``; one with a ``pending_flow``
-        for that to be run. Where the store fails in it, the session is
-        ``unavailable``.
+        With a ``pending_check``, read the store, then call ``apply_result`` or
+        ``read_failed``. With a ``pending_flow``, now or after that, run it.
+        Where the store fails, the session's ``store_failed`` is set.
 
         Args:
             method: The method, or ``"WEBSOCKET"``.
-            cookies: Each ``Cookie`` field, as the bytes that came.
-            authorizations: Each ``Authorization`` field.
-            client: What the client says of itself, and where it is.
-            header: Finds in ``headers`` all fields of a lower-case name.
-            headers: The header fields, as the stack has them.
+            fields: The values of each of ``FIELDS``, as the bytes that came.
+            peer: Whom the server saw: the address first.
         """
-        elsewhere = None if method in SAFE_METHODS else self._cross_site(header, headers)
-        session = RequestSession(self.settings, client if self._record_device else None, elsewhere)
+        if fields[b"upgrade"] and is_handshake(method, fields[b"upgrade"]):
+            method = WEBSOCKET  # a server may pass a handshake on as an HTTP request
+        settings, elsewhere = self.settings, None
+        if method not in SAFE_METHODS and (fields[b"sec-fetch-site"] or fields[b"origin"]):
+            elsewhere = find_cross_site(fields, settings.trusted_origins)
+        client = (fields[b"user-agent"], peer) if settings.record_device else None
+        session = RequestSession(settings, client, elsewhere)
+        cookies, authorizations = fields[b"cookie"], fields[b"authorization"]
         if not cookies and not authorizations:
             return session
-        now = self._now()
+        now = self.manager.now()
         session.credentials = credentials = self._tokens.read(cookies, authorizations, now)
         tokens = credentials.tokens
         if not tokens:
             session.problem = credentials.problem
         elif elsewhere is not None and not credentials.by_authorization:
             session.problem = "cross_site"
-            self.settings.report_cross_site("a session cookie counted for nothing", elsewhere)
+            settings.report_cross_site("a session cookie counted for nothing", elsewhere)
         else:
             rotation = NEVER if method == "OPTIONS" else WHEN_DUE
             if len(tokens) == 1:
-                check = self._operations.build_check(now, tokens[0], rotation)
-                session.pending_check = check, credentials.sent_generation
+                session.pending_check = self._operations.build_check(now, tokens[0], rotation)
             else:
-                session.pending_flow = self._choose(session, now, rotation)
+                session.pending_flow = self._run(session, self._choose(session, now, rotation), now)
         return session
 
-    def apply_result(
-        self, session: RequestSession, pending: PendingCheck, data: Any
-    ) -> Flow[None] | None:
-        """Apply what the store has read; return a flow to run where the session has to change."""
-        session.pending_check = None
+    def apply_result(self, session: RequestSession, check: Check, data: Any) -> None:
+        """Apply what the store has read; a ``pending_flow`` where the session has to change."""
         if self._outages.pending:
             self.manager.log_answer()
-        check, sent_generation = pending
         found = self._operations.interpret(check, data, session.credentials.transport)
         if found is None or type(found) is Row:
-            self._set_user(session, found, sent_generation, check.now)
-            return None
-        return self._apply_change(session, pending, found)
+            self._set_user(session, found, check.now)
+        else:
+            session.pending_flow = self._run(session, found, check.now)
 
-    def _apply_change(
-        self, session: RequestSession, pending: PendingCheck, change: Flow[Row | None]
-    ) -> Flow[None]:
-        check, sent_generation = pending
-        self._set_user(session, (yield from change), sent_generation, check.now)
+    def read_failed(self, session: RequestSession, check: Check, error: StoreError) -> None:
+        """Note that the store could not be read; the ``pending_flow`` emits the event."""
+        session.store_failed = True
+        session.pending_flow = _emit(self._operations.failed(check.now, "read", error))
 
-    def _choose(self, session: RequestSession, now: int, rotation: int) -> Flow[None]:
+    def _run(self, session: RequestSession, finding: Flow[Row | None], now: int) -> Flow[None]:
+        try:
+            row = yield from finding
+        except StoreError:
+            session.store_failed = True
+        else:
+            self._set_user(session, row, now)
+
+    def _choose(self, session: RequestSession, now: int, rotation: int) -> Flow[Row | None]:
         """Ask about each session that came: one live one counts, of two neither does."""
         live: list[tuple[TokenPayload, Row]] = []
         for token in session.credentials.tokens:
-            row = yield from self._operations.present(now, token, NEVER, "cookie")
-            if row is not None:
-                live.append((token, row))
-        if len(live) > 1:
-            session.problem = "invalid_request"
-            return
-        row, sent_generation = None, 0
-        if live:
-            token, row = live[0]
-            sent_generation = token.generation
-            if rotation != NEVER and self._operations.is_due(row, now):
-                row = yield from self._operations.present(now, token, rotation, "cookie")
-        self._set_user(session, row, sent_generation, now)
+            found = yield from self._operations.present(now, token, NEVER, "cookie")
+            if found is not None:
+                live.append((token, found))
+        if len(live) != 1:
+            session.problem = "invalid_request" if live else "invalid_token"
+            return None
+        token, row = live[0]
+        session.credentials = session.credentials._replace(sent_generation=token.generation)
+        if rotation != NEVER and self._operations.is_due(row, now):
+            return (yield from self._operations.present(now, token, rotation, "cookie"))
+        return row
 
-    def _set_user(
-        self, session: RequestSession, row: Row | None, sent_generation: int, now: int
-    ) -> None:
+    def _set_user(self, session: RequestSession, row: Row | None, now: int) -> None:
         if row is None:
-            session.problem = "invalid_token"
+            session.problem = session.problem or "invalid_token"
             return
-        session.transport = session.credentials.transport
+        credentials = session.credentials
+        session.transport = credentials.transport
         session.user.row = row
-        if row.generation != sent_generation and not row.shared:
+        if row.generation != credentials.sent_generation and not row.shared:
             session.send_token(row, rotated_at=now)
-
-    def read_failed(
-        self, session: RequestSession, pending: PendingCheck, error: StoreError
-    ) -> Event:
-        """Mark that the store could not be read; return the event to emit."""
-        session.unavailable = True
-        return self._operations.failed(pending[0].now, "read", error)
 
     def prepare_response(self, session: RequestSession, status: int) -> ResponseChanges | None:
         """What the response of this status is to carry; ``None``: nothing of the session."""
         session.response_started = True
-        for verb in session.not_awaited or ():
+        for verb in session.not_awaited:
             self.manager.logger.error(_NEVER_AWAITED, verb)
         if session.store_failed and status >= _SERVER_ERROR:
-            refusal = refusals.UNAVAILABLE
-            return ResponseChanges(refusal.status, extra=refusal.headers)
+            return ResponseChanges(UNAVAILABLE.status, extra=UNAVAILABLE.headers)
         delivery = session.delivery
         if delivery is None:
             return None
         cookie, row = self.settings.cookie, delivery.row
-        # Others under its name, which this one would not replace, would shadow it.
-        tidied = session.credentials.several_cookies and delivery.tidies
-        others = cookie.expire_others() if tidied else ()
+        set_cookies: tuple[str, ...] = ()
+        if session.credentials.cookies > 1 and delivery.cookie in {"issue", "expire"}:
+            # Those that this cookie would not replace would shadow it.
+            set_cookies = cookie.expire_others()
+        if delivery.cookie == "expire":
+            set_cookies += (cookie.expire(),)
         if row is None:
-            return ResponseChanges(status, (*others, cookie.expire()))
-        now = self._now()
+            return ResponseChanges(status, set_cookies)
+        now = self.manager.now()
         if self._operations.superseded.covers(row.sid, row.generation):
             return None  # the token has died since, or the client has a newer one
-        if delivery.rotated_at is not None and self._is_late(delivery.rotated_at, status, now):
-            return None
+        if delivery.rotated_at is not None:
+            # A late token may be older than what the client has, and a refusal hands out none:
+            # the next response brings it. A grace too short for any view counts as a second.
+            late = max(self._operations.settings.policy.grace, SECOND)
+            if status in _REFUSED or now - delivery.rotated_at > late:
+                return None
         token = self._operations.codec.mint(row)
-        set_cookies: tuple[str, ...] = ()
-        if delivery.cookie == "issue":
+        if delivery.cookie in {"issue", "renew"}:
             seconds_left = max(1, -(-(row.expires_at - now) // SECOND))
-            set_cookies = (*others, cookie.issue(token, seconds_left))
-        elif delivery.cookie == "expire":
-            set_cookies = (*others, cookie.expire())
+            set_cookies += (cookie.issue(token, seconds_left),)
         return ResponseChanges(status, set_cookies, token if delivery.by_header else None)
 
-    def undo_login(self, session: RequestSession) -> Flow[Any] | None:
-        """Close what the request opened, where no response will bring the client its token."""
-        sid, session.opened = session.opened, None
-        if sid is None:
-            return None
-        return self._operations.close(self._now(), sid, transport=session.transport)
+    def undo_login(self, session: RequestSession) -> Flow[None]:
+        """Close what the request opened, where no response will bring the client its token.
 
-    def _is_late(self, rotated_at: int, status: int, now: int) -> bool:
-        """Whether the next response is to bring a rotated token, and not this one.
-
-        It may be older than what the client has; and a refusal hands out nothing.
-        A grace too short for any view to be in time counts as a second here.
+        The server's own 500 goes around us.
         """
-        late = max(self._operations.settings.policy.grace, SECOND)
-        return status in _REFUSED or now - rotated_at > late
+        sid, session.opened = session.opened, None
+        if sid is not None:
+            with suppress(StoreError):  # it is in the log; the error of the view is what counts
+                yield from self._operations.close(
+                    self.manager.now(), sid, transport=session.transport
+                )
 
-    def _cross_site(
-        self, header: Callable[[T, str], Sequence[bytes]], headers: T
-    ) -> CrossSite | None:
-        fetch_site, origins = header(headers, "sec-fetch-site"), header(headers, "origin")
-        if not fetch_site and not origins:
-            return None  # no browser's
-        hosts = header(headers, "host")
-        if not is_cross_site(fetch_site, origins, hosts, self.settings.trusted_origins):
-            return None
-        return describe_cross_site(fetch_site, origins, hosts)
+
+def _emit(event: Event) -> Flow[None]:
+    yield event

@@ -1,4 +1,4 @@
-"""What a client is, told from its request; looked at only when somebody logs in."""
+"""What a client is, as its request says; looked at only when somebody logs in."""
 
 from __future__ import annotations
 
@@ -6,10 +6,8 @@ from collections.abc import Sequence
 from ipaddress import IPv6Address, ip_address
 from typing import Any, Final, TypeAlias
 
-__all__ = ["Client", "describe"]
-
-Client: TypeAlias = tuple[Sequence[tuple[bytes, bytes]], Sequence[Any] | None]
-"""Header fields, among them the user agent, and the peer that the server saw: its address first.
+Client: TypeAlias = tuple[Sequence[bytes], Sequence[Any] | None]
+"""Values of ``User-Agent``, and the peer that the server saw: its address first.
 
 A plain tuple, because each request makes one and few are looked at.
 """
@@ -24,9 +22,9 @@ def describe(client: Client) -> dict[str, str] | None:
     ``X-Forwarded-For`` is not read: anybody can write it. Behind a proxy the
     server, or a middleware outside of ours, puts the address in its place.
     """
-    fields, peer = client
-    # Joined as WSGI servers do, so that both stacks tell the same.
-    agent = _printable(b",".join(value for name, value in fields if name == b"user-agent"))
+    agents, peer = client
+    # Joined as WSGI servers do, so that both stacks give the same.
+    agent = _printable(b",".join(agents))
     known = {"user_agent": agent, "ip": _ip(peer[0] if peer else None)}
     return {name: value for name, value in known.items() if value} or None
 

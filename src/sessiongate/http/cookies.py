@@ -9,8 +9,6 @@ from typing import Final, Literal
 from sessiongate.core.warning import warn
 from sessiongate.errors import ConfigurationError, CookieNameWarning
 
-__all__ = ["SessionCookie"]
-
 _TAKEN: Final = "session"
 _TAKEN_BY: Final = (
     "a cookie named 'session' is also what Flask's own session (flash(), Flask-WTF) and "
@@ -57,47 +55,41 @@ class SessionCookie:
     persistent: bool = False
 
     def __post_init__(self) -> None:
-        if not isinstance(self.name, str) or not _TOKEN.fullmatch(self.name):
-            msg = "the name of the cookie must be a token: letters, digits, - and _"
-            raise ConfigurationError(msg)
+        _require(
+            isinstance(self.name, str) and _TOKEN.fullmatch(self.name),
+            "the name of the cookie must be a token: letters, digits, - and _",
+        )
         for option in ("secure", "partitioned", "persistent"):
-            if not isinstance(getattr(self, option), bool):
-                msg = f"{option} must be True or False, and no text such as 'false'"
-                raise ConfigurationError(msg)
-        if self.same_site not in ("Strict", "Lax", "None"):
-            msg = "same_site must be 'Strict', 'Lax' or 'None'"
-            raise ConfigurationError(msg)
-        if not isinstance(self.path, str) or not _PATH.fullmatch(self.path):
-            msg = (
-                "path must begin with /, hold no space, semicolon or control character, "
-                "and be at most 1024 characters long"
-            )
-            raise ConfigurationError(msg)
-        if self.domain is not None and not (
-            isinstance(self.domain, str) and _DOMAIN.fullmatch(self.domain)
-        ):
-            msg = "domain must be a host name such as 'example.com', without a leading dot"
-            raise ConfigurationError(msg)
+            is_bool = isinstance(getattr(self, option), bool)
+            _require(is_bool, f"{option} must be True or False, and no text such as 'false'")
+        is_known = self.same_site in ("Strict", "Lax", "None")
+        _require(is_known, "same_site must be 'Strict', 'Lax' or 'None'")
+        _require(
+            isinstance(self.path, str) and _PATH.fullmatch(self.path),
+            "path must begin with /, hold no space, semicolon or control character, "
+            "and be at most 1024 characters long",
+        )
+        _require(
+            self.domain is None
+            or (isinstance(self.domain, str) and _DOMAIN.fullmatch(self.domain)),
+            "domain must be a host name such as 'example.com', without a leading dot",
+        )
         if self.name == _TAKEN:
             warn(_TAKEN_BY, CookieNameWarning)
         prefix = self.name.lower()  # browsers know prefixes in any case
-        if prefix.startswith("__host-") and (
-            not self.secure or self.domain is not None or self.path != "/"
-        ):
-            msg = (
+        if prefix.startswith("__host-"):
+            _require(
+                self.secure and self.domain is None and self.path == "/",
                 "a cookie named __Host-… must have secure=True, path='/' and no domain; "
-                "for http://localhost use SessionCookie.for_http()"
+                "for http://localhost use SessionCookie.for_http()",
             )
-            raise ConfigurationError(msg)
-        if not self.secure:
-            for needs, why in (
-                (prefix.startswith(("__secure-", "__http-")), "such a prefix of the name"),
-                (self.same_site == "None", "same_site='None'"),
-                (self.partitioned, "partitioned=True"),
-            ):
-                if needs:
-                    msg = f"{why} needs secure=True; for http://localhost use another setting"
-                    raise ConfigurationError(msg)
+        for needs_secure, what in (
+            (prefix.startswith(("__secure-", "__http-")), "such a prefix of the name"),
+            (self.same_site == "None", "same_site='None'"),
+            (self.partitioned, "partitioned=True"),
+        ):
+            message = f"{what} needs secure=True; for http://localhost use another setting"
+            _require(self.secure or not needs_secure, message)
 
     @classmethod
     def for_http(
@@ -143,12 +135,10 @@ class SessionCookie:
         A browser tells cookies apart by name, domain and path: what was set
         before a change of ``domain`` or ``path`` would be sent beside this one.
         """
-        hosts = {self.domain, None}
-        paths = {self.path, "/"}
         return tuple(
             replace(self, domain=domain, path=path).expire()
-            for domain in sorted(hosts, key=str)
-            for path in sorted(paths)
+            for domain in sorted({self.domain, None}, key=str)
+            for path in sorted({self.path, "/"})
             if (domain, path) != (self.domain, self.path)
         )
 
@@ -170,3 +160,8 @@ class SessionCookie:
             partitioned=self.partitioned,
             max_size=0,
         )
+
+
+def _require(valid: object, message: str) -> None:
+    if not valid:
+        raise ConfigurationError(message)

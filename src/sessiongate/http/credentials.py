@@ -15,20 +15,16 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = [
-    "MALFORMED",
-    "TRANSPORTS",
-    "Transport",
-    "bearer_subprotocol",
-    "read_bearer",
-    "read_cookies",
-]
-
 Transport: TypeAlias = Literal["cookie", "bearer"]
 TRANSPORTS: Final = ("cookie", "bearer")
 
 MALFORMED: Final = ""
 """In place of a bearer token: something stands where one belongs, and it is not clear which."""
+
+FIELDS: Final = frozenset(
+    {b"cookie", b"authorization", b"user-agent", b"upgrade", b"sec-fetch-site", b"origin", b"host"}
+)
+"""The header fields of a request that are read."""
 
 SUBPROTOCOL: Final = "sessiongate.bearer"
 """Offered by a browser's websocket, right before the token."""
@@ -92,7 +88,7 @@ def read_bearer(fields: Sequence[bytes]) -> str | None:
 
     Args:
         fields: Each ``Authorization`` field as it came. WSGI servers join
-            repeated ones with a comma, so both stacks judge the same bytes.
+            repeated ones with a comma, so both stacks read the same bytes.
     """
     if not fields:
         return None
@@ -108,22 +104,24 @@ def read_bearer(fields: Sequence[bytes]) -> str | None:
     return token.decode("latin-1")
 
 
-def bearer_subprotocol(offered: Sequence[str]) -> tuple[bytes | None, list[str]]:
-    """The credential that a browser's websocket offers as subprotocols, and the other ones.
+def take_subprotocol(offered: Sequence[str], authorizations: list[bytes]) -> list[str] | None:
+    """Move a token that a browser's websocket offers as a subprotocol to the ``Authorization``.
 
-    ``["sessiongate.bearer", TOKEN, "chat"]`` gives ``b"Bearer TOKEN"`` and
-    ``["chat"]``; without the first word, ``None`` and all of them. A script in
-    a browser can set no ``Authorization`` on a websocket.
+    ``["sessiongate.bearer", TOKEN, "chat"]`` adds ``b"Bearer TOKEN"`` and gives
+    ``["chat"]``, which is what the app sees; ``None`` if none is offered. A
+    script in a browser can set no ``Authorization`` on a websocket.
     """
-    words, tokens, others = iter(offered), list[str](), list[str]()
-    for word in words:
-        if word == SUBPROTOCOL:
-            tokens.append(next(words, ""))
+    items, tokens, others = iter(offered), list[str](), list[str]()
+    for item in items:
+        if item == SUBPROTOCOL:
+            tokens.append(next(items, ""))
         else:
-            others.append(word)
+            others.append(item)
     if not tokens:
-        return None, others
-    return b"Bearer " + ",".join(tokens).encode("latin-1", "replace"), others  # two are none
+        return None
+    token = ",".join(tokens)  # a comma makes two of them malformed
+    authorizations.append(b"Bearer " + token.encode("latin-1", "replace"))
+    return others
 
 
 def _is_joined(value: bytes) -> bool:

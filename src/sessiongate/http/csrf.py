@@ -1,4 +1,4 @@
-"""Whether a request that brings a cookie comes from this site, told by its headers.
+"""Whether a request that brings a cookie comes from this site, as its headers say.
 
 Fetch Metadata first, ``Origin`` where a browser sends none (OWASP CSRF
 Prevention Cheat Sheet). A request with neither is no browser's.
@@ -12,20 +12,10 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 from sessiongate.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-__all__ = [
-    "SAFE_METHODS",
-    "WEBSOCKET",
-    "CrossSite",
-    "check_origins",
-    "describe_cross_site",
-    "is_cross_site",
-    "is_handshake",
-]
+    from collections.abc import Iterable, Mapping, Sequence
 
 CrossSite: TypeAlias = tuple[str, str]
-"""Where a request of another site came from and which host it asked, for the log."""
+"""Where a request of another site came from, and its ``Host``, for the log."""
 
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 """RFC 9110, section 9.2.1."""
@@ -39,9 +29,9 @@ _LONGEST_SHOWN: Final = 128
 _DEFAULT_PORTS: Final = {"http": "80", "https": "443"}
 
 
-def is_handshake(method: str, upgrade: str) -> bool:
+def is_handshake(method: str, upgrades: Sequence[bytes]) -> bool:
     """Whether a request opens a websocket: a GET, but no safe one (RFC 6455, 4.1 and 10.2)."""
-    return method == "GET" and "websocket" in upgrade.lower()
+    return method == "GET" and b"websocket" in b",".join(upgrades).lower()
 
 
 def check_origins(origins: Iterable[str]) -> frozenset[str]:
@@ -59,34 +49,28 @@ def check_origins(origins: Iterable[str]) -> frozenset[str]:
     return frozenset(known)
 
 
-def is_cross_site(
-    fetch_site: Sequence[bytes],
-    origins: Sequence[bytes],
-    hosts: Sequence[bytes],
-    trusted: frozenset[str],
-) -> bool:
-    """Judge the values of ``Sec-Fetch-Site``, ``Origin`` and ``Host``."""
+def find_cross_site(
+    fields: Mapping[bytes, Sequence[bytes]], trusted: frozenset[str]
+) -> CrossSite | None:
+    """The two sites, if ``Sec-Fetch-Site``, ``Origin`` and ``Host`` name another than this one."""
+    fetch_site, origins, hosts = fields[b"sec-fetch-site"], fields[b"origin"], fields[b"host"]
     origin = _one(origins)
     spelled = None if origin is None else _normalise(origin)
     if spelled is not None and spelled in trusted:
-        return False
+        return None
     if fetch_site:
-        return _one(fetch_site) not in {"same-origin", "none"}
-    if not origins:
-        return False
-    return spelled is None or not _is_host(spelled, _one(hosts))
-
-
-def describe_cross_site(
-    fetch_site: Sequence[bytes], origins: Sequence[bytes], hosts: Sequence[bytes]
-) -> CrossSite:
-    """The two sites of a refused request, as text that is safe in a log line."""
+        here = _one(fetch_site) in {"same-origin", "none"}
+    else:
+        here = not origins or (spelled is not None and _is_host(spelled, _one(hosts)))
+    if here:
+        return None
     if origins:
         return f"Origin: {_shown(origins)}", _shown(hosts)
     return f"Sec-Fetch-Site: {_shown(fetch_site)}, no Origin", _shown(hosts)
 
 
 def _shown(values: Sequence[bytes]) -> str:
+    """Text that is safe in a log line."""
     text = b", ".join(values)[:_LONGEST_SHOWN].decode("latin-1")
     return "".join(c if c.isascii() and c.isprintable() else "?" for c in text)
 
@@ -101,13 +85,12 @@ def _normalise(origin: str) -> str | None:
     if found is None:
         return None
     scheme, host, port = found.groups()
-    return f"{scheme}://{host}" + (
-        f":{port}" if port not in {None, _DEFAULT_PORTS.get(scheme)} else ""
-    )
+    is_default = port in {None, _DEFAULT_PORTS.get(scheme)}
+    return f"{scheme}://{host}" if is_default else f"{scheme}://{host}:{port}"
 
 
 def _is_host(origin: str, host: str | None) -> bool:
-    """Whether an origin names the host that was asked.
+    """Whether an origin names the host of the request.
 
     The scheme is the origin's own: behind TLS termination this server sees
     ``http`` where the browser spoke ``https``.

@@ -1,4 +1,4 @@
-"""What a protected view asks of a request, once for all frameworks."""
+"""What a protected view demands of a request, once for all frameworks."""
 
 from __future__ import annotations
 
@@ -17,17 +17,6 @@ if TYPE_CHECKING:
     from sessiongate.http.refusals import Refusal
     from sessiongate.http.request_session import RequestSession
 
-__all__ = [
-    "Guard",
-    "GuardOptions",
-    "LoginURL",
-    "Page",
-    "check_view",
-    "quote_path",
-    "safe_redirect",
-    "under_prefix",
-]
-
 _ADDRESS: Final = ("/", "http://", "https://", "?")
 """How a login URL begins; anything else is the name of a route."""
 
@@ -40,7 +29,7 @@ LoginURL: TypeAlias = str | Callable[..., str]
 
 
 class Page(NamedTuple):
-    """What tells a page in a browser from a call of an API."""
+    """A request that may be a browser's for a page."""
 
     method: str
     path: str
@@ -56,14 +45,13 @@ class Page(NamedTuple):
 
     @property
     def target(self) -> str:
-        """Path and query, to be asked for again."""
-        return under_prefix(quote_path(self.path), quote_path(self.prefix)) + (
-            self.query and f"?{self.query}"
-        )
+        """Path and query, to come back to."""
+        path = under_prefix(quote_path(self.path), quote_path(self.prefix))
+        return f"{path}?{self.query}" if self.query else path
 
     @property
     def is_browsed(self) -> bool:
-        """Whether a browser asks for a page, so that a person sees the redirect.
+        """Whether a browser requests a page, so that a person sees the redirect.
 
         ``Accept`` names ``text/html``, or there is no ``Accept`` at all. One that
         names other types only, ``*/*`` among them, is a script's or a tool's, such as
@@ -104,9 +92,8 @@ class Guard:
     ) -> None:
         self._scopes = check_scopes(scopes)
         self._fresh = None if fresh is None else microseconds(fresh, "fresh") / SECOND
-        if login_url is not None and not (
-            callable(login_url) or (isinstance(login_url, str) and login_url)
-        ):
+        is_usable = callable(login_url) or (isinstance(login_url, str) and login_url)
+        if login_url is not None and not is_usable:
             msg = (
                 "login_url must be the address of the login page, such as '/login', the name of "
                 "its route, or a function that gives one of them"
@@ -117,28 +104,30 @@ class Guard:
             raise TypeError(msg)
         self._login_url = login_url
 
-    def check(self, session: RequestSession, asked: Callable[[], Page | None]) -> Refusal | None:
+    def check(self, session: RequestSession, describe: Callable[[], Page | None]) -> Refusal | None:
         """Why the request is refused, or ``None``.
 
-        ``asked`` describes the page where it matters; ``None`` for a websocket.
+        ``describe`` gives the page, where it matters; ``None`` for a websocket.
         """
-        user, realm = session.user, session.realm
+        user, realm = session.user, session.settings.realm
         if not user.is_authenticated:
             if session.problem == "cross_site":
-                return refusals.CROSS_SITE  # a login page would be asked from that site as well
-            refusal = _anonymous(session)
+                return (
+                    refusals.CROSS_SITE
+                )  # its login page would be requested from that site as well
+            refusal = _refuse_anonymous(session, realm)
         elif (lacking := self.check_scopes(user.scopes, realm)) is not None:
             return lacking
         elif self._fresh is not None and (session.age or 0) > self._fresh:
             refusal = refusals.stale_login(realm, int(self._fresh))
         else:
             return None
-        if self._login_url is None or session.by_authorization:
+        if self._login_url is None or session.credentials.by_authorization:
             return refusal
-        page = asked()
+        page = describe()
         if page is None or not page.is_browsed:
             return refusal
-        return refusals.redirect(self._with_way_back(page))
+        return refusals.redirect(_with_way_back(self._login_url, page))
 
     def check_scopes(self, scopes: Iterable[str], realm: str) -> Refusal | None:
         """Why a user with these scopes is refused, or ``None``."""
@@ -146,18 +135,24 @@ class Guard:
             return None
         return refusals.insufficient_scope(realm, self._scopes)
 
-    def _with_way_back(self, page: Page) -> str:
-        """The login page, and for what can be asked again the way back from it."""
-        url = self._login_url or ""
-        if callable(url):
-            url = page.locate(url)
-        if not url.startswith(_ADDRESS):
-            url = page.locate(url)
-        url = under_prefix(quote(url, safe=_RESERVED), quote_path(page.prefix))
-        if page.method not in {"GET", "HEAD"}:
-            return url
-        separator = "&" if urlsplit(url).query else "?"
-        return f"{url}{separator}next={quote(page.target, safe='/')}"
+
+def _refuse_anonymous(session: RequestSession, realm: str) -> Refusal:
+    if session.problem == "invalid_request":
+        two_sessions = session.credentials.problem is None  # the fields are well-formed
+        return refusals.invalid_request(realm, two_sessions=two_sessions)
+    return refusals.login_required(realm, invalid_token=session.problem == "invalid_token")
+
+
+def _with_way_back(login_url: LoginURL, page: Page) -> str:
+    """The login page, with the way back where the request can be repeated."""
+    url = page.locate(login_url) if callable(login_url) else login_url
+    if not url.startswith(_ADDRESS):
+        url = page.locate(url)
+    url = under_prefix(quote(url, safe=_RESERVED), quote_path(page.prefix))
+    if page.method not in {"GET", "HEAD"}:
+        return url
+    separator = "&" if urlsplit(url).query else "?"
+    return f"{url}{separator}next={quote(page.target, safe='/')}"
 
 
 def under_prefix(url: str, prefix: str) -> str:
@@ -168,13 +163,6 @@ def under_prefix(url: str, prefix: str) -> str:
     if url == prefix or url.startswith((f"{prefix}/", f"{prefix}?")):
         return url
     return prefix + url
-
-
-def _anonymous(session: RequestSession) -> Refusal:
-    if session.problem == "invalid_request":
-        return refusals.invalid_request(session.realm, two_sessions=session.two_sessions)
-    invalid_token = session.problem == "invalid_token"
-    return refusals.login_required(session.realm, invalid_token=invalid_token)
 
 
 def check_view(view: object, for_classes: str) -> None:

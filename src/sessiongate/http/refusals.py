@@ -10,22 +10,6 @@ from typing import TYPE_CHECKING, Final, NamedTuple, final
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = [
-    "CROSS_SITE",
-    "RETRY_AFTER",
-    "TOO_MANY_SESSIONS",
-    "UNAVAILABLE",
-    "Refusal",
-    "insufficient_scope",
-    "invalid_request",
-    "login_required",
-    "redirect",
-    "stale_login",
-]
-
-RETRY_AFTER: Final = ("Retry-After", "5")
-"""Seconds; long enough for a failover, short enough for a person."""
-
 
 @final
 class Refusal(NamedTuple):
@@ -38,29 +22,31 @@ class Refusal(NamedTuple):
 
 def login_required(realm: str, *, invalid_token: bool) -> Refusal:
     """401: no credential came, or it is not valid."""
-    if invalid_token:
-        parameters = 'error="invalid_token", error_description="The token is not valid"'
-        return _refuse(401, "The token is not valid.\n", _challenge(realm, parameters))
-    return _refuse(401, "Authentication is required.\n", _challenge(realm))
+    if not invalid_token:
+        return _challenge(401, "Authentication is required", realm)
+    reason = "The token is not valid"
+    return _challenge(401, reason, realm, error="invalid_token", error_description=reason)
 
 
 def invalid_request(realm: str, *, two_sessions: bool) -> Refusal:
     """400: the ``Authorization`` header is malformed, or two live sessions came."""
-    reason = _TWO_SESSIONS if two_sessions else _MALFORMED
-    parameters = f'error="invalid_request", error_description="{reason}"'
-    return _refuse(400, f"{reason}.\n", _challenge(realm, parameters))
+    reason = "The Authorization header is malformed"
+    if two_sessions:
+        reason = "The request came with two sessions, log in again"
+    return _challenge(400, reason, realm, error="invalid_request", error_description=reason)
 
 
 def insufficient_scope(realm: str, scopes: Sequence[str]) -> Refusal:
     """403: the session may not do this."""
-    parameters = f'error="insufficient_scope", scope="{" ".join(scopes)}"'
-    return _refuse(403, "The session lacks a scope.\n", _challenge(realm, parameters))
+    needed = " ".join(scopes)
+    text = "The session lacks a scope"
+    return _challenge(403, text, realm, error="insufficient_scope", scope=needed)
 
 
 def stale_login(realm: str, seconds: int) -> Refusal:
     """401: the user proved who they are too long ago (RFC 9470, section 3)."""
-    parameters = f'error="insufficient_user_authentication", max_age="{seconds}"'
-    return _refuse(401, "A fresh login is required.\n", _challenge(realm, parameters))
+    text, error = "A fresh login is required", "insufficient_user_authentication"
+    return _challenge(401, text, realm, error=error, max_age=str(seconds))
 
 
 def redirect(location: str) -> Refusal:
@@ -68,12 +54,9 @@ def redirect(location: str) -> Refusal:
     return _refuse(303, "", ("Location", location))
 
 
-_MALFORMED: Final = "The Authorization header is malformed"
-_TWO_SESSIONS: Final = "The request came with two sessions, log in again"
-
-
-def _challenge(realm: str, parameters: str = "") -> tuple[str, str]:
-    return "WWW-Authenticate", f'Bearer realm="{realm}"' + (parameters and f", {parameters}")
+def _challenge(status: int, text: str, realm: str, **parameters: str) -> Refusal:
+    named = [f'{name}="{value}"' for name, value in {"realm": realm, **parameters}.items()]
+    return _refuse(status, f"{text}.\n", ("WWW-Authenticate", f"Bearer {', '.join(named)}"))
 
 
 def _refuse(status: int, text: str, *headers: tuple[str, str]) -> Refusal:
@@ -88,4 +71,8 @@ CROSS_SITE: Final = _refuse(
 TOO_MANY_SESSIONS: Final = _refuse(
     403, "There are too many sessions: log out on another device, then try again.\n"
 )
-UNAVAILABLE: Final = _refuse(503, "Sessions are unavailable for the moment.\n", RETRY_AFTER)
+UNAVAILABLE: Final = _refuse(
+    503,
+    "Sessions are unavailable for the moment.\n",
+    ("Retry-After", "5"),  # long enough for a failover, short enough for a person
+)

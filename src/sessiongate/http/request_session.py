@@ -7,7 +7,7 @@ is written when the view is done: the response only carries the token out.
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, TypeVar, Unpack, final
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar, Unpack, final
 
 from sessiongate.core.arguments import SessionOptions, check_choice
 from sessiongate.core.operations import EXISTING
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
     from datetime import datetime
 
-    from sessiongate.core.operations import Check, Granted
+    from sessiongate.core.operations import Check
     from sessiongate.core.row import Row
     from sessiongate.core.steps import Flow
     from sessiongate.http.client import Client
@@ -32,19 +32,14 @@ if TYPE_CHECKING:
     from sessiongate.http.settings import MiddlewareSettings
     from sessiongate.http.token_reader import Credentials, Problem
 
-__all__ = ["LoginOptions", "PendingCheck", "RequestSession", "TokenDelivery"]
-
 T = TypeVar("T")
-
-PendingCheck: TypeAlias = tuple["Check", int]
-"""What the store is asked, and the generation that the client is known to have."""
 
 
 class LoginOptions(SessionOptions, total=False):
-    """The keywords of ``login``; those of ``create_session``, and two more."""
+    """The keywords of ``login``: those of ``create_session``, and two more."""
 
     transport: Transport | None
-    """How the token goes out; by default the way the request's own came, or as a cookie.
+    """How the token goes out; by default as the request's own came, or as a cookie.
 
     ``"bearer"``: in the response header; no cookie is set, and one that came is deleted.
     """
@@ -59,11 +54,10 @@ class TokenDelivery(NamedTuple):
     row: Row | None
     """The session whose current token goes out; ``None``: none does."""
     by_header: bool = False
-    cookie: Literal["issue", "expire"] | None = None
+    cookie: Literal["issue", "renew", "expire"] | None = None
+    """All but ``"renew"`` also expire cookies of our name that this one does not replace."""
     rotated_at: int | None = None
     """When the middleware rotated the token by itself: such a one is not sent late."""
-    tidies: bool = False
-    """Whether cookies that the configured one does not replace are expired: a login or logout."""
 
 
 @final
@@ -76,21 +70,9 @@ class RequestSession:
     """
 
     __slots__ = (
-        "_client",
-        "_cross_site",
-        "_settings",
-        "credentials",
-        "delivery",
-        "not_awaited",
-        "opened",
-        "pending_check",
-        "pending_flow",
-        "problem",
-        "response_started",
-        "store_failed",
-        "transport",
-        "unavailable",
-        "user",
+        *("_client", "_cross_site", "credentials", "delivery", "not_awaited", "opened"),
+        *("pending_check", "pending_flow", "problem", "response_started", "settings"),
+        *("store_failed", "transport", "user"),
     )
 
     def __init__(
@@ -101,15 +83,13 @@ class RequestSession:
     ) -> None:
         self._client = client
         self._cross_site = cross_site
-        self._settings = settings
+        self.settings = settings
+        """Those of the middleware; its business, like all that is not documented here."""
         self.credentials: Credentials = NOTHING
-        """What came; the middleware's business, like the rest that is not documented here."""
-        self.pending_check: PendingCheck | None = None
-        """What the store is still to be asked about the one token that came."""
+        self.pending_check: Check | None = None
+        """What the store must be asked about the one token that came."""
         self.pending_flow: Flow[None] | None = None
-        """The same where tokens of several sessions came."""
-        self.unavailable = False
-        """Whether the store could not say who it is, so that the answer is a 503."""
+        """What must run where several sessions came, or the one has to change."""
         self.transport: Transport | None = None
         """How the token came, ``"cookie"`` or ``"bearer"``; ``None`` for the anonymous."""
         self.problem: Problem | None = None
@@ -124,27 +104,18 @@ class RequestSession:
         self.delivery: TokenDelivery | None = None
         self.opened: str | None = None
         """The session that this request has opened, until its token has gone out."""
-        self.not_awaited: list[str] | None = None
+        self.not_awaited: list[str] = []
         """The async verbs that were called and have not begun."""
         self.response_started = False
         self.store_failed = False
+        """Whether the store failed this request, so that its answer is a 503."""
 
     def __repr__(self) -> str:
         return f"<RequestSession: {self.user!r} by {self.transport}>"
 
     @property
-    def settings(self) -> MiddlewareSettings:
-        """The settings of the middleware that made this object."""
-        return self._settings
-
-    @property
-    def realm(self) -> str:
-        """What challenges name."""
-        return self._settings.realm
-
-    @property
     def scopes(self) -> list[str]:
-        """What the request may do, as Starlette's ``AuthCredentials`` say it.
+        """What the request may do, as in Starlette's ``AuthCredentials``.
 
         ``"authenticated"`` and the session's own; empty for the anonymous.
         """
@@ -160,35 +131,20 @@ class RequestSession:
     def expires_at(self) -> datetime | None:
         """When the session ends unless it is refreshed; ``None`` for the anonymous."""
         row = self.user.row
-        return None if row is None else self._settings.manager.operations.expires_at(row)
+        return None if row is None else self.settings.manager.operations.expires_at(row)
 
     @property
     def rotates_at(self) -> datetime | None:
         """From when on a request rotates the token; ``None``: no request will."""
         row = self.user.row
-        due = None if row is None else self._settings.manager.operations.rotates_at(row)
+        due = None if row is None else self.settings.manager.operations.rotates_at(row)
         return None if due is None else to_datetime(due)
 
     @property
     def age(self) -> float | None:
         """Seconds since the user last proved who they are; ``None`` for the anonymous."""
         row = self.user.row
-        return None if row is None else (self._settings.manager.now() - row.created_at) / SECOND
-
-    @property
-    def by_authorization(self) -> bool:
-        """Whether ``Authorization`` decided: then the client is no browser to redirect."""
-        return self.credentials.by_authorization
-
-    @property
-    def two_sessions(self) -> bool:
-        """Whether the problem is that two live sessions came."""
-        return self.problem == "invalid_request" and self.credentials.problem is None
-
-    @property
-    def is_cross_site(self) -> bool:
-        """Whether this is an unsafe request of another site, whose cookies count for nothing."""
-        return self._cross_site is not None and not self.by_authorization
+        return None if row is None else (self.settings.manager.now() - row.created_at) / SECOND
 
     def login(self, username: str, **options: Unpack[LoginOptions]) -> str | None:
         """Open a session for this client and return its token, or ``None`` at a limit.
@@ -197,8 +153,8 @@ class RequestSession:
         rotating token, so ``existing="reuse"`` counts as ``"new"``. Every
         session whose genuine token came with the request ends in the same step
         (ASVS 7.2.4). ``device`` is by default the user agent and the IP, as
-        the server saw them, unless the middleware is told
-        ``record_device=False``; ``{}`` for nothing.
+        the server saw them, unless the middleware has ``record_device=False``;
+        ``{}`` for nothing.
 
         Args:
             username: As in ``create_session``, like the keywords of it.
@@ -212,13 +168,13 @@ class RequestSession:
             ValueError, TypeError: An argument is unfit, or the token would be
                 too large for a cookie; nothing was opened.
         """
-        return self._logged_in(self.run(self._login(username, **options)))
+        return self.run(self._login(username, **options))
 
     def alogin(
         self, username: str, **options: Unpack[LoginOptions]
     ) -> Coroutine[Any, Any, str | None]:
         """``login``, to await."""
-        return self.to_await("alogin()", lambda: self._alogin(username, **options))
+        return self.to_await("alogin()", lambda: self.arun(self._login(username, **options)))
 
     def logout(self) -> bool:
         """End every session whose genuine token came, and delete the cookie.
@@ -246,19 +202,13 @@ class RequestSession:
             ResponseStartedError: The headers have gone out; nothing was done.
             StoreError: The store is down; the token is as valid as before.
         """
-        return self._refreshed(self.run(self._refresh()))
+        return self.run(self._refresh())
 
     def arefresh(self) -> Coroutine[Any, Any, str | None]:
         """``refresh``, to await."""
-        return self.to_await("arefresh()", self._arefresh)
+        return self.to_await("arefresh()", lambda: self.arun(self._refresh()))
 
     # Inside: what the verbs mean, in one text for sync and async.
-
-    async def _alogin(self, username: str, **options: Unpack[LoginOptions]) -> str | None:
-        return self._logged_in(await self.arun(self._login(username, **options)))
-
-    async def _arefresh(self) -> str | None:
-        return self._refreshed(await self.arun(self._refresh()))
 
     def _login(
         self,
@@ -266,19 +216,20 @@ class RequestSession:
         transport: Transport | None = None,
         cross_site: bool = False,  # noqa: FBT001, FBT002 - a keyword of the public verb
         **options: Unpack[SessionOptions],
-    ) -> Flow[tuple[Granted, Transport] | None]:
+    ) -> Flow[str | None]:
         self._before_response("login()")
         if transport is not None:
             check_choice(transport, "transport", TRANSPORTS)
-        carrier: Transport = transport or self.transport or "cookie"
-        if carrier == "cookie" and self.is_cross_site and not cross_site:
-            self._report("a login by cookie was refused")
+        transport = transport or self.transport or "cookie"
+        elsewhere = self._sent_by_another_site()
+        if transport == "cookie" and elsewhere is not None and not cross_site:
+            self.settings.report_cross_site("a login by cookie was refused", elsewhere)
             msg = (
                 "a login by cookie was asked for by another site: pass that site to the middleware "
                 "in trusted_origins, or cross_site=True for an OpenID Connect form_post"
             )
             raise CrossSiteError(msg)
-        settings = self._settings
+        settings = self.settings
         operations = settings.manager.operations
         wanted = options.get("existing") or operations.settings.existing
         if check_choice(wanted, "existing", EXISTING) == "reuse":
@@ -292,10 +243,10 @@ class RequestSession:
                 settings.manager.now(),
                 username,
                 replaces=self._sessions_that_came(
-                    cookie=carrier == "cookie" or not self.is_cross_site
+                    cookie=transport == "cookie" or elsewhere is None
                 ),
-                transport=carrier,
-                longest=settings.longest_token(carrier),
+                transport=transport,
+                longest=settings.longest_token(transport),
                 opening=partial(setattr, self, "opened"),
                 **options,
             )
@@ -305,47 +256,71 @@ class RequestSession:
         if granted is None:
             self.opened = opened_before
             return None
-        return granted, carrier
-
-    def _logged_in(self, opened: tuple[Granted, Transport] | None) -> str | None:
-        if opened is None:
-            return None
-        granted, carrier = opened
-        self._set_session(granted.row, carrier)
-        self.opened = granted.row.sid
-        if carrier == "cookie":
-            self.delivery = TokenDelivery(granted.row, cookie="issue", tidies=True)
+        row = granted.row
+        if transport == "cookie":
+            self.delivery = TokenDelivery(row, cookie="issue")
         else:
             # The cookie that came is of a session that has just ended.
-            held = self._cookie_counts() or self._issues_cookie()
-            cookie: Literal["expire"] | None = "expire" if held else None
             self.delivery = TokenDelivery(
-                granted.row, by_header=True, cookie=cookie, tidies=cookie is not None
+                row, by_header=True, cookie="expire" if self._cookie_to_expire() else None
             )
+        self._set_session(row, transport)
         return granted.token
 
     def closing(self) -> Flow[bool]:
         """``logout`` as a flow."""
-        if self.is_cross_site and self.opened is None:
-            self._report("a logout did nothing")
+        elsewhere = self._sent_by_another_site()
+        if elsewhere is not None and self.opened is None:
+            self.settings.report_cross_site("a logout did nothing", elsewhere)
             return False
-        manager, transport = self._settings.manager, self.transport or self.credentials.transport
-        for sid in self._sessions_that_came(cookie=not self.is_cross_site):
+        manager, transport = self.settings.manager, self.transport or self.credentials.transport
+        for sid in self._sessions_that_came(cookie=elsewhere is None):
             yield from manager.operations.close(manager.now(), sid, transport=transport)
-        nothing_to_delete = self.by_authorization or self.is_cross_site
-        nothing_to_delete &= not (self._cookie_counts() or self._issues_cookie())
+        by_cookie = elsewhere is None and not self.credentials.by_authorization
+        expires = by_cookie or self._cookie_to_expire()
+        self.delivery = TokenDelivery(None, cookie="expire") if expires else None
         self._set_session(None, None)
         self.opened = None
-        self.delivery = (
-            None if nothing_to_delete else TokenDelivery(None, cookie="expire", tidies=True)
-        )
         return True
 
-    def _cookie_counts(self) -> bool:
-        """Whether anything came under the name of our cookie, and another site did not send it."""
+    def _refresh(self) -> Flow[str | None]:
+        self._before_response("refresh()")
+        manager, row = self.settings.manager, self.user.row
+        token = None if row is None else TokenPayload(row.sid, row.generation)
+        renewed = yield from manager.operations.present(manager.now(), token, NOW, self.transport)
+        if renewed is not None:
+            self._set_session(renewed, self.transport)
+            self.send_token(renewed)
+            return manager.operations.codec.mint(renewed)
+        if self.user.row is not None:
+            self._set_session(None, None)
+            self.problem = "invalid_token"
+        expires = self.delivery is not None and self.delivery.cookie == "expire"
+        self.delivery = TokenDelivery(None, cookie="expire") if expires else None
+        return None
+
+    def send_token(self, row: Row, rotated_at: int | None = None) -> None:
+        """Send the session's current token, each way that it came, or that its login chose."""
+        if self.delivery is not None and self.opened == row.sid:
+            self.delivery = self.delivery._replace(row=row)
+            return
+        cookie: Literal["renew"] | None = "renew" if self.credentials.renews_cookie else None
+        self.delivery = TokenDelivery(row, self.transport == "bearer", cookie, rotated_at)
+
+    def _sent_by_another_site(self) -> CrossSite | None:
+        """The other site whose unsafe request this is, so that its cookies count for nothing."""
+        return None if self.credentials.by_authorization else self._cross_site
+
+    def _cookie_to_expire(self) -> bool:
+        """Whether the client holds a cookie of ours, or would from this response.
+
+        One that another site sent along is left alone.
+        """
         credentials = self.credentials
-        return credentials.cookie_came and (
-            self._cross_site is None or (self.by_authorization and credentials.renews_cookie)
+        if self.delivery is not None and self.delivery.cookie == "issue":
+            return True
+        return credentials.cookies > 0 and (
+            self._cross_site is None or (credentials.by_authorization and credentials.renews_cookie)
         )
 
     def _sessions_that_came(self, *, cookie: bool) -> tuple[str, ...]:
@@ -356,49 +331,15 @@ class RequestSession:
         tokens = self.credentials.tokens if cookie else ()
         if self._cross_site is None:
             tokens += self.credentials.beside
-        sids = dict.fromkeys(token.sid for token in tokens)
+        sids = [token.sid for token in tokens]
         if self.user.row is not None:
-            sids[self.user.row.sid] = None
-        return tuple(sids)
-
-    def _refresh(self) -> Flow[Row | None]:
-        self._before_response("refresh()")
-        manager, row = self._settings.manager, self.user.row
-        token = None if row is None else TokenPayload(row.sid, row.generation)
-        return (yield from manager.operations.present(manager.now(), token, NOW, self.transport))
-
-    def _refreshed(self, row: Row | None) -> str | None:
-        if row is None:
-            if self.user.row is not None:
-                self._set_session(None, None)
-                self.problem = "invalid_token"
-            before = self.delivery
-            expires = before is not None and before.cookie == "expire"
-            self.delivery = TokenDelivery(None, cookie="expire", tidies=True) if expires else None
-            return None
-        self._set_session(row, self.transport)
-        self.send_token(row)
-        return self._settings.manager.operations.codec.mint(row)
-
-    def send_token(self, row: Row, rotated_at: int | None = None) -> None:
-        """Send the session's current token, each way that it came, or that its login chose."""
-        if self.delivery is not None and self.opened == row.sid:
-            self.delivery = self.delivery._replace(row=row)
-            return
-        cookie: Literal["issue"] | None = "issue" if self.credentials.renews_cookie else None
-        self.delivery = TokenDelivery(row, self.transport == "bearer", cookie, rotated_at)
-
-    def _issues_cookie(self) -> bool:
-        return self.delivery is not None and self.delivery.cookie == "issue"
+            sids.append(self.user.row.sid)
+        return tuple(dict.fromkeys(sids))
 
     def _set_session(self, row: Row | None, transport: Transport | None) -> None:
         self.user.row = row
         self.transport = transport
         self.problem = None
-
-    def _report(self, what_happened: str) -> None:
-        if self._cross_site is not None:
-            self._settings.report_cross_site(what_happened, self._cross_site)
 
     def _before_response(self, verb: str) -> None:
         if self.response_started:
@@ -409,28 +350,24 @@ class RequestSession:
         self, verb: str, begin: Callable[[], Coroutine[Any, Any, T]]
     ) -> Coroutine[Any, Any, T]:
         """A coroutine that is noted until it begins: the log names one that never does."""
-        if self.not_awaited is None:
-            self.not_awaited = []
         self.not_awaited.append(verb)
         return self._awaited(verb, begin)
 
     async def _awaited(self, verb: str, begin: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        if self.not_awaited is not None:
-            self.not_awaited.remove(verb)
+        self.not_awaited.remove(verb)
         return await begin()
 
     def run(self, flow: Flow[T]) -> T:
         """Run a flow for this request; a store that fails makes its answer a 503."""
-        try:
-            return self._settings.manager.run(flow)
-        except StoreError:
-            self.store_failed = True
-            raise
+        return self.settings.manager.run(self._noting_failure(flow))
 
-    async def arun(self, flow: Flow[T]) -> T:
+    def arun(self, flow: Flow[T]) -> Coroutine[Any, Any, T]:
         """``run``, to await."""
+        return self.settings.manager.arun(self._noting_failure(flow))
+
+    def _noting_failure(self, flow: Flow[T]) -> Flow[T]:
         try:
-            return await self._settings.manager.arun(flow)
+            return (yield from flow)
         except StoreError:
             self.store_failed = True
             raise

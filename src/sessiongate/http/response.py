@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, AnyStr, Final, Generic, TypeAlias
+from typing import TYPE_CHECKING, AnyStr, Final, Generic, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -11,10 +11,8 @@ if TYPE_CHECKING:
     from sessiongate.http.refusals import Refusal
     from sessiongate.http.settings import MiddlewareSettings
 
-__all__ = ["Field", "ResponseFields"]
-
-Field: TypeAlias = tuple[AnyStr, AnyStr]
-"""Name and value: as bytes in ASGI, as text in WSGI."""
+Fields: TypeAlias = list[tuple[str, str]]
+"""Names and values."""
 
 _LENGTHS: Final = frozenset(map(len, ("vary", "set-cookie")))
 """Of the names that matter, whatever their case; few others are as long."""
@@ -25,125 +23,108 @@ class ResponseFields(Generic[AnyStr]):
 
     Args:
         settings: Those of the middleware.
-        encode: Makes ASCII text what the stack has its fields in.
+        encode: Makes text what the stack has its fields in: bytes in ASGI, text in WSGI.
+        decode: The reverse; any byte stands for the character of that number.
     """
 
-    def __init__(self, settings: MiddlewareSettings, encode: Callable[[str], AnyStr]) -> None:
+    def __init__(
+        self,
+        settings: MiddlewareSettings,
+        encode: Callable[[str], AnyStr],
+        decode: Callable[[AnyStr], str],
+    ) -> None:
         self._encode: Callable[[str], AnyStr] = encode
-        self._token_name: AnyStr = encode(settings.refreshed_token_header)
-        self._ours: AnyStr = encode(settings.cookie.name)
-        self._set_cookie: AnyStr = encode("set-cookie")
-        self._vary: AnyStr = encode("vary")
-        self._credentials: tuple[AnyStr, AnyStr] = encode("Cookie"), encode("Authorization")
-        self._our_vary: Field[AnyStr] = self._vary, encode("Cookie, Authorization")
-        self._no_store: Field[AnyStr] = encode("cache-control"), encode("no-store")
-        self._surrogate: AnyStr = encode("surrogate-control")
-        self._exposed: AnyStr = encode("access-control-expose-headers")
-        self._comma: AnyStr = encode(",")
-        self._semicolon: AnyStr = encode(";")
-        self._domain: AnyStr = encode("domain")
-        self._path: AnyStr = encode("path")
-        self._none: AnyStr = encode("")
-        self._equals: AnyStr = encode("=")
-        self._blank: AnyStr = encode(" \t")
-        self._all: AnyStr = encode("*")
+        self._decode: Callable[[AnyStr], str] = decode
+        self._token_name = settings.refreshed_token_header
+        self._cookie_name = settings.cookie.name
+        self._vary: tuple[AnyStr, AnyStr] = encode("vary"), encode("Cookie, Authorization")
+        self._edited: frozenset[AnyStr] = frozenset({encode("vary"), encode("set-cookie")})
 
     def apply(
-        self, headers: Iterable[Field[AnyStr]], changes: ResponseChanges | None
-    ) -> list[Field[AnyStr]]:
+        self, headers: Iterable[tuple[AnyStr, AnyStr]], changes: ResponseChanges | None
+    ) -> list[tuple[AnyStr, AnyStr]]:
         """The fields of a view's response with what the session adds.
 
         At most one ``Set-Cookie`` of our name goes out for a domain and path
         (RFC 6265bis, section 4.1.1); what the view says of ``Vary`` and of CORS is kept.
         """
-        fields = list(headers) if changes is None else self._carry(headers, changes)
-        varies, ours = False, 0
+        fields = list(headers)
+        if changes is None:
+            for name, _ in fields:
+                if len(name) in _LENGTHS and name.lower() in self._edited:
+                    break
+            else:  # most responses: nothing to merge
+                fields.append(self._vary)
+                return fields
+        decode, text = self._decode, list[tuple[str, str]]()
         for name, value in fields:
-            if len(name) in _LENGTHS:
-                varies = varies or name.lower() == self._vary
-                ours += self._is_our_cookie(name, value)
-        if ours > 1:
-            fields = self._last_of_ours(fields)
-        if varies:
-            return self._add(fields, self._vary, *self._credentials)
-        fields.append(self._our_vary)
-        return fields
+            text.append((decode(name), decode(value)))
+        if changes is not None:
+            text = self._carry(text, changes)
+        return self._encoded(_add(self._last_of_ours(text), "vary", "Cookie", "Authorization"))
 
-    def _carry(
-        self, headers: Iterable[Field[AnyStr]], changes: ResponseChanges
-    ) -> list[Field[AnyStr]]:
-        # What is addressed to some caches alone would overrule it there (RFC 9213, section 2.2).
-        fields = [field for field in headers if not self._is_for_caches(field[0].lower())]
-        fields.append(self._no_store)
-        if changes.set_cookies:
-            fields = [field for field in fields if not self._is_our_cookie(*field)]
-            fields += [(self._set_cookie, self._encode(value)) for value in changes.set_cookies]
-        if changes.token is not None:
-            fields = _set(fields, self._token_name.lower(), self._encode(changes.token))
-            fields = self._add(fields, self._exposed, self._token_name)
-        for name, value in changes.extra:
-            fields = _set(fields, self._encode(name.lower()), self._encode(value))
-        return fields
-
-    def refuse(self, refusal: Refusal) -> tuple[list[Field[AnyStr]], bytes]:
+    def refuse(self, refusal: Refusal) -> tuple[list[tuple[AnyStr, AnyStr]], bytes]:
         """The fields and the body of a refusal."""
         body = refusal.text.encode()
-        fields = [
-            self._field("content-type", "text/plain; charset=utf-8"),
-            self._field("content-length", str(len(body))),
-            self._our_vary,
-        ]
-        return [self._field(*field) for field in refusal.headers] + fields, body
+        fields = self._encoded(
+            [
+                *((name.lower(), value) for name, value in refusal.headers),
+                ("content-type", "text/plain; charset=utf-8"),
+                ("content-length", str(len(body))),
+            ]
+        )
+        fields.append(self._vary)
+        return fields, body
 
-    def _field(self, name: str, value: str) -> Field[AnyStr]:
-        return self._encode(name.lower()), self._encode(value)
+    def _encoded(self, fields: Fields) -> list[tuple[AnyStr, AnyStr]]:
+        return [(self._encode(name), self._encode(value)) for name, value in fields]
 
-    def _is_for_caches(self, name: AnyStr) -> bool:
-        return name.endswith(self._no_store[0]) or name == self._surrogate
+    def _carry(self, fields: Fields, changes: ResponseChanges) -> Fields:
+        # What is addressed to some caches alone would overrule it there (RFC 9213, section 2.2).
+        for_caches = ("cache-control", "surrogate-control")
+        fields = [field for field in fields if not field[0].lower().endswith(for_caches)]
+        fields.append(("cache-control", "no-store"))
+        if changes.set_cookies:
+            fields = [field for field in fields if not self._is_our_cookie(*field)]
+            fields += [("set-cookie", value) for value in changes.set_cookies]
+        if changes.token is not None:
+            fields = _set(fields, self._token_name.lower(), changes.token)
+            fields = _add(fields, "access-control-expose-headers", self._token_name)
+        for name, value in changes.extra:
+            fields = _set(fields, name.lower(), value)
+        return fields
 
-    def _is_our_cookie(self, name: AnyStr, value: AnyStr) -> bool:
-        if name.lower() != self._set_cookie:
+    def _is_our_cookie(self, name: str, value: str) -> bool:
+        if name.lower() != "set-cookie":
             return False
-        return value.partition(self._equals)[0].strip(self._blank) == self._ours
+        return value.partition("=")[0].strip(" \t") == self._cookie_name
 
-    def _last_of_ours(self, fields: list[Field[AnyStr]]) -> list[Field[AnyStr]]:
+    def _last_of_ours(self, fields: Fields) -> Fields:
         """Of our name in one domain and path only the last one: the view wrote it twice."""
-        last = {
-            self._scope(field[1]): at
-            for at, field in enumerate(fields)
-            if self._is_our_cookie(*field)
+        ours = {
+            at: _scope(v) for at, (name, v) in enumerate(fields) if self._is_our_cookie(name, v)
         }
-        kept = frozenset(last.values())
-        return [
-            field
-            for at, field in enumerate(fields)
-            if at in kept or not self._is_our_cookie(*field)
-        ]
-
-    def _scope(self, set_cookie: AnyStr) -> tuple[AnyStr, AnyStr]:
-        """The attributes ``Domain`` and ``Path``, empty where there are none."""
-        value: Any = set_cookie.lower()  # checkers lose AnyStr in split
-        _, *attributes = value.split(self._semicolon)
-        pairs = [one.partition(self._equals) for one in attributes]
-        found = {name.strip(self._blank): value.strip(self._blank) for name, _, value in pairs}
-        return found.get(self._domain, self._none), found.get(self._path, self._none)
-
-    def _add(
-        self, fields: list[Field[AnyStr]], key: AnyStr, *members: AnyStr
-    ) -> list[Field[AnyStr]]:
-        """Add members to a list-valued field, each once, in one field; ``Vary: *`` has all."""
-        comma: Any = self._comma  # checkers lose AnyStr in split and join
-        values = [field[1] for field in fields if field[0].lower() == key]
-        members_there = [one.strip(self._blank) for one in comma.join(values).split(comma)]
-        known = [member for member in members_there if member]
-        lowered = {member.lower() for member in known}
-        if key == self._vary and self._all in lowered:
-            return fields
-        known += [member for member in members if member.lower() not in lowered]
-        return _set(fields, key, self._encode(", ").join(known))
+        last = {scope: at for at, scope in ours.items()}.values()
+        return [field for at, field in enumerate(fields) if at not in ours or at in last]
 
 
-def _set(fields: Iterable[Field[AnyStr]], key: AnyStr, value: AnyStr) -> list[Field[AnyStr]]:
-    others = [field for field in fields if field[0].lower() != key]
-    others.append((key, value))
-    return others
+def _scope(set_cookie: str) -> tuple[str, str]:
+    """The attributes ``Domain`` and ``Path``, empty where there are none."""
+    pairs = [attribute.partition("=") for attribute in set_cookie.lower().split(";")[1:]]
+    found = {name.strip(" \t"): value.strip(" \t") for name, _, value in pairs}
+    return found.get("domain", ""), found.get("path", "")
+
+
+def _add(fields: Fields, key: str, *members: str) -> Fields:
+    """Add members to a list-valued field, each once, in one field; ``Vary: *`` has all."""
+    values = ",".join(value for name, value in fields if name.lower() == key)
+    known = [member for one in values.split(",") if (member := one.strip(" \t"))]
+    lowered = {member.lower() for member in known}
+    if key == "vary" and "*" in lowered:
+        return fields
+    known += [member for member in members if member.lower() not in lowered]
+    return _set(fields, key, ", ".join(known))
+
+
+def _set(fields: Fields, key: str, value: str) -> Fields:
+    return [*(field for field in fields if field[0].lower() != key), (key, value)]

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from sessiongate.http.credentials import Transport
     from sessiongate.http.csrf import CrossSite
 
-__all__ = ["MiddlewareOptions", "MiddlewareSettings"]
-
 _HEADER: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}")
 _REALM: Final = re.compile(r"[ !#-\[\]-~]*")
 _CROSS_SITE: Final = (

@@ -1,4 +1,4 @@
-"""What the credentials of a request come down to; no store is asked."""
+"""What the credentials of a request mean; no store is asked."""
 
 from __future__ import annotations
 
@@ -13,37 +13,33 @@ if TYPE_CHECKING:
 
     from sessiongate.http.cookies import SessionCookie
 
-__all__ = ["NOTHING", "Credentials", "Problem", "TokenReader"]
-
 Problem: TypeAlias = Literal["invalid_token", "invalid_request", "cross_site"]
 """Why a credential that came makes no user."""
 
 _MOST_SESSIONS: Final = 4
 """Different sessions that one request may name; further ones are ignored."""
 
-_LONGEST: Final = 2048
-"""Bytes of a field that is remembered: more than most send."""
+_LONGEST_CACHED: Final = 2048
+"""Bytes of a field whose result is cached: more than most send."""
 
 
 class Credentials(NamedTuple):
-    """What the fields of a request say. Shared between requests, so never changed."""
+    """What the fields of a request mean. Shared between requests, so never changed."""
 
     transport: Transport | None = None
     """How the tokens that count came."""
     tokens: tuple[TokenPayload, ...] = ()
     """The newest genuine token of each session that came, the last cookie first."""
     sent_generation: int = 0
-    """The client is to be given what is newer than this."""
+    """The client is sent a token that is newer than this."""
     problem: Problem | None = None
     """Why no token counts, where that is known without the store."""
     by_authorization: bool = False
     """Whether ``Authorization`` decides, so that the cookie counts for nothing."""
     renews_cookie: bool = False
     """Whether the cookie is of the session that counts, and is renewed with it."""
-    cookie_came: bool = False
-    """Whether anything came under the name of our cookie."""
-    several_cookies: bool = False
-    """Whether different values came under that name."""
+    cookies: int = 0
+    """Different values that came under the name of our cookie."""
     beside: tuple[TokenPayload, ...] = ()
     """Genuine tokens of other sessions in the cookie, which count for nothing."""
 
@@ -54,8 +50,8 @@ NOTHING: Final = Credentials()
 class TokenReader:
     """Reads the fields of one middleware's requests. Safe for any number of threads.
 
-    Equal fields always say the same, so what they say is kept. Whether the
-    session is live is never kept: the store is asked on every request.
+    Equal header bytes always parse equally, so the result is cached. Whether
+    the session is valid is never cached.
 
     Args:
         cookie: The session cookie.
@@ -68,17 +64,14 @@ class TokenReader:
         self._name = cookie.name.encode()
         self._longest = cookie.longest_kept
         self._read = read
-        # Saves the search for the cookie and the look for its token: a third of a check in memory.
+        # Saves the search for the cookie and its token: a third of a check in memory.
         self._by_cookie: Recent[bytes, Credentials] = Recent()
         self._by_bearer: Recent[bytes, Credentials] = Recent()
-
-    def __repr__(self) -> str:
-        return "<TokenReader>"
 
     def read(
         self, cookies: Sequence[bytes], authorizations: Sequence[bytes], now: int
     ) -> Credentials:
-        """What the fields ``Cookie`` and ``Authorization`` come down to."""
+        """What the fields ``Cookie`` and ``Authorization`` mean."""
         if len(cookies) + len(authorizations) != 1:
             return self._resolve(cookies, authorizations, now)
         if cookies:
@@ -89,7 +82,7 @@ class TokenReader:
         if known is not None and known[1][0].valid_from <= now:
             return known
         found = self._resolve(cookies, authorizations, now)
-        if len(found.tokens) == 1 and len(field) <= _LONGEST:
+        if len(found.tokens) == 1 and len(field) <= _LONGEST_CACHED:
             recent.keep(field, found)
         return found
 
@@ -99,15 +92,13 @@ class TokenReader:
         values = read_cookies(self._name, cookies) if cookies else []
         by_cookie = self._newest(values, now)
         bearer = read_bearer(authorizations)
-        found = Credentials(cookie_came=bool(values), several_cookies=len(values) > 1)
+        found = Credentials(cookies=len(values))
         if bearer is None:
             if not by_cookie:
                 return found
+            sent = by_cookie[0].generation
             return found._replace(
-                transport="cookie",
-                tokens=by_cookie,
-                sent_generation=by_cookie[0].generation,
-                renews_cookie=True,
+                transport="cookie", tokens=by_cookie, sent_generation=sent, renews_cookie=True
             )
         found = found._replace(by_authorization=True, beside=by_cookie)
         if bearer == MALFORMED:
@@ -115,19 +106,15 @@ class TokenReader:
         token = self._read(bearer, now)
         if token is None:
             return found._replace(problem="invalid_token")
-        same = next((other for other in by_cookie if other.sid == token.sid), None)
-        if same is None:
-            return found._replace(
-                transport="bearer", tokens=(token,), sent_generation=token.generation
-            )
         # One of the two may have been renewed without the other: the newer one counts.
-        older, newer = sorted((token, same), key=_generation)
+        same = [other for other in by_cookie if other.sid == token.sid]
+        older, *_, newer = sorted((token, token, *same), key=_generation)
         return found._replace(
             transport="bearer",
             tokens=(newer,),
             sent_generation=older.generation,
-            renews_cookie=True,
-            beside=tuple(other for other in by_cookie if other is not same),
+            renews_cookie=bool(same),
+            beside=tuple(other for other in by_cookie if other not in same),
         )
 
     def _newest(self, values: Iterable[str], now: int) -> tuple[TokenPayload, ...]:

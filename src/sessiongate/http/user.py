@@ -1,4 +1,4 @@
-"""Who a request comes from, in the words that Starlette and Flask users know."""
+"""Who a request comes from, in the terms that Starlette and Flask users know."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ from sessiongate.core.row import Row, scopes_and_claims_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-__all__ = ["User"]
 
 
 class User:
@@ -51,10 +49,7 @@ class User:
         """The username, ``""`` for the anonymous (Starlette's ``BaseUser``)."""
         return self.username or ""
 
-    @property
-    def identity(self) -> str:
-        """The username, ``""`` for the anonymous (Starlette's ``BaseUser``)."""
-        return self.username or ""
+    identity = display_name
 
     def __repr__(self) -> str:
         return f"<User: {self.username!r}>" if self.is_authenticated else "<User: anonymous>"

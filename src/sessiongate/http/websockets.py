@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["DENIAL", "POLICY_VIOLATION", "can_deny"]
-
 DENIAL: Final = "websocket.http.response"
 """The ASGI extension with which a server sends a response in place of a websocket."""
 

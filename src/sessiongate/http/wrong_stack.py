@@ -1,30 +1,19 @@
 """The middleware of the other stack: an error that names the right import.
 
-``check_app`` sees it when the middleware is put around an app. ``names_the_other`` is for what
+``check_app`` sees it when the middleware is put around an app. ``qualified_name`` is for what
 that cannot see, such as an ASGI app that is served by a WSGI server: then Python itself complains
-of the number of arguments, and its message begins with the name that is given here.
+of the number of arguments, and its message begins with the qualified name of the function.
 """
 
 from __future__ import annotations
 
 import inspect
-from typing import TYPE_CHECKING, Final, Literal, TypeVar
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-__all__ = ["check_app", "names_the_other"]
-
-Call = TypeVar("Call", bound="Callable[..., object]")
+from typing import Final, Literal
 
 Stack = Literal["wsgi", "asgi"]
 
 _OTHER: Final[dict[Stack, Stack]] = {"wsgi": "asgi", "asgi": "wsgi"}
-_NAMES: Final[dict[Stack, str]] = {"wsgi": "WSGI", "asgi": "ASGI"}
-_ARGUMENTS: Final[dict[Stack, tuple[str, ...]]] = {
-    "wsgi": ("environ", "start_response"),
-    "asgi": ("scope", "receive", "send"),
-}
+_ARGUMENTS: Final = {"wsgi": ("environ", "start_response"), "asgi": ("scope", "receive", "send")}
 
 
 def check_app(app: object, stack: Stack) -> None:
@@ -34,30 +23,21 @@ def check_app(app: object, stack: Stack) -> None:
         TypeError: It is such an app; the message names the right middleware.
     """
     other = _OTHER[stack]
-    if _takes(app, _ARGUMENTS[other]) and not _takes(app, _ARGUMENTS[stack]):
-        called = ", ".join(_ARGUMENTS[other])
-        msg = f"this app is a {_NAMES[other]} app, called with ({called}): {_right(other)}"
+    arguments = _ARGUMENTS[other]
+    if _takes(app, arguments) and not _takes(app, _ARGUMENTS[stack]):
+        called = f"called with ({', '.join(arguments)})"
+        msg = f"this app is a {other.upper()} app, {called}: use {_name(other)}"
         raise TypeError(msg)
 
 
-def names_the_other(stack: Stack) -> Callable[[Call], Call]:
-    """Let the error of a wrong number of arguments begin with the other middleware's name.
-
-    Costs nothing when it is called, and leaves ``async def`` what it is, by which servers tell
-    the kind of an app.
-    """
-    here = f"sessiongate.{stack}.SessionAuthMiddleware"
+def qualified_name(stack: Stack) -> str:
+    """A name for ``__call__`` that begins with the other stack's middleware."""
     other = _OTHER[stack]
-
-    def named(call: Call) -> Call:
-        call.__qualname__ = f"For a {_NAMES[other]} server {_right(other)}; {here}.__call__"
-        return call
-
-    return named
+    return f"For a {other.upper()} server use {_name(other)}; {_name(stack)}.__call__"
 
 
-def _right(stack: Stack) -> str:
-    return f"use sessiongate.{stack}.SessionAuthMiddleware"
+def _name(stack: Stack) -> str:
+    return f"sessiongate.{stack}.SessionAuthMiddleware"
 
 
 def _takes(app: object, arguments: tuple[str, ...]) -> bool:
