@@ -72,7 +72,7 @@ def _sqlite_read(folder: Path) -> Any:
 
 
 def _redis_get(store: RedisStore) -> Any:
-    client = store._clients.for_process()  # noqa: SLF001 - the same client, to compare
+    client = store._clients.for_process().client  # noqa: SLF001 - the same, to compare
     client.set("sessiongate-benchmark", "x" * 150)
     return lambda: client.get("sessiongate-benchmark")
 

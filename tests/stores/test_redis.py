@@ -12,6 +12,7 @@ import time
 import traceback
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from functools import partial
+from threading import Barrier, Event, Thread
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -341,12 +342,23 @@ def assert_fails_in_time(call: Call, *what: str) -> None:
 # Connections.
 
 
-def test_an_exhausted_pool_is_a_fast_error(server: RedisServer) -> None:
-    store = RedisStore(server.url, **UNHURRIED, max_connections=1)
-    client = store._clients.for_process()
-    with client.monitor():  # holds the only connection
-        assert_fails_in_time(lambda verb, *args: getattr(store, verb)(*args))
-    assert store.count(START) == 0
+def test_an_exhausted_pool_is_a_fast_error(fragile: RedisServer) -> None:
+    store = RedisStore(fragile.url, connect_timeout=0.5, timeout=0.2, max_connections=1)
+    assert store.read("sid") is None
+
+    def fails(_: int) -> str:
+        started = time.monotonic()
+        with pytest.raises(StoreError) as failed:
+            store.read("sid")
+        assert time.monotonic() - started < PROMISED
+        return str(failed.value)
+
+    fragile.freeze()
+    with ThreadPoolExecutor(9) as threads:
+        errors = list(threads.map(fails, range(9)))
+    assert any("No connection available" in error for error in errors)
+    fragile.thaw()
+    assert store.count(START) == 0, "whoever gave up has left its place"
     store.close()
 
 
@@ -401,6 +413,59 @@ def test_more_callers_than_connections_take_turns(server: RedisServer) -> None:
     with ThreadPoolExecutor(16) as threads:
         found = list(threads.map(store.read, ["sid"] * 200))
     assert found == [record().data] * 200
+    store.close()
+
+
+@pytest.mark.parametrize("connections", [1, 7])
+def test_threads_get_their_connection_in_turn(server: RedisServer, connections: int) -> None:
+    store = RedisStore(server.url, timeout=PATIENCE, max_connections=connections)
+    client = store._clients.for_process()
+    started, done = Event(), []
+
+    def read(number: int) -> None:
+        store.read("sid")
+        done.append(number)
+
+    for _ in range(connections):
+        client._acquire()
+    waiting = [Thread(target=read, args=(number,)) for number in range(20)]
+    for number, thread in enumerate(waiting):
+        thread.start()
+        while len(client._waiting) <= number:
+            started.wait(0.001)
+    # It comes last, though it asks at the very moment when a connection becomes free.
+    client._release()
+    read(20)
+    for _ in range(connections - 1):
+        client._release()
+    for thread in waiting:
+        thread.join()
+    place = done.index(20)
+    assert place >= 20 - connections, "it has passed by those that waited"
+    store.close()
+
+
+def test_a_crowd_of_logins_of_one_user_fails_for_no_thread(server: RedisServer) -> None:
+    many, allowed = 100, 5
+    clock = ManualClock(START / SECOND)
+    store = RedisStore(server.url, **UNHURRIED, max_connections=20)
+    manager = SessionManager(
+        store=store,
+        secret_key="k" * 64,
+        clock=clock,
+        max_sessions_per_user=allowed,
+        on_limit="evict_oldest",
+    )
+    barrier = Barrier(many)
+
+    def log_in(_: int) -> str | None:
+        barrier.wait()
+        return manager.create_session("alice", existing="new")
+
+    with ThreadPoolExecutor(many) as threads:
+        tokens = list(threads.map(log_in, range(many)))
+    assert None not in tokens
+    assert store.count(START) == allowed
     store.close()
 
 
@@ -500,7 +565,7 @@ import asyncio, os, sys
 from sessiongate.stores.redis import RedisStore
 
 store = RedisStore(sys.argv[1])
-client_id = lambda: store._clients.for_process().client_id()
+client_id = lambda: store._clients.for_process().client.client_id()
 runner = asyncio.Runner()
 assert store.count(0) == runner.run(store.acount(0)) == 0
 parents = client_id()

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from heapq import heappop, heappush
 from itertools import islice
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from sessiongate.core.record import Page, Record
 from sessiongate.core.row import SECOND
-from sessiongate.stores._expiry import ExpiryIndex
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -16,9 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Records"]
 
-_BITE: Final = 16
-"""Expired records removed along with each login."""
-
+_FEW: Final = 16
+"""Expired records that are removed along with each new one."""
 _CHUNK: Final = 9
 """Bits of a number below those of its chunk: 512 sessions are in one."""
 
@@ -28,16 +27,19 @@ class Records:
 
     In few bytes, for a million sessions: rows are found by sid, sids by
     username (a user with one session has no tuple), and by the number that each
-    gets when it is opened, in chunks, so that a page may begin anywhere.
+    gets when it is opened, in chunks, so that a page may begin anywhere. The
+    second in which a session expires has its sid and its number; these seconds
+    are in a heap.
     """
 
-    __slots__ = ("_by_number", "_by_user", "_expiry", "_next", "rows")
+    __slots__ = ("_by_number", "_by_second", "_by_user", "_next", "_seconds", "rows")
 
     def __init__(self) -> None:
         self.rows: dict[str, Row] = {}
         self._by_user: dict[str, str | tuple[str, ...]] = {}
         self._by_number: dict[int, dict[int, str]] = {}
-        self._expiry = ExpiryIndex()
+        self._by_second: dict[int, dict[str, int]] = {}
+        self._seconds: list[int] = []
         self._next = 0
 
     def __len__(self) -> int:
@@ -46,8 +48,9 @@ class Records:
     @property
     def entries(self) -> int:
         """All that is kept, in all indexes."""
-        numbers = sum(map(len, self._by_number.values()))
-        return len(self.rows) + len(self._by_user) + numbers + len(self._expiry)
+        numbers, seconds = self._by_number.values(), self._by_second.values()
+        indexed = sum(map(len, numbers)) + sum(map(len, seconds))
+        return len(self.rows) + len(self._by_user) + indexed
 
     def read(self, sid: str) -> Row | None:
         return self.rows.get(sid)
@@ -55,8 +58,7 @@ class Records:
     def replace(self, old: Row, new: Row) -> None:
         self.rows[old.sid] = new
         if new.expires_at != old.expires_at:
-            number = self._expiry.pop(old.sid, old.expires_at)
-            self._expiry.add(old.sid, new.expires_at, number)
+            self._expire_at(new, self._by_second[old.expires_at // SECOND].pop(old.sid))
 
     def swap(self, old: Record, new: Record | None, now: int) -> Literal[True] | Row | None:  # noqa: ARG002
         found = self.rows.get(old.sid)
@@ -77,7 +79,7 @@ class Records:
         username: str,
         out: Sequence[Record],
         new: Record | None,
-        seen: tuple[str, ...] | None,
+        seen: Any,
         live: tuple[int, int] | None,
         now: int,
     ) -> bool:
@@ -87,47 +89,53 @@ class Records:
             return False
         if seen is not None and self._sids_of(username) != seen:
             return False
+        added = (new is not None) - sum(now < old.data.expires_at for old in out)
         if live is not None:
-            added = (new is not None) - sum(now < old.data.expires_at for old in out)
-            # Below the limit the expired need not be told from the live.
-            if live[0] or len(self.rows) + added > live[1]:
-                after = self.count(now) + added
-                if not live[0] <= after <= live[1]:
-                    return False
-        if out:
-            self._remove([old.data for old in out])
+            # Below the limit it does not matter which of them are expired.
+            exact = live[0] > 0 or len(self.rows) + added > live[1]
+            if exact and not live[0] <= self.count(now) + added <= live[1]:
+                return False
+        self._remove([old.data for old in out])
         if new is not None:
             self._add(new.data)
-            # Of seconds that are over: then none of theirs is looked at in vain.
-            self.sweep(now - SECOND + 1, _BITE)
+            # Only of seconds that are over: all in them are expired.
+            self.sweep(now - SECOND + 1, _FEW)
         return True
 
     def live(self, now: int, most: int, after: int | None = None) -> Page:
-        start = -1 if after is None else after
-        ahead = (
-            (number, row)
-            for number, sid in self._numbered(start)
-            if now < (row := self.rows[sid]).expires_at
-        )
-        found = list(islice(ahead, most + 1))
-        records = [_record(row) for _, row in found[:most]]
-        return Page(records, found[most - 1][0] if len(found) > most else None)
+        place = -1 if after is None else after
+        records: list[Record] = []
+        for number, sid in self._numbered(place):
+            row = self.rows[sid]
+            if now < row.expires_at:
+                if len(records) >= most:
+                    return Page(records, place)
+                records.append(_record(row))
+                place = number
+        return Page(records, None)
 
     def count(self, now: int) -> int:
-        expired = 0
-        for over, sids in self._expiry.begun(now):
-            expired += len(sids) if over else sum(self.rows[s].expires_at <= now for s in sids)
+        expired, places = 0, [0]
+        while places:  # down the heap, as far as the seconds have begun
+            place = places.pop()
+            if place < len(self._seconds) and (second := self._seconds[place]) * SECOND <= now:
+                sids = self._by_second[second]
+                over = (second + 1) * SECOND <= now
+                expired += len(sids) if over else sum(self.rows[s].expires_at <= now for s in sids)
+                places += 2 * place + 1, 2 * place + 2
         return len(self.rows) - expired
 
     def sweep(self, now: int, most: int) -> int:
         removed = 0
-        for sid in self._expiry.candidates(now) if most > 0 else ():
-            row = self.rows[sid]
-            if row.expires_at <= now:
-                self._remove([row])
-                removed += 1
-                if removed >= most:
-                    break
+        while removed < most and self._seconds and self._seconds[0] * SECOND <= now:
+            sids = self._by_second[self._seconds[0]]
+            expired = (row for sid in sids if (row := self.rows[sid]).expires_at <= now)
+            some = list(islice(expired, most - removed))
+            self._remove(some)
+            removed += len(some)
+            if sids:
+                break
+            del self._by_second[heappop(self._seconds)]
         return removed
 
     def _sids_of(self, username: str) -> tuple[str, ...]:
@@ -150,13 +158,20 @@ class Records:
         others = self._sids_of(username)
         self._by_user[username] = (*others, sid) if others else sid
         self._by_number.setdefault(number >> _CHUNK, {})[number] = sid
-        self._expiry.add(sid, row.expires_at, number)
+        self._expire_at(row, number)
+
+    def _expire_at(self, row: Row, number: int) -> None:
+        second = row.expires_at // SECOND
+        if second not in self._by_second:
+            self._by_second[second] = {}
+            heappush(self._seconds, second)
+        self._by_second[second][row.sid] = number
 
     def _remove(self, rows: Sequence[Row]) -> None:
         """Remove rows; the sids of each user are listed anew once, however many go."""
         for row in rows:
             del self.rows[row.sid]
-            number = self._expiry.pop(row.sid, row.expires_at)
+            number = self._by_second[row.expires_at // SECOND].pop(row.sid)
             chunk = self._by_number[number >> _CHUNK]
             del chunk[number]
             if not chunk:

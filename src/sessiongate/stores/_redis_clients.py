@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import os
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from collections import deque
+from threading import Lock
+from typing import TYPE_CHECKING, Any, Final
+
+import redis
+import redis.asyncio
+from redis.backoff import NoBackoff
 
 from sessiongate.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
-__all__ = ["GivenClients", "OwnClients", "Settings"]
+__all__ = ["GivenClients", "OwnClients"]
 
 _PAUSE: Final = 0.01
 """Seconds; no server is gone and back in less."""
@@ -33,15 +39,10 @@ class GivenClients:
     location = "the given client's server"
 
     def __init__(self, client: Any, async_client: Any, budget: float) -> None:
-        import redis.asyncio  # noqa: PLC0415 - an optional package
-
-        for name, given, other in (
-            ("client", client, redis.asyncio.Redis),
-            ("async_client", async_client, redis.Redis),
-        ):
-            if isinstance(given, other):
-                msg = f"{name} is of the other kind: {_BOTH}"
-                raise ConfigurationError(msg)
+        if isinstance(client, redis.asyncio.Redis) or isinstance(async_client, redis.Redis):
+            name = "async_client" if isinstance(async_client, redis.Redis) else "client"
+            msg = f"{name} is of the other kind: {_BOTH}"
+            raise ConfigurationError(msg)
         self._client = client
         self._async_client = async_client
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -53,7 +54,7 @@ class GivenClients:
             raise ConfigurationError(msg)
         return self._client
 
-    async def for_loop(self) -> Any:
+    async def for_loop(self) -> GivenClients:
         if self._async_client is None:
             msg = f"RedisStore has no async_client=: {_BOTH}"
             raise ConfigurationError(msg)
@@ -65,7 +66,12 @@ class GivenClients:
                 "pass a URL instead, or make a store for each loop"
             )
             raise ConfigurationError(msg)
-        return self._async_client
+        return self
+
+    async def execute_command(self, *args: Any, **options: Any) -> Any:
+        """Ask the async client, which may have no timeouts of its own."""
+        async with asyncio.timeout(self.budget):
+            return await self._async_client.execute_command(*args, **options)
 
     def close(self) -> None:
         """Nothing of ours to close."""
@@ -74,36 +80,68 @@ class GivenClients:
         """Nothing of ours to close."""
 
 
-class Settings(NamedTuple):
-    """How to connect; times in seconds."""
+class _ThreadsClient:
+    """A client whose callers get a free connection in turn.
 
-    url: str
-    connect_timeout: float
-    timeout: float
-    max_connections: int
+    In redis-py's blocking pool newcomers get ahead of those that wait.
+    """
+
+    def __init__(self, client: Any, wait: float) -> None:
+        self.client = client
+        self._wait = wait
+        self._lock = Lock()
+        self._free: int = client.connection_pool.max_connections
+        self._waiting: deque[Lock] = deque()
+
+    def execute_command(self, *args: Any, **options: Any) -> Any:
+        self._acquire()
+        try:
+            return self.client.execute_command(*args, **options)
+        finally:
+            self._release()
+
+    def _acquire(self) -> None:
+        with self._lock:
+            if self._free:
+                self._free -= 1
+                return
+            turn = Lock()
+            turn.acquire()
+            self._waiting.append(turn)
+        try:
+            if not turn.acquire(timeout=self._wait):
+                raise ConnectionError(_EXHAUSTED)  # noqa: TRY301 - like an interrupted wait
+        except BaseException:
+            with self._lock:
+                gave_up = turn in self._waiting
+                if gave_up:
+                    self._waiting.remove(turn)
+            if not gave_up:  # the connection came too late
+                self._release()
+            raise
+
+    def _release(self) -> None:
+        with self._lock:
+            if self._waiting:
+                self._waiting.popleft().release()
+            else:
+                self._free += 1
 
 
 class _LoopClient:
-    """A client for as long as its event loop lives.
+    """The same for the tasks of an event loop, for as long as it lives."""
 
-    Its callers wait here for a free connection, in turn: in redis-py's blocking
-    pool newcomers get ahead of those that wait, and it takes longer over a
-    connection, by a tenth of a check.
-    """
-
-    __slots__ = ("_free", "_patience", "client", "lifetime", "used_at")
-
-    def __init__(self, client: Any, lifetime: AsyncGenerator[Any, None]) -> None:
+    def __init__(self, client: Any, wait: float, lifetime: AsyncGenerator[Any, None]) -> None:
         self.client = client
         self.lifetime = lifetime
         self.used_at = 0.0
+        self._wait = wait
         self._free = asyncio.Semaphore(client.connection_pool.max_connections)
-        self._patience: float = client.connection_pool.timeout
 
     async def execute_command(self, *args: Any, **options: Any) -> Any:
         if self._free.locked():
             try:
-                async with asyncio.timeout(self._patience):
+                async with asyncio.timeout(self._wait):
                     await self._free.acquire()
             except TimeoutError:
                 raise ConnectionError(_EXHAUSTED) from None
@@ -116,56 +154,65 @@ class _LoopClient:
 
 
 class OwnClients:
-    """Clients made from a URL when they are first needed.
+    """Clients made from a URL when they are first needed; times in seconds.
 
     After a fork the parent's clients stay as they are, unused, and new ones
     are made. No lock guards that: one held during a fork would stay locked in
     the child for ever.
     """
 
-    def __init__(self, settings: Settings) -> None:
-        import redis  # noqa: PLC0415 - an optional package
-
-        self._settings = settings
+    def __init__(
+        self, url: str, connect_timeout: float, timeout: float, max_connections: int
+    ) -> None:
+        self._url = url
+        # redis-py's own defaults would wait and retry for seconds.
+        self._options: dict[str, Any] = {
+            "max_connections": max_connections,
+            "timeout": 2 * timeout,
+            "socket_timeout": timeout,
+            "health_check_interval": 0,
+            # With RESP3, redis-py 7 and 8 do not look whether an idle connection is still open.
+            "protocol": 2,
+        }
+        if not url.startswith("unix:"):
+            self._options["socket_connect_timeout"] = connect_timeout
         try:
-            client = self._connect(redis, redis.BlockingConnectionPool)
+            client, wait = self._connect(redis)
             pool = client.connection_pool
             where = pool.connection_kwargs
             pool.connection_class(**where)  # unconnected; checks the options
-            if pool.timeout < 0:
+            if wait < 0:
                 raise ValueError  # noqa: TRY301 - told like the others
         except (ValueError, TypeError):
             raise ConfigurationError(_NO_URL) from None  # the cause may quote a password
         address = f"{where.get('host', 'localhost')}:{where.get('port', 6379)}"
         self.location: str = where.get("path") or address
-        # To wait for a connection, to open it, and for an answer. What the URL says counts.
-        times = pool.timeout, where.get("socket_connect_timeout"), where["socket_timeout"]
-        self.budget: float = sum(time or 0 for time in times)
-        self._clients = {os.getpid(): client}
+        # What the URL says counts.
+        connecting, answering = where.get("socket_connect_timeout"), where["socket_timeout"]
+        self.budget: float = wait + (connecting or 0) + (answering or 0)
+        self._clients = {os.getpid(): _ThreadsClient(client, wait)}
         # Not weakly, because an open connection refers to its loop anyway.
         self._loops: dict[tuple[int, asyncio.AbstractEventLoop], _LoopClient] = {}
 
-    def for_process(self) -> Any:
+    def for_process(self) -> _ThreadsClient:
         pid = os.getpid()
         client = self._clients.get(pid)
         if client is None:
-            import redis  # noqa: PLC0415 - an optional package
-
             # Of two threads that come here at once, both get what the first one made.
-            client = self._clients.setdefault(
-                pid, self._connect(redis, redis.BlockingConnectionPool)
-            )
+            client = self._clients.setdefault(pid, _ThreadsClient(*self._connect(redis)))
         return client
 
-    async def for_loop(self) -> Any:
+    async def for_loop(self) -> _LoopClient:
         loop = asyncio.get_running_loop()
         key = os.getpid(), loop
         kept = self._loops.get(key)
         if kept is None:
             for other in [other for other in tuple(self._loops) if other[1].is_closed()]:
                 self._loops.pop(other, None)
-            lifetime = self._lifetime(key)
-            kept = self._loops[key] = _LoopClient(await anext(lifetime), lifetime)
+            client, wait = self._connect(redis.asyncio)
+            lifetime = self._lifetime(key, client)
+            kept = self._loops[key] = _LoopClient(client, wait, lifetime)
+            await anext(lifetime)
         now = loop.time()
         if now - kept.used_at > _PAUSE:
             # Let the loop notice which connections the server has closed. It would not have if
@@ -177,19 +224,11 @@ class OwnClients:
         return kept
 
     async def _lifetime(
-        self, key: tuple[int, asyncio.AbstractEventLoop]
-    ) -> AsyncGenerator[Any, None]:
-        """A client until its loop ends: ``asyncio.run`` closes all generators that it has seen."""
-        import redis.asyncio  # noqa: PLC0415 - an optional package
-
-        class Pool(redis.asyncio.ConnectionPool):  # type: ignore[misc, type-arg, unused-ignore]
-            def __init__(self, *, timeout: float, **options: Any) -> None:
-                super().__init__(**options)
-                self.timeout = timeout
-
-        client = self._connect(redis.asyncio, Pool)
+        self, key: tuple[int, asyncio.AbstractEventLoop], client: Any
+    ) -> AsyncGenerator[None, None]:
+        """Close a client when its loop ends, as ``asyncio.run`` closes all generators."""
         try:
-            yield client
+            yield
         finally:
             self._loops.pop(key, None)
             await client.aclose()
@@ -199,7 +238,7 @@ class OwnClients:
         pid = os.getpid()
         client = self._clients.pop(pid, None)
         if client is not None:
-            client.close()
+            client.client.close()
         for key in tuple(self._loops):
             if key[0] == pid and key[1].is_running():
                 kept = self._loops.pop(key, None)
@@ -213,24 +252,12 @@ class OwnClients:
         if kept is not None:
             await _aclose(kept)
 
-    def _connect(self, kind: Any, pool: Any) -> Any:
-        """A client that connects when it is used; ``kind`` is ``redis`` or ``redis.asyncio``."""
-        from redis.backoff import NoBackoff  # noqa: PLC0415 - an optional package
-
-        url, connect_timeout, timeout, max_connections = self._settings
-        # redis-py's own defaults would wait and retry for seconds.
-        options: dict[str, Any] = {
-            "max_connections": max_connections,
-            "timeout": timeout,
-            "socket_timeout": timeout,
-            "retry": kind.retry.Retry(NoBackoff(), 0),
-            "health_check_interval": 0,
-            # With RESP3, redis-py 7 and 8 do not look whether an idle connection is still open.
-            "protocol": 2,
-        }
-        if not url.startswith("unix:"):
-            options["socket_connect_timeout"] = connect_timeout
-        return kind.Redis.from_pool(pool.from_url(url, **options))
+    def _connect(self, kind: Any) -> tuple[Any, float]:
+        """Return a client that connects when it is used, and how long to wait for its turn."""
+        retry = kind.retry.Retry(NoBackoff(), 0)
+        pool = kind.ConnectionPool.from_url(self._url, retry=retry, **self._options)
+        wait: float = pool.connection_kwargs.pop("timeout")
+        return kind.Redis.from_pool(pool), wait
 
 
 async def _aclose(kept: _LoopClient) -> None:

@@ -9,8 +9,6 @@ from urllib.parse import unquote
 from sessiongate.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
     from sessiongate.core.arguments import Seconds
     from sessiongate.stores.base import Store
 
@@ -23,27 +21,23 @@ _KNOWN: Final = (
     "postgresql://user@host:5432/database"
 )
 
+_SCHEMES: Final = ("sqlite", "redis", "rediss", "unix", "postgresql", "postgres")
+
 
 def open_store(url: str, *, create: bool = True, timeout: Seconds | None = None) -> Store:
     """Make the store that a URL names; nothing is connected yet.
 
-    ============================================= ==================
-    ``sqlite:///relative.db``                     ``SQLiteStore``
-    ``sqlite:////absolute/path.db``               ``SQLiteStore``
-    ``redis://``, ``rediss://``, ``unix://``      ``RedisStore``
-    ``postgresql://``, ``postgres://``            ``PostgresStore``
-    ============================================= ==================
-
-    A Redis URL may name the ``prefix`` of the keys and a PostgreSQL URL the
-    ``schema`` of the tables, as in ``redis://host/0?prefix=shop:``. All else is
-    read by the driver. A path is percent-decoded.
+    ``sqlite:///relative.db`` and ``sqlite:////absolute/path.db`` name a
+    ``SQLiteStore``, ``redis://``, ``rediss://`` and ``unix://`` a ``RedisStore``,
+    ``postgresql://`` and ``postgres://`` a ``PostgresStore``. A Redis URL may name
+    the ``prefix`` of the keys and a PostgreSQL URL the ``schema`` of the tables, as
+    in ``redis://host/0?prefix=shop:``. The driver reads all else. A path is
+    percent-decoded.
 
     Args:
-        url: Where the sessions are kept. A password in it appears in no
-            message.
-        create: Make the file or the tables where there are none. Without it
-            they must be there: a look at the wrong place is an error then, and
-            not an empty store. Redis has nothing to make.
+        url: Where the sessions are kept. A password in it appears in no message.
+        create: Make the file or the tables where there are none; otherwise it
+            is an error that there are none. Redis has nothing to make.
         timeout: Seconds that a connection and each answer may take; by default
             what suits requests, a quarter of a second.
 
@@ -55,8 +49,7 @@ def open_store(url: str, *, create: bool = True, timeout: Seconds | None = None)
     if not isinstance(url, str):
         msg = f"url must be a str such as {_KNOWN}; not {type(url).__name__}"
         raise TypeError(msg)
-    found = _URL.fullmatch(url)
-    # The URL itself is not quoted: it may hold a password.
+    found = _URL.fullmatch(url)  # never quoted: it may hold a password
     if found is None:
         msg = f"url must begin with the kind of the store, as in {_KNOWN}"
         raise ConfigurationError(msg)
@@ -67,17 +60,28 @@ def open_store(url: str, *, create: bool = True, timeout: Seconds | None = None)
             "see or to share; in the app itself take MemoryStore()"
         )
         raise ConfigurationError(msg)
-    make = _MAKERS.get(scheme)
-    if make is None or not found[2].startswith("//"):
+    if scheme not in _SCHEMES or not found[2].startswith("//"):
         msg = f"url: {scheme}: names no store; it must look like {_KNOWN}"
         raise ConfigurationError(msg)
-    times = {} if timeout is None else {"timeout": timeout}
-    return make(url, create=create, **times)
+    # Each driver is loaded only if it is asked for.
+    options: dict[str, Any] = {} if timeout is None else {"timeout": timeout}
+    if scheme == "sqlite":
+        from sessiongate.stores.sqlite import SQLiteStore  # noqa: PLC0415
+
+        return SQLiteStore(_path(url), create=create, **options)
+    options |= {f"connect_{name}": value for name, value in options.items()}
+    if scheme.startswith("postgres"):
+        from sessiongate.stores.postgres import PostgresStore  # noqa: PLC0415
+
+        url, schema = _cut_out("schema", url)
+        return PostgresStore(url, create=create, **options, **schema)
+    from sessiongate.stores.redis import RedisStore  # noqa: PLC0415
+
+    url, prefix = _cut_out("prefix", url)
+    return RedisStore(url, **options, **prefix)
 
 
-def _sqlite(url: str, **options: Any) -> Store:
-    from sessiongate.stores.sqlite import SQLiteStore  # noqa: PLC0415 - a driver only if asked for
-
+def _path(url: str) -> str:
     path = url.partition("://")[2]
     if not path.startswith("/") or "?" in path or "#" in path:
         msg = (
@@ -89,47 +93,20 @@ def _sqlite(url: str, **options: Any) -> Store:
     if path in {"", ":memory:"}:
         msg = "url must name a file, as in sqlite:///sessions.db; for memory take MemoryStore()"
         raise ConfigurationError(msg)
-    return SQLiteStore(path, **options)
+    return path
 
 
-def _redis(url: str, *, create: bool, **times: Any) -> Store:  # noqa: ARG001 - nothing to make
-    from sessiongate.stores.redis import RedisStore  # noqa: PLC0415 - as above
+def _cut_out(name: str, url: str) -> tuple[str, dict[str, Any]]:
+    """Return the URL without an option that is ours, and the option if it was there.
 
-    url, prefix = _taken(url, "prefix")
-    return RedisStore(url, **_connecting(times), **prefix)
-
-
-def _postgres(url: str, *, create: bool, **times: Any) -> Store:
-    from sessiongate.stores.postgres import PostgresStore  # noqa: PLC0415 - as above
-
-    url, schema = _taken(url, "schema")
-    return PostgresStore(url, create=create, **_connecting(times), **schema)
-
-
-_MAKERS: Final[Mapping[str, Callable[..., Store]]] = {
-    "sqlite": _sqlite,
-    **dict.fromkeys(("redis", "rediss", "unix"), _redis),
-    **dict.fromkeys(("postgresql", "postgres"), _postgres),
-}
-
-
-def _connecting(times: dict[str, Any]) -> dict[str, Any]:
-    """The same bound for connecting, where that is a step of its own."""
-    return {f"{step}timeout": value for step in ("", "connect_") for value in times.values()}
-
-
-def _taken(url: str, ours: str) -> tuple[str, dict[str, Any]]:
-    """The URL without an option that is ours, and the option if it was there.
-
-    Cut out of the text: each driver has its own idea of what a ``+`` means in the rest.
+    The rest keeps its text: each driver has its own idea of what a ``+`` means.
     """
     place, _, query = url.partition("?")
-    options = [option.partition("=") for option in query.split("&")]
-    values = [unquote(value) for name, _, value in options if name == ours]
-    if not values:
-        return url, {}
-    if len(values) > 1:
-        msg = f"url must not give {ours} more than once"
+    options = query.split("&")
+    ours = [option for option in options if option.partition("=")[0] == name]
+    if len(ours) > 1:
+        msg = f"url must not give {name} more than once"
         raise ConfigurationError(msg)
-    rest = "&".join("".join(option) for option in options if option[0] != ours)
-    return f"{place}?{rest}" if rest else place, {ours: values[0]}
+    rest = "&".join(option for option in options if option not in ours)
+    found = {name: unquote(ours[0].partition("=")[2])} if ours else {}
+    return f"{place}?{rest}" if rest else place, found

@@ -6,18 +6,19 @@ still what was read. All rules are in ``sessiongate.core``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Generator, Hashable, Sequence
+from collections.abc import Callable, Coroutine, Hashable, Sequence
 from typing import Any, Literal, Protocol, TypeAlias
 
 from sessiongate.core.record import Page, Record, RowCodec
+from sessiongate.core.steps import Step
 
-__all__ = ["Page", "Record", "RowCodec", "Seen", "Step", "Store"]
+__all__ = ["Begin", "Page", "Record", "RowCodec", "Seen", "Step", "Store"]
 
 Seen: TypeAlias = Hashable
-"""An opaque mark of the records of a user, for ``commit``."""
+"""An opaque mark of which records a user has, not of what is in them; for ``commit``."""
 
-Step: TypeAlias = Generator[tuple[Any, ...], Any, Any]
-"""A decision: yields ``(verb, *arguments)``, is sent what the verb returned, returns its result."""
+Begin: TypeAlias = Callable[[], Step[Any]]
+"""Makes the step of a transaction."""
 
 
 class Store(Protocol):
@@ -31,19 +32,19 @@ class Store(Protocol):
     Absence is ``None``. Every verb raises ``StoreError`` within a second where
     the engine does not answer, and may be called again at once.
 
-    Three optional members are not named below:
+    Three members are optional:
 
     * ``together(username, total, begin)`` and ``atogether``, for engines that
       lock: run the ``Step`` that ``begin()`` makes in one transaction, which
-      holds the lock of that user (if it is not ``None``) and of the total (if
-      ``total``) from before its first read. Return what the step returns. Throw
-      into the step what a verb raises. ``begin`` may be called again, for a
-      transaction that the engine gave up. Without this verb a lost ``commit``
-      is decided anew.
+      holds the lock of that user (if not ``None``) and of the total (if
+      ``total``) from before its first read. Return what the step returns; throw
+      into it what a verb raises. ``begin`` may be called again, for a transaction
+      that the engine gave up. Without ``together`` a lost ``commit`` is decided
+      anew.
     * ``blocking = False``, in the very class of a store whose verbs wait for
-      nothing: then the ASGI middleware reads by calling ``read``.
-    * ``replace(old, new)``, for a store whose verbs wait for nothing: a ``swap``
-      of two data, which answers ``True`` or ``False``.
+      nothing: then the ASGI middleware calls ``read`` and awaits nothing.
+    * ``replace(old, new)``, for such a store: a ``swap`` of two data, which
+      answers ``True`` or ``False``.
     """
 
     shared: bool
@@ -66,17 +67,14 @@ class Store(Protocol):
     def swap(self, old: Record, new: Record | None, now: int) -> Literal[True] | Any | None:
         """Replace, or with ``None`` remove, the record if its data is ``old.data`` to the byte.
 
-        Return ``True`` if it was. Otherwise change nothing, and return the data
-        that is there now, ``None`` if there is none. Never insert. ``new``
-        differs from ``old`` in ``expires_at`` and ``data`` alone.
+        Return ``True`` if it was. Otherwise change nothing, and return the data that is there
+        now, ``None`` if there is none. Never insert. ``new`` differs from ``old`` in
+        ``expires_at`` and ``data`` alone.
         """
         ...
 
     def of_user(self, username: str) -> tuple[Seen, Sequence[Record]]:
-        """Return all records of a user in the order of opening, expired ones too, and a mark.
-
-        The mark stands for which records there are, not for what is in them.
-        """
+        """Return all records of a user in the order of opening, expired ones too, and a mark."""
         ...
 
     def commit(
@@ -104,8 +102,7 @@ class Store(Protocol):
     def live(self, now: int, most: int, after: int | None = None) -> Page:
         """Return up to ``most`` live records in the order of opening.
 
-        ``after`` is the ``place`` of the page before; it still marks its place
-        when the records of that page have ended.
+        ``after`` is the ``place`` of the page before, whether or not its records have ended.
         """
         ...
 
@@ -121,21 +118,14 @@ class Store(Protocol):
         """Release connections. Closing twice is harmless."""
         ...
 
-    def aread(self, sid: str) -> Coroutine[Any, Any, Any | None]:
-        """``read``, to await."""
-        ...
+    # The same verbs, to await.
 
-    def aswap(
+    async def aread(self, sid: str) -> Any | None: ...
+    async def aswap(
         self, old: Record, new: Record | None, now: int
-    ) -> Coroutine[Any, Any, Literal[True] | Any | None]:
-        """``swap``, to await."""
-        ...
-
-    def aof_user(self, username: str) -> Coroutine[Any, Any, tuple[Seen, Sequence[Record]]]:
-        """``of_user``, to await."""
-        ...
-
-    def acommit(
+    ) -> Literal[True] | Any | None: ...
+    async def aof_user(self, username: str) -> tuple[Seen, Sequence[Record]]: ...
+    async def acommit(
         self,
         username: str,
         out: Sequence[Record],
@@ -143,26 +133,8 @@ class Store(Protocol):
         seen: Seen | None,
         live: tuple[int, int] | None,
         now: int,
-    ) -> Coroutine[Any, Any, bool]:
-        """``commit``, to await."""
-        ...
-
-    def alive(self, now: int, most: int, after: int | None = None) -> Coroutine[Any, Any, Page]:
-        """``live``, to await."""
-        ...
-
-    def acount(self, now: int) -> Coroutine[Any, Any, int]:
-        """``count``, to await."""
-        ...
-
-    def asweep(self, now: int, most: int) -> Coroutine[Any, Any, int]:
-        """``sweep``, to await."""
-        ...
-
-    def aclose(self) -> Coroutine[Any, Any, None]:
-        """``close``, to await."""
-        ...
-
-
-Begin: TypeAlias = Callable[[], Step]
-"""Makes the step of a transaction."""
+    ) -> bool: ...
+    async def alive(self, now: int, most: int, after: int | None = None) -> Page: ...
+    async def acount(self, now: int) -> int: ...
+    async def asweep(self, now: int, most: int) -> int: ...
+    async def aclose(self) -> None: ...

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
-from functools import partial
+from functools import partial, wraps
 from types import coroutine
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeVar
 from weakref import WeakSet
 
 from sessiongate.core.locks import ForkSafeLock
@@ -14,13 +14,15 @@ from sessiongate.core.steps import ask, run
 from sessiongate.stores._records import Records
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
+    from collections.abc import Callable, Coroutine, Generator
 
-    from sessiongate.core.record import Page, Record
     from sessiongate.core.row import Row
-    from sessiongate.stores.base import Begin, Seen
+    from sessiongate.stores.base import Begin
 
 __all__ = ["MemoryStore"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 _LOGGER: Final = logging.getLogger("sessiongate.stores")
 
@@ -30,7 +32,7 @@ _OF_ANOTHER_PROCESS: Final = (
 )
 
 
-class _AsTheyAre:
+class _NoCodec:
     """The codec of rows that never leave the process."""
 
     @staticmethod
@@ -42,31 +44,47 @@ class _AsTheyAre:
         return data
 
 
+def _locked(
+    verb: Callable[Concatenate[Records, P], T],
+) -> tuple[Callable[Concatenate[Any, P], T], Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]]:
+    """Return a verb of the records as a method that holds the lock, and its twin to await."""
+
+    @wraps(verb)
+    def called(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        with self._lock:
+            return verb(self._records, *args, **kwargs)
+
+    @wraps(verb)
+    async def awaited(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> Any:
+        return getattr(self, verb.__name__)(*args, **kwargs)
+
+    return called, awaited
+
+
 @coroutine
-def _turn() -> Generator[None, None, None]:
-    """Let others have theirs: many bites in a row would hold up the event loop."""
+def _let_others_run() -> Generator[None, None, None]:
     yield
 
 
 class MemoryStore:
     """The default store: dictionaries and one lock.
 
-    The lock is held for microseconds, so the async face takes it as well and
-    never leaves the loop. Safe for threads, and for a ``fork`` among them; not
+    The lock is held for microseconds, so the async verbs take it as well and
+    never leave the loop. Safe for threads, and for a ``fork`` among them; not
     shared between processes.
     """
 
     shared = False
     touch_every = 0
     blocking = False
-    codec = _AsTheyAre
+    codec = _NoCodec
 
     def __init__(self) -> None:
         self._lock = ForkSafeLock()
         self._acquire, self._release = self._lock.acquire, self._lock.release
         self._records = Records()
         self._rows = self._records.rows
-        self._read_at_once()
+        self._bind_read()
         _STORES.add(self)
 
     def __repr__(self) -> str:
@@ -74,7 +92,10 @@ class MemoryStore:
 
     def read(self, sid: str) -> Row | None:
         # One look into a dictionary is atomic: it takes no lock.
-        return self._records.rows.get(sid)
+        return self._rows.get(sid)
+
+    async def aread(self, sid: str) -> Row | None:
+        return self.read(sid)
 
     def replace(self, old: Row, new: Row) -> bool:
         """Put one row in the place of another, if that one is still there."""
@@ -91,116 +112,55 @@ class MemoryStore:
         finally:
             self._release()
 
-    def swap(self, old: Record, new: Record | None, now: int) -> Literal[True] | Row | None:
-        with self._lock:
-            return self._records.swap(old, new, now)
+    swap, aswap = _locked(Records.swap)
+    of_user, aof_user = _locked(Records.of_user)
+    commit, acommit = _locked(Records.commit)
+    live, alive = _locked(Records.live)
+    count, acount = _locked(Records.count)
+    sweep = _locked(Records.sweep)[0]
 
-    def of_user(self, username: str) -> tuple[Seen, Sequence[Record]]:
-        with self._lock:
-            return self._records.of_user(username)
-
-    def commit(
-        self,
-        username: str,
-        out: Sequence[Record],
-        new: Record | None,
-        seen: Any,
-        live: tuple[int, int] | None,
-        now: int,
-    ) -> bool:
-        with self._lock:
-            return self._records.commit(username, out, new, seen, live, now)
-
-    def live(self, now: int, most: int, after: int | None = None) -> Page:
-        with self._lock:
-            return self._records.live(now, most, after)
-
-    def count(self, now: int) -> int:
-        with self._lock:
-            return self._records.count(now)
-
-    def sweep(self, now: int, most: int) -> int:
-        with self._lock:
-            return self._records.sweep(now, most)
+    async def asweep(self, now: int, most: int) -> int:
+        await _let_others_run()  # many batches in a row would hold up the event loop
+        return self.sweep(now, most)
 
     def together(self, username: str | None, total: bool, begin: Begin) -> Any:  # noqa: ARG002, FBT001
         with self._lock:
             return run(begin(), partial(ask, self._records), _no_listener)
 
-    def close(self) -> None:
-        """Nothing to release."""
-
-    async def aread(self, sid: str) -> Row | None:
-        return self.read(sid)
-
-    async def aswap(self, old: Record, new: Record | None, now: int) -> Literal[True] | Row | None:
-        return self.swap(old, new, now)
-
-    async def aof_user(self, username: str) -> tuple[Seen, Sequence[Record]]:
-        return self.of_user(username)
-
-    async def acommit(
-        self,
-        username: str,
-        out: Sequence[Record],
-        new: Record | None,
-        seen: Any,
-        live: tuple[int, int] | None,
-        now: int,
-    ) -> bool:
-        return self.commit(username, out, new, seen, live, now)
-
-    async def alive(self, now: int, most: int, after: int | None = None) -> Page:
-        return self.live(now, most, after)
-
-    async def acount(self, now: int) -> int:
-        return self.count(now)
-
-    async def asweep(self, now: int, most: int) -> int:
-        await _turn()
-        return self.sweep(now, most)
-
     async def atogether(self, username: str | None, total: bool, begin: Begin) -> Any:  # noqa: FBT001
         return self.together(username, total, begin)
+
+    def close(self) -> None:
+        """Nothing to release."""
 
     async def aclose(self) -> None:
         """Nothing to release."""
 
-    def _read_at_once(self) -> None:
-        """Call the dictionary itself where nobody has a ``read`` of their own: for each request."""
-        if type(self).read is MemoryStore.read:
-            vars(self)["read"] = self._records.rows.get
-
-    def _warn_at_first_use(self) -> None:
-        """Have the first call say that these sessions are another process's."""
+    def _bind_read(self) -> None:
+        """Have ``read`` call the dictionary itself, on each request; a subclass has its own."""
         for verb in _FIRST_VERBS:
-            vars(self)[verb] = partial(self._warn, verb)
-
-    def _warn(self, verb: str, *arguments: Any) -> Any:
-        for name in _FIRST_VERBS:
-            vars(self).pop(name, None)
-        self._read_at_once()
-        _warn_once()
-        return getattr(self, verb)(*arguments)
+            vars(self).pop(verb, None)
+        if type(self).read is MemoryStore.read:
+            vars(self)["read"] = self._rows.get
 
 
 _FIRST_VERBS: Final = ("read", "of_user", "commit", "live", "count")
 _STORES: Final[WeakSet[MemoryStore]] = WeakSet()
-_warned_in: set[int] = set()
-"""The process that has warned."""
-
-
-def _warn_once() -> None:
-    if os.getpid() not in _warned_in:
-        _warned_in.clear()
-        _warned_in.add(os.getpid())
-        _LOGGER.warning(_OF_ANOTHER_PROCESS)
 
 
 def _after_fork() -> None:
+    """Have the first call in a child say that these sessions are another process's."""
     for store in _STORES:
         if store._records:  # noqa: SLF001 - its own module
-            store._warn_at_first_use()  # noqa: SLF001
+            for verb in _FIRST_VERBS:
+                vars(store)[verb] = partial(_warn, store, verb)
+
+
+def _warn(store: MemoryStore, verb: str, *arguments: Any) -> Any:
+    for other in tuple(_STORES):
+        other._bind_read()  # noqa: SLF001
+    _LOGGER.warning(_OF_ANOTHER_PROCESS)
+    return getattr(store, verb)(*arguments)
 
 
 os.register_at_fork(after_in_child=_after_fork)

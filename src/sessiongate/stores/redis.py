@@ -7,13 +7,12 @@ import re
 import time
 from hashlib import sha1
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn, TypeVar
 
 from sessiongate.core.arguments import check_count, microseconds
 from sessiongate.core.row import FOREVER, SECOND
 from sessiongate.errors import ConfigurationError, StoreError
 from sessiongate.stores import codec as json_codec
-from sessiongate.stores._redis_clients import GivenClients, OwnClients, Settings
 from sessiongate.stores._twins import twins
 from sessiongate.stores.base import Page, Record
 
@@ -39,49 +38,28 @@ _SLACK: Final = 3_600_000
 """Milliseconds. Redis' own expiry only collects garbage. It runs on another clock than the
 manager, so it comes late, by an hour."""
 
+_SCRIPT: Final = (files("sessiongate.stores") / "redis.lua").read_text("utf-8")
+_DIGEST: Final = sha1(_SCRIPT.encode(), usedforsecurity=False).hexdigest()
+
 _MISSING: Final = "RedisStore needs the redis package: pip install 'sessiongate[redis]'"
 _CLOSED: Final = "this RedisStore was closed; make a new one"
-
-
-class _Script(NamedTuple):
-    text: str
-    digest: str
-
-
-class _Found(NamedTuple):
-    """What an index names; no record if Redis has dropped it."""
-
-    name: bytes
-    place: int
-    record: Record | None
-
-
-def _script(name: str) -> _Script:
-    folder = files("sessiongate.stores") / "lua"
-    text = "\n".join((folder / f"{part}.lua").read_text("utf-8") for part in ("names", name))
-    return _Script(text, sha1(text.encode(), usedforsecurity=False).hexdigest())
-
-
-_SCRIPTS: Final = {name: _script(name) for name in ("swap", "commit", "look", "count", "sweep")}
 
 
 class RedisStore:
     """The store for several machines: Redis 6.2 or later, or Valkey; no Redis Cluster.
 
-    A check is one ``GET``. Each change is one Lua script and one round trip.
-    The exception is the first call of a script after the server started (or
-    ``SCRIPT FLUSH``): the server does not know the script, has therefore done
-    nothing, and is sent its text. The first call also looks at the layout of
-    the keys.
+    A check is one ``GET``. Each change is one Lua script and one round trip; the
+    first one after the server started (or ``SCRIPT FLUSH``) is two, for it sends
+    the text of the script. The first call also looks at the layout of the keys.
 
     Safe for any number of threads and event loops, and after ``fork``. Each
     loop has connections of its own; ``asyncio.run`` closes them at its end.
     Nothing is retried: after a lost answer the change may have been made. Only
     an idle connection that the server has closed is replaced unnoticed.
 
-    Every call ends within ``connect_timeout`` plus twice ``timeout``, unless
-    the name of the host resolves slowly or to several addresses that do not
-    answer. What survives a crash of the server is what its persistence
+    Every call ends within ``connect_timeout`` plus three times ``timeout``,
+    unless the name of the host resolves slowly or to several addresses that do
+    not answer. What survives a crash of the server is what its persistence
     settings say; a session that it drops for want of memory ends early.
 
     Args:
@@ -94,9 +72,9 @@ class RedisStore:
             for the one event loop that it belongs to.
         prefix: What the names of all keys begin with.
         connect_timeout: Seconds to connect, for each address of the host.
-        timeout: Seconds to wait for a free connection, and for each answer.
+        timeout: Seconds to wait for each answer.
         max_connections: For the threads of a process together, and for each
-            event loop; further callers wait for ``timeout``.
+            event loop. Further callers wait in turn, for twice ``timeout``.
 
     Raises:
         ConfigurationError: The ``redis`` package is missing, the URL is no
@@ -125,20 +103,19 @@ class RedisStore:
         try:
             # Here, so that the other stores do without.
             from redis.exceptions import NoScriptError, RedisError  # noqa: PLC0415
+
+            from sessiongate.stores._redis_clients import GivenClients, OwnClients  # noqa: PLC0415
         except ImportError as error:
             raise ConfigurationError(_MISSING) from error
         self._unknown_script: type[Exception] = NoScriptError
         self._failures: tuple[type[Exception], ...] = (RedisError, OSError)
-        settings = Settings(
-            url,
-            microseconds(connect_timeout, "connect_timeout", positive=True) / SECOND,
-            microseconds(timeout, "timeout", positive=True) / SECOND,
-            check_count(max_connections, "max_connections") or 1,
-        )
+        connecting = microseconds(connect_timeout, "connect_timeout", positive=True) / SECOND
+        answering = microseconds(timeout, "timeout", positive=True) / SECOND
+        connections = check_count(max_connections, "max_connections") or 1
         self._clients = (
-            OwnClients(settings)
+            OwnClients(url, connecting, answering, connections)
             if client is None and async_client is None
-            else GivenClients(client, async_client, settings.connect_timeout + 2 * settings.timeout)
+            else GivenClients(client, async_client, connecting + 3 * answering)
         )
         self._budget = self._clients.budget
         self._prefix = prefix
@@ -150,15 +127,15 @@ class RedisStore:
         self._sent = re.compile(rf"{re.escape(base)}\S*|,? with args beginning with.*", re.DOTALL)
         self._closed = False
         self._ready = False  # open, and the layout is known to be ours
-        self._direct = False  # and the clients are ours, so each bounds its own calls
 
     def __repr__(self) -> str:
         return f"<RedisStore at {self._clients.location}>"
 
+    # Most requests make no call but this one, so it is written out, without a generator.
+
     def read(self, sid: str) -> bytes | None:
-        """Return the data of this sid; see ``Store``. The one verb of most requests, so direct."""
-        if not self._direct:
-            return self._run(self._read(sid))
+        if not self._ready:
+            self._run(self._open())
         try:
             return self._clients.for_process().execute_command(  # type: ignore[no-any-return]
                 "GET", self._sessions + _bytes(sid), NEVER_DECODE=True
@@ -167,20 +144,13 @@ class RedisStore:
             return self._unreadable(error)
 
     async def aread(self, sid: str) -> bytes | None:
-        """``read``, to await."""
-        if not self._direct:
-            return await self._arun(self._read(sid))
+        if not self._ready:
+            await self._arun(self._open())
         try:
             client = await self._clients.for_loop()
             return await client.execute_command(  # type: ignore[no-any-return]
                 "GET", self._sessions + _bytes(sid), NEVER_DECODE=True
             )
-        except self._failures as error:
-            return self._unreadable(error)
-
-    def _read(self, sid: str) -> Verb[bytes | None]:
-        try:
-            return (yield "GET", self._sessions + _bytes(sid))  # type: ignore[no-any-return]
         except self._failures as error:
             return self._unreadable(error)
 
@@ -193,7 +163,6 @@ class RedisStore:
     def _swap(
         self, old: Record, new: Record | None, now: int
     ) -> Verb[Literal[True] | bytes | None]:
-        """Replace, or with ``None`` remove, a record that is still ``old``; see ``Store``."""
         if new is None:
             change: tuple[Any, ...] = b"", b"", b""
         elif new.expires_at == old.expires_at:
@@ -204,14 +173,12 @@ class RedisStore:
         return True if found == 1 else found
 
     def _of_user(self, username: str) -> Verb[tuple[Seen, Sequence[Record]]]:
-        """Return all records of a user, and a mark of which there are; see ``Store``."""
-        index = b"user:" + _bytes(username)
-        found = more = yield from self._look(index, 0, _BATCH)
-        while len(more) == _BATCH:
-            more = yield from self._look(index, more[-1].place, _BATCH)
-            found = found + more
-        there = [(one.name, one.record) for one in found if one.record is not None]
-        return b"\n".join(name for name, _ in there), [record for _, record in there]
+        found: list[tuple[bytes, Record]] = []
+        place: int | None = 0
+        while place is not None:
+            more, place = yield from self._look(b"user:" + _bytes(username), place, _BATCH)
+            found += more
+        return b"\n".join(name for name, _ in found), [record for _, record in found]
 
     def _commit(
         self,
@@ -222,37 +189,32 @@ class RedisStore:
         live: tuple[int, int] | None,
         now: int,
     ) -> Verb[bool]:
-        """Remove all of ``out`` and add ``new``, or do nothing; see ``Store``."""
         added: tuple[Any, ...] = b"", b"", b"", b""
         if new is not None:
             added = _name(new), new.data, new.expires_at, _time_to_live(new, now)
+        mark = b"any" if seen is None else seen
+        removed = (part for record in out for part in (_name(record), record.data))
         done = yield from self._call(
-            "commit",
-            *(now, _bytes(username), b"any" if seen is None else seen, *(live or (b"", b""))),
-            *added,
-            *(part for record in out for part in (_name(record), record.data)),
+            "commit", now, _bytes(username), mark, *(live or (b"", b"")), *added, *removed
         )
         return done == 1  # type: ignore[no-any-return]
 
     def _live(self, now: int, most: int, after: int | None = None) -> Verb[Page]:
-        """Return up to ``most`` live records in the order of opening; see ``Store``."""
         records: list[Record] = []
         place = after or 0
         while len(records) < most:
             asked = min(most - len(records), _BATCH)
-            found = yield from self._look(b"order", place, asked)
-            records += [r for _, _, r in found if r is not None and now < r.expires_at]
-            if len(found) < asked:
+            found, further = yield from self._look(b"order", place, asked)
+            records += [record for _, record in found if now < record.expires_at]
+            if further is None:
                 return Page(records, None)
-            place = found[-1].place
+            place = further
         return Page(records, place)
 
     def _count(self, now: int) -> Verb[int]:
-        """Return how many records are live, and forget some that Redis has dropped."""
         return (yield from self._call("count", now))  # type: ignore[no-any-return]
 
     def _sweep(self, now: int, most: int) -> Verb[int]:
-        """Remove up to ``most`` expired records; see ``Store``."""
         removed = 0
         while removed < most:
             asked = min(most - removed, _BATCH)
@@ -271,42 +233,36 @@ class RedisStore:
 
     def close(self) -> None:
         """Close all connections, those of a running event loop soon; not a given client."""
-        self._closed, self._ready, self._direct = True, False, False
+        self._closed, self._ready = True, False
         self._clients.close()
 
     async def aclose(self) -> None:
-        """The same, to await for the connections of this event loop."""
-        self._closed, self._ready, self._direct = True, False, False
+        """``close``, to await for the connections of this event loop."""
+        self._closed, self._ready = True, False
         await self._clients.aclose()
 
-    # What the verbs are made of.
+    def _look(
+        self, index: bytes, after: int, most: int
+    ) -> Verb[tuple[list[tuple[bytes, Record]], int | None]]:
+        """Return the records that an index names, and the place to go on; ``None``: no more."""
+        place, *found = yield from self._call("look", index, after, most)
+        named: list[tuple[bytes, Record]] = []
+        for name, end, data in found:
+            sid, _, username = name.decode("utf-8", "surrogateescape").partition(":")
+            named.append((name, Record(sid, username, int(end or FOREVER), data)))
+        return named, None if place is None else int(place)
 
-    def _look(self, index: bytes, after: int, most: int) -> Verb[list[_Found]]:
-        """What an index names. Names of sessions that Redis has dropped are removed from it."""
-        names, ends, texts = yield from self._call("look", index, after, most)
-        found: list[_Found] = []
-        dropped: list[bytes] = []
-        for name, place, end, data in zip(names[::2], names[1::2], ends, texts, strict=True):
-            record = None
-            if data is None:
-                dropped.append(name)
-            else:
-                sid, _, username = name.decode("utf-8", "surrogateescape").partition(":")
-                record = Record(sid, username, int(end or FOREVER), data)
-            found.append(_Found(name, int(place), record))
-        if dropped:
-            yield from self._call("sweep", 0, 0, index, *dropped)
-        return found
-
-    def _call(self, name: str, *arguments: Any) -> Verb[Any]:
-        script = _SCRIPTS[name]
+    def _call(self, *arguments: Any) -> Verb[Any]:
+        """Call a function of the script; a server that does not know it has done nothing."""
+        if not self._ready:
+            yield from self._open()
         try:
-            return (yield "EVALSHA", script.digest, 1, self._layout, *arguments)
+            return (yield "EVALSHA", _DIGEST, 1, self._layout, *arguments)
         except self._unknown_script:
-            return (yield "EVAL", script.text, 1, self._layout, *arguments)
+            return (yield "EVAL", _SCRIPT, 1, self._layout, *arguments)
 
-    def _first(self, verb: Verb[T]) -> Verb[T]:
-        """Carry out a verb if the keys are in the layout of this version."""
+    def _open(self) -> Verb[None]:
+        """Check that the keys are in the layout of this version."""
         if self._closed:
             raise StoreError(_CLOSED)
         layout = yield "HGET", self._layout, "layout"
@@ -322,16 +278,11 @@ class RedisStore:
             )
             raise ConfigurationError(msg)
         self._ready = not self._closed
-        self._direct = self._ready and isinstance(self._clients, OwnClients)
-        return (yield from verb)
 
     def _run(self, verb: Verb[T]) -> T:
-        """Carry out a verb by calling."""
         give_up = time.monotonic() + self._budget
         try:
             client = self._clients.for_process()
-            if not self._ready:
-                verb = self._first(verb)
             request = verb.send(None)
             while True:
                 try:
@@ -348,12 +299,9 @@ class RedisStore:
             self._fail(error)
 
     async def _arun(self, verb: Verb[T]) -> T:
-        """Carry out a verb by awaiting."""
         try:
             async with asyncio.timeout(self._budget):
                 client = await self._clients.for_loop()
-                if not self._ready:
-                    verb = self._first(verb)
                 request = verb.send(None)
                 while True:
                     try:

@@ -1,2 +1,0 @@
--- ARGV: now.
-return recount(ARGV[1])
