@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 
 import pytest
+
 from sessiongate import SessionManager
 from sessiongate.testing import ManualClock
 

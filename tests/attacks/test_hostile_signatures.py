@@ -4,27 +4,22 @@ from __future__ import annotations
 
 import time
 from base64 import urlsafe_b64encode
+from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from tests.http.harness import bare, environ_of, HOST
+from tests.http.harness import HOST, environ_of
+
 from sessiongate import JWTSessionManager, SessionManager
 from sessiongate.wsgi import SessionAuthMiddleware
 
-
-def pem(key):
-    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
-
-
-KEYS = {
-    "ES512": lambda: (pem(ec.generate_private_key(ec.SECP521R1())), 132),
-    "ES384": lambda: (pem(ec.generate_private_key(ec.SECP384R1())), 96),
-    "RS256": lambda: (pem(rsa.generate_private_key(65537, 4096)), 512),
-}
+CURVES = {"ES384": (ec.SECP384R1(), 96), "ES512": (ec.SECP521R1(), 132)}
+"""And the bytes of a signature."""
 
 
-def cpu(app, environ):
+def cpu(app: Any, environ: dict[str, Any]) -> float:
+    """Seconds of the best of three."""
     best = 9.0
     for _ in range(3):
         start = time.process_time()
@@ -33,12 +28,14 @@ def cpu(app, environ):
     return best
 
 
-@pytest.mark.parametrize("algorithm", KEYS)
+@pytest.mark.parametrize("algorithm", CURVES)
 def test_many_forged_signatures_in_one_request_cost_little(algorithm: str) -> None:
-    key, size = KEYS[algorithm]()
+    curve, size = CURVES[algorithm]
+    private = ec.generate_private_key(curve)
+    key = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
     manager = JWTSessionManager(secret_key=key, algorithm=algorithm)
     app = SessionAuthMiddleware(lambda *_: [], manager)
-    header = manager.create_session("alice").partition(".")[0]
+    header = (manager.create_session("alice") or "").partition(".")[0]
     half = size // 2
     forged = []
     for i in range(64):

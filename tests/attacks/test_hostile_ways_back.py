@@ -1,16 +1,15 @@
 """The way back from the login page is no longer than what clients and servers take (22)."""
 
-from __future__ import annotations
-
 import flask
 import pytest
-from sessiongate import SessionManager
-from sessiongate.flask import install, login_required
 from starlette.applications import Starlette
+from starlette.requests import Request
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
+from sessiongate import SessionManager
 from sessiongate.asgi import SessionAuthMiddleware
+from sessiongate.flask import install, login_required
 from sessiongate.starlette import login_required as starlette_login_required
 
 LONGEST = 16_384
@@ -26,7 +25,7 @@ def test_a_redirect_does_not_multiply_what_came(path: str) -> None:
     assert len(app.test_client().get(path, headers=page).headers["Location"]) < LONGEST
 
     @starlette_login_required(login_url="/login")
-    async def endpoint(request: object) -> None:
+    async def endpoint(_request: Request) -> None:
         raise AssertionError
 
     starlette = Starlette(routes=[Route("/{rest:path}", endpoint)])

@@ -9,11 +9,6 @@ import asyncio
 from typing import Any
 
 import pytest
-from sessiongate import SessionManager
-from sessiongate.asgi import SessionAuthMiddleware as ASGIMiddleware
-from sessiongate.stores import MemoryStore
-from sessiongate.testing import ManualClock
-from sessiongate.wsgi import SessionAuthMiddleware as WSGIMiddleware
 from tests.http.harness import (
     HOST,
     PLAIN,
@@ -23,6 +18,12 @@ from tests.http.harness import (
     environ_of,
     scope_of,
 )
+
+from sessiongate import SessionManager
+from sessiongate.asgi import SessionAuthMiddleware as ASGIMiddleware
+from sessiongate.stores import MemoryStore
+from sessiongate.testing import ManualClock
+from sessiongate.wsgi import SessionAuthMiddleware as WSGIMiddleware
 
 
 @pytest.mark.parametrize("verb", ["login", "refresh", "logout"])
