@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sqlite3
 from contextlib import closing, suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.stores.redis_server import RedisServer
@@ -120,6 +120,7 @@ def test_a_damaged_index_of_redis_is_no_bug_of_the_login(
     store = RedisStore(server.url)
     manager = SessionManager(store=store, secret_key=KEY, existing="new", max_sessions_per_user=9)
     manager.create_session("alice")
+    client: Any
     with closing(server.admin()) as client:
         (key,) = client.scan_iter(f"*:{index}")
         for name in client.zrange(key, 0, -1):
