@@ -16,11 +16,17 @@ except ImportError as missing:
 
     msg = "Flask is missing: pip install 'sessiongate[flask]'"
     raise ConfigurationError(msg) from missing
-from werkzeug.exceptions import BadRequest, Forbidden, HTTPException, Unauthorized
+from werkzeug.exceptions import (
+    BadRequest,
+    Forbidden,
+    HTTPException,
+    ServiceUnavailable,
+    Unauthorized,
+)
 from werkzeug.local import LocalProxy
 from werkzeug.wrappers import Response
 
-from sessiongate.errors import ConfigurationError, CrossSiteError
+from sessiongate.errors import ConfigurationError, CrossSiteError, StoreError
 from sessiongate.http import refusals
 from sessiongate.http.guard import Guard, Page, check_view, safe_redirect
 from sessiongate.http.user import User
@@ -42,6 +48,7 @@ __all__ = [
     "LoginRequired",
     "ScopeRequired",
     "SessionRefused",
+    "StoreUnavailable",
     "current_user",
     "install",
     "login_required",
@@ -56,7 +63,11 @@ _ANONYMOUS: Final = User(lambda _: None)
 
 
 def install(app: Flask, manager: SessionManager, **options: Unpack[MiddlewareOptions]) -> None:
-    """Wrap the app, and give its templates ``current_user``.
+    """Wrap the app, give its templates ``current_user``, and answer 503 while the store is down.
+
+    The 503 is for a view whose ``StoreError`` is not caught, as ``login_user``
+    raises it: Werkzeug's ``ServiceUnavailable``, so handlers of the app see it.
+    A handler that the app has for ``StoreError`` itself stays.
 
     Args:
         app: The Flask app; its ``wsgi_app`` is replaced.
@@ -68,6 +79,11 @@ def install(app: Flask, manager: SessionManager, **options: Unpack[MiddlewareOpt
     """
     app.wsgi_app = SessionAuthMiddleware(app.wsgi_app, manager, **options)  # type: ignore[method-assign]
     app.context_processor(lambda: {"current_user": current_user})
+    if StoreError not in app.error_handler_spec[None][None]:
+        # Else Flask answers with its page of a 500, and logs a traceback for each request.
+        app.register_error_handler(
+            StoreError, lambda _: app.handle_http_exception(StoreUnavailable(refusals.UNAVAILABLE))
+        )
 
 
 def login_user(username: str, **options: Unpack[LoginOptions]) -> str:
@@ -182,6 +198,10 @@ class ScopeRequired(_Refused, Forbidden):
 
 class SessionRefused(_Refused, Forbidden):
     """403: the request came from another site, or there are too many sessions."""
+
+
+class StoreUnavailable(_Refused, ServiceUnavailable):
+    """503: the store of the sessions does not answer."""
 
 
 def _demand(guard: Guard) -> None:
