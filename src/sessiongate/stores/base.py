@@ -6,7 +6,7 @@ still what was read. All rules are in ``sessiongate.core``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any, Literal, Protocol, TypeAlias
 
 from sessiongate.core.record import Page, Record, RowCodec
