@@ -114,7 +114,7 @@ class Guard:
             if session.problem == "cross_site":
                 return (
                     refusals.CROSS_SITE
-                )  # its login page would be requested from that site as well
+                )  # the login page would come from that site as well
             refusal = _refuse_anonymous(session, realm)
         elif (lacking := self.check_scopes(user.scopes, realm)) is not None:
             return lacking
