@@ -112,9 +112,7 @@ class Guard:
         user, realm = session.user, session.settings.realm
         if not user.is_authenticated:
             if session.problem == "cross_site":
-                return (
-                    refusals.CROSS_SITE
-                )  # its login page would be requested from that site as well
+                return refusals.CROSS_SITE  # the login page would come from that site as well
             refusal = _refuse_anonymous(session, realm)
         elif (lacking := self.check_scopes(user.scopes, realm)) is not None:
             return lacking
