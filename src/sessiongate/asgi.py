@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias, Unpack
 
 from sessiongate.errors import StoreError
 from sessiongate.http.authenticator import RequestAuthenticator
-from sessiongate.http.credentials import FIELDS, SUBPROTOCOL, take_subprotocol
-from sessiongate.http.csrf import WEBSOCKET
+from sessiongate.http.credentials import FIELDS, SUBPROTOCOL, split_subprotocols, take_subprotocol
+from sessiongate.http.csrf import WEBSOCKET, is_handshake
 from sessiongate.http.refusals import UNAVAILABLE
 from sessiongate.http.response import ResponseFields
 from sessiongate.http.websockets import DENIAL, POLICY_VIOLATION, can_deny
@@ -59,7 +59,7 @@ class SessionAuthMiddleware:
         )
         self._closing: set[asyncio.Task[None]] = set()
 
-    async def __call__(  # noqa: C901 - in one piece, for every call is paid by every request
+    async def __call__(  # noqa: C901, PLR0912, PLR0915 - in one piece, for speed
         self, scope: Scope, receive: Receive, send: Send
     ) -> None:
         kind = scope["type"]
@@ -69,10 +69,18 @@ class SessionAuthMiddleware:
 
         authenticator = self._authenticator
         fields: defaultdict[bytes, list[bytes]] = defaultdict(list)
+        if type(scope["headers"]) is not list:
+            scope["headers"] = list(scope["headers"])  # ASGI lets it be read once only
         for name, value in scope["headers"]:
             if name in FIELDS:
                 fields[name].append(value)
-        taken = kind == "websocket" and _take_subprotocol(scope, fields[b"authorization"])
+        taken = False
+        if kind == "websocket":
+            taken = _take_subprotocol(scope, fields[b"authorization"])
+        elif fields[b"upgrade"] and is_handshake(scope["method"], fields[b"upgrade"]):
+            take_subprotocol(
+                split_subprotocols(fields[b"sec-websocket-protocol"]), fields[b"authorization"]
+            )
         method = WEBSOCKET if kind == "websocket" else scope["method"]
         session = authenticator.parse_request(method, fields, scope.get("client"))
         pending = session.pending_check
@@ -116,6 +124,8 @@ class SessionAuthMiddleware:
             if session.response_started or not isinstance(error, StoreError):
                 raise
             await self._answer_unavailable(scope, send)
+        else:
+            await self._undo_login(session)  # nothing was sent, or the client had gone
 
     __call__.__qualname__ = qualified_name("asgi")
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Unpack
 
 from sessiongate.errors import StoreError
 from sessiongate.http.authenticator import RequestAuthenticator
-from sessiongate.http.credentials import FIELDS, SUBPROTOCOL, take_subprotocol
+from sessiongate.http.credentials import FIELDS, SUBPROTOCOL, split_subprotocols, take_subprotocol
 from sessiongate.http.csrf import is_handshake
 from sessiongate.http.refusals import UNAVAILABLE
 from sessiongate.http.response import ResponseFields
@@ -112,14 +112,14 @@ class SessionAuthMiddleware:
 
         try:
             body = self.app(environ, start_with_session)
+            if session.response_started and session.opened is None:
+                return body
+            return _WatchedBody(body, session, recover, self._undo_login)
         except BaseException as error:
             answer = recover(error)
             if answer is None:
                 raise
             return answer
-        if session.response_started and session.opened is None:
-            return body
-        return _WatchedBody(body, session, recover, self._undo_login)
 
     __call__.__qualname__ = qualified_name("wsgi")
 
@@ -186,7 +186,7 @@ class _WatchedBody:
 def _take_subprotocol(environ: WSGIEnvironment, fields: dict[bytes, list[bytes]]) -> bool:
     if not is_handshake(environ["REQUEST_METHOD"], fields[b"upgrade"]):
         return False
-    offered = [one.strip() for one in environ.get(_SUBPROTOCOLS, "").split(",")]
+    offered = split_subprotocols(fields[b"sec-websocket-protocol"])
     others = take_subprotocol(offered, fields[b"authorization"])
     if others is not None:
         environ[_SUBPROTOCOLS] = ", ".join(others)

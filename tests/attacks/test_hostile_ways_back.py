@@ -15,7 +15,7 @@ from sessiongate.starlette import login_required as starlette_login_required
 LONGEST = 16_384
 
 
-@pytest.mark.parametrize("path", ["/" + "é" * 100_000, "/?" + "a=%ff&" * 20_000])
+@pytest.mark.parametrize("path", ["/" + "é" * 9_000, "/?" + "a=%ff&" * 9_000])
 def test_a_redirect_does_not_multiply_what_came(path: str) -> None:
     page = {"Accept": "text/html"}
     app = flask.Flask(__name__)

@@ -32,7 +32,7 @@ from sessiongate.core.outcomes import (
     Rotated,
 )
 from sessiongate.core.recent import remembering
-from sessiongate.core.rotation import present
+from sessiongate.core.rotation import ACCEPT, TABLE, classify, present
 from sessiongate.core.row import FOREVER, Row, to_datetime
 from sessiongate.core.scrubbing import scrubbed
 from sessiongate.core.superseded import LATE, Superseded
@@ -166,10 +166,10 @@ class Operations:
         return Granted(row, token)
 
     def read(self, token: object, now: int) -> TokenPayload | None:
-        """What a token says, or ``None`` for anything that was not minted here by now.
+        """What a token says, or ``None`` for anything that was not minted here.
 
-        An expired token is read as well: only the store can ensure that a clock
-        set back does not revive the session.
+        A token out of its time is read as well: a logout ends its session, and
+        only the store can ensure that a clock set back does not revive it.
         """
         payload = None
         if isinstance(token, str) and len(token) <= LONGEST_TOKEN and token.isascii():
@@ -177,7 +177,7 @@ class Operations:
         if payload is None:
             self._on_refused(token, now)
             return None
-        return None if now < payload.valid_from else payload
+        return payload
 
     def present(
         self, now: int, payload: TokenPayload | None, rotation: int, transport: str | None = None
@@ -197,6 +197,16 @@ class Operations:
         # What ``Check(…)`` makes, in half the time.
         return tuple.__new__(Check, (payload.sid, payload, now, rotation))
 
+    def accepts(self, check: Check, data: Any) -> bool:
+        """Whether the token opens its session; nothing is changed."""
+        sid, payload, now, _ = check
+        row = data if data is None or type(data) is Row else self._decode(data, sid)
+        if row is None or payload.username not in {None, row.username} or row.expires_at <= now:
+            return False
+        if payload.expires_at <= now or now < payload.valid_from:
+            return False
+        return TABLE[classify(row, payload.generation, now)] == ACCEPT
+
     def interpret(
         self, check: Check, data: Any, transport: str | None
     ) -> Row | Flow[Row | None] | None:
@@ -210,8 +220,8 @@ class Operations:
         if row is None or (payload.username is not None and payload.username != row.username):
             return None
         if now < row.expires_at:
-            if payload.expires_at <= now:
-                return None  # the token has expired, and its session lives on
+            if payload.expires_at <= now or now < payload.valid_from:
+                return None  # the token is out of its time, and its session lives on
             answer = present(row, payload.generation, now, self._policy, rotation)
             if answer is row or answer is None:
                 return answer
@@ -326,10 +336,6 @@ class Operations:
         """When the token is due, in microseconds; ``None``: no request will rotate it."""
         due = row.rotated_at + self._policy.rotate_after
         return None if row.shared or due >= row.expires_at else due
-
-    def is_due(self, row: Row, now: int) -> bool:
-        due = self.rotates_at(row)
-        return due is not None and due <= now
 
     def expires_at(self, row: Row) -> datetime:
         """When the session ends unless it is refreshed, as its token states it."""

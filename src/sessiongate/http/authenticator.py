@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from sessiongate.core.steps import Flow
     from sessiongate.events import Event
     from sessiongate.managers import SessionManager
-    from sessiongate.tokens import TokenPayload
 
 _REFUSED: Final = frozenset({401, 403})
 _SERVER_ERROR: Final = 500
@@ -41,6 +40,8 @@ class ResponseChanges(NamedTuple):
     token: str | None = None
     """For the response header."""
     extra: tuple[tuple[str, str], ...] = ()
+    by_itself: bool = False
+    """Whether the middleware renewed the token: what the view says of it counts for more."""
 
 
 class RequestAuthenticator:
@@ -127,19 +128,25 @@ class RequestAuthenticator:
 
     def _choose(self, session: RequestSession, now: int, rotation: int) -> Flow[Row | None]:
         """Ask about each session that came: one live one counts, of two neither does."""
-        live: list[tuple[TokenPayload, Row]] = []
+        live: list[tuple[Check, Any]] = []
         for token in session.credentials.tokens:
-            found = yield from self._operations.present(now, token, NEVER, "cookie")
-            if found is not None:
-                live.append((token, found))
+            check = self._operations.build_check(now, token, rotation)
+            data = yield "read", token.sid
+            if self._operations.accepts(check, data):
+                live.append((check, data))
+            else:
+                yield from self._interpret(check, data)  # a replay still ends its session
         if len(live) != 1:
             session.problem = "invalid_request" if live else "invalid_token"
             return None
-        token, row = live[0]
-        session.credentials = session.credentials._replace(sent_generation=token.generation)
-        if rotation != NEVER and self._operations.is_due(row, now):
-            return (yield from self._operations.present(now, token, rotation, "cookie"))
-        return row
+        check, data = live[0]
+        sent = check.payload.generation
+        session.credentials = session.credentials._replace(sent_generation=sent)
+        return (yield from self._interpret(check, data))
+
+    def _interpret(self, check: Check, data: Any) -> Flow[Row | None]:
+        found = self._operations.interpret(check, data, "cookie")
+        return found if found is None or type(found) is Row else (yield from found)
 
     def _set_user(self, session: RequestSession, row: Row | None, now: int) -> None:
         if row is None:
@@ -156,8 +163,15 @@ class RequestAuthenticator:
         session.response_started = True
         for verb in session.not_awaited:
             self.manager.logger.error(_NEVER_AWAITED, verb)
+        changes = self._deliver(session, status)
         if session.store_failed and status >= _SERVER_ERROR:
-            return ResponseChanges(UNAVAILABLE.status, extra=UNAVAILABLE.headers)
+            # With the token of a login that was done before the store failed.
+            changes = (changes or ResponseChanges(status))._replace(
+                status=UNAVAILABLE.status, extra=UNAVAILABLE.headers
+            )
+        return changes
+
+    def _deliver(self, session: RequestSession, status: int) -> ResponseChanges | None:
         delivery = session.delivery
         if delivery is None:
             return None
@@ -183,7 +197,9 @@ class RequestAuthenticator:
         if delivery.cookie in {"issue", "renew"}:
             seconds_left = max(1, -(-(row.expires_at - now) // SECOND))
             set_cookies += (cookie.issue(token, seconds_left),)
-        return ResponseChanges(status, set_cookies, token if delivery.by_header else None)
+        header = token if delivery.by_header else None
+        by_itself = delivery.rotated_at is not None
+        return ResponseChanges(status, set_cookies, header, by_itself=by_itself)
 
     def undo_login(self, session: RequestSession) -> Flow[None]:
         """Close what the request opened, where no response will bring the client its token.

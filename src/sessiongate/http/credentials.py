@@ -22,7 +22,8 @@ MALFORMED: Final = ""
 """In place of a bearer token: something stands where one belongs, and it is not clear which."""
 
 FIELDS: Final = frozenset(
-    {b"cookie", b"authorization", b"user-agent", b"upgrade", b"sec-fetch-site", b"origin", b"host"}
+    {b"cookie", b"authorization", b"sec-websocket-protocol", b"user-agent", b"upgrade"}
+    | {b"sec-fetch-site", b"origin", b"host"}
 )
 """The header fields of a request that are read."""
 
@@ -102,6 +103,12 @@ def read_bearer(fields: Sequence[bytes]) -> str | None:
     if not token or token.find(b" ") >= 0 or token.find(b"\t") >= 0 or token.find(b",") >= 0:
         return MALFORMED
     return token.decode("latin-1")
+
+
+def split_subprotocols(values: Sequence[bytes]) -> list[str]:
+    """The subprotocols that a handshake offers in its header; as many as fit into 64 KiB."""
+    header = b",".join(values)[:_LONGEST].decode("latin-1")
+    return [one.strip(" \t") for one in header.split(",")]
 
 
 def take_subprotocol(offered: Sequence[str], authorizations: list[bytes]) -> list[str] | None:

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from sessiongate.http.refusals import Refusal
     from sessiongate.http.request_session import RequestSession
 
+_LONGEST_WAY: Final = 2048
+"""Characters of a path and query that a redirect carries as the way back."""
+
 _ADDRESS: Final = ("/", "http://", "https://", "?")
 """How a login URL begins; anything else is the name of a route."""
 
@@ -147,7 +150,7 @@ def _with_way_back(login_url: LoginURL, page: Page) -> str:
     if not url.startswith(_ADDRESS):
         url = page.locate(url)
     url = under_prefix(quote(url, safe=_RESERVED), quote_path(page.prefix))
-    if page.method not in {"GET", "HEAD"}:
+    if page.method not in {"GET", "HEAD"} or len(page.path) + len(page.query) > _LONGEST_WAY:
         return url
     separator = "&" if urlsplit(url).query else "?"
     return f"{url}{separator}next={quote(page.target, safe='/')}"

@@ -222,8 +222,8 @@ class RequestSession:
             check_choice(transport, "transport", TRANSPORTS)
         transport = transport or self.transport or "cookie"
         elsewhere = self._sent_by_another_site()
-        if transport == "cookie" and elsewhere is not None and not cross_site:
-            self.settings.report_cross_site("a login by cookie was refused", elsewhere)
+        if transport == "cookie" and self._cross_site is not None and not cross_site:
+            self.settings.report_cross_site("a login by cookie was refused", self._cross_site)
             msg = (
                 "a login by cookie was asked for by another site: pass that site to the middleware "
                 "in trusted_origins, or cross_site=True for an OpenID Connect form_post"

@@ -84,6 +84,8 @@ class ResponseFields(Generic[AnyStr]):
         for_caches = ("cache-control", "surrogate-control")
         fields = [field for field in fields if not field[0].lower().endswith(for_caches)]
         fields.append(("cache-control", "no-store"))
+        if changes.by_itself and any(self._is_ours(*field) for field in fields):
+            return fields  # a middleware inside has renewed or ended the session since
         if changes.set_cookies:
             fields = [field for field in fields if not self._is_our_cookie(*field)]
             fields += [("set-cookie", value) for value in changes.set_cookies]
@@ -93,6 +95,9 @@ class ResponseFields(Generic[AnyStr]):
         for name, value in changes.extra:
             fields = _set(fields, name.lower(), value)
         return fields
+
+    def _is_ours(self, name: str, value: str) -> bool:
+        return name.lower() == self._token_name.lower() or self._is_our_cookie(name, value)
 
     def _is_our_cookie(self, name: str, value: str) -> bool:
         if name.lower() != "set-cookie":
@@ -110,9 +115,9 @@ class ResponseFields(Generic[AnyStr]):
 
 def _scope(set_cookie: str) -> tuple[str, str]:
     """The attributes ``Domain`` and ``Path``, empty where there are none."""
-    pairs = [attribute.partition("=") for attribute in set_cookie.lower().split(";")[1:]]
-    found = {name.strip(" \t"): value.strip(" \t") for name, _, value in pairs}
-    return found.get("domain", ""), found.get("path", "")
+    pairs = [attribute.partition("=") for attribute in set_cookie.split(";")[1:]]
+    found = {name.strip(" \t").lower(): value.strip(" \t") for name, _, value in pairs}
+    return found.get("domain", "").lower().removeprefix("."), found.get("path", "")
 
 
 def _add(fields: Fields, key: str, *members: str) -> Fields:

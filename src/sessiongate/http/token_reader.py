@@ -82,7 +82,7 @@ class TokenReader:
         if known is not None and known[1][0].valid_from <= now:
             return known
         found = self._resolve(cookies, authorizations, now)
-        if len(found.tokens) == 1 and len(field) <= _LONGEST_CACHED:
+        if len(found.tokens) == 1 and not found.beside and len(field) <= _LONGEST_CACHED:
             recent.keep(field, found)
         return found
 
@@ -92,7 +92,9 @@ class TokenReader:
         values = read_cookies(self._name, cookies) if cookies else []
         by_cookie = self._newest(values, now)
         bearer = read_bearer(authorizations)
-        found = Credentials(cookies=len(values))
+        early = tuple(token for token in by_cookie if now < token.valid_from)
+        by_cookie = tuple(token for token in by_cookie if token not in early)
+        found = Credentials(cookies=len(values), beside=early)
         if bearer is None:
             if not by_cookie:
                 return found
@@ -100,12 +102,14 @@ class TokenReader:
             return found._replace(
                 transport="cookie", tokens=by_cookie, sent_generation=sent, renews_cookie=True
             )
-        found = found._replace(by_authorization=True, beside=by_cookie)
+        found = found._replace(by_authorization=True, beside=(*by_cookie, *early))
         if bearer == MALFORMED:
             return found._replace(problem="invalid_request")
         token = self._read(bearer, now)
         if token is None:
             return found._replace(problem="invalid_token")
+        if now < token.valid_from:
+            return found._replace(problem="invalid_token", beside=(*found.beside, token))
         # One of the two may have been renewed without the other: the newer one counts.
         same = [other for other in by_cookie if other.sid == token.sid]
         older, *_, newer = sorted((token, token, *same), key=_generation)
@@ -114,7 +118,7 @@ class TokenReader:
             tokens=(newer,),
             sent_generation=older.generation,
             renews_cookie=bool(same),
-            beside=tuple(other for other in by_cookie if other not in same),
+            beside=tuple(other for other in found.beside if other not in same),
         )
 
     def _newest(self, values: Iterable[str], now: int) -> tuple[TokenPayload, ...]:
@@ -127,9 +131,14 @@ class TokenReader:
             known = by_sid.get(token.sid)
             if known is None and len(by_sid) == _MOST_SESSIONS:
                 continue
-            if known is None or token.generation > known.generation:
+            if known is None or _rank(token, now) > _rank(known, now):
                 by_sid[token.sid] = token
         return tuple(by_sid.values())
+
+
+def _rank(token: TokenPayload, now: int) -> tuple[bool, int]:
+    """A token from the future counts for less than one whose time has come."""
+    return token.valid_from <= now, token.generation
 
 
 def _generation(token: TokenPayload) -> int:
