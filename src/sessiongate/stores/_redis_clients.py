@@ -191,7 +191,7 @@ class OwnClients:
             where = pool.connection_kwargs
             pool.connection_class(**where)  # unconnected; checks the options
             if wait < 0:
-                raise ValueError  # noqa: TRY301 - told like the others
+                raise ValueError  # noqa: TRY301 - refused like the others
         except (ValueError, TypeError):
             raise ConfigurationError(_NO_URL) from None  # the cause may quote a password
         address = f"{where.get('host', 'localhost')}:{where.get('port', 6379)}"
