@@ -129,7 +129,7 @@ USES: dict[str, Callable[[SessionManager, str], object]] = {
 
 
 @pytest.mark.parametrize("use", USES.values(), ids=USES)
-def test_sessions_of_another_process_are_told_of_once(
+def test_sessions_of_another_process_are_logged_once(
     caplog: pytest.LogCaptureFixture, use: Callable[[SessionManager, str], object]
 ) -> None:
     managers = [SessionManager(), SessionManager()]
@@ -175,7 +175,7 @@ def test_all_use_of_it_is_bounded_by_what_lives() -> None:
 
 
 @pytest.mark.slow
-def test_a_bite_of_a_purge_is_short_and_pages_begin_anywhere() -> None:
+def test_a_batch_of_a_purge_is_short_and_pages_begin_anywhere() -> None:
     store, many = MemoryStore(), 200_000
     for number in range(many):
         row: Any = session(number, f"user {number}", expires_at=START + number * 20)

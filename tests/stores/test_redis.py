@@ -445,10 +445,11 @@ def test_threads_get_their_connection_in_turn(server: RedisServer, connections: 
     store.close()
 
 
+@pytest.mark.slow
 def test_a_crowd_of_logins_of_one_user_fails_for_no_thread(server: RedisServer) -> None:
-    many, allowed = 100, 5
+    many, allowed = 200, 5
     clock = ManualClock(START / SECOND)
-    store = RedisStore(server.url, **UNHURRIED, max_connections=20)
+    store = RedisStore(server.url, **UNHURRIED)
     manager = SessionManager(
         store=store,
         secret_key="k" * 64,

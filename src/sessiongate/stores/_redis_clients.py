@@ -40,8 +40,7 @@ class GivenClients:
 
     def __init__(self, client: Any, async_client: Any, budget: float) -> None:
         if isinstance(client, redis.asyncio.Redis) or isinstance(async_client, redis.Redis):
-            name = "async_client" if isinstance(async_client, redis.Redis) else "client"
-            msg = f"{name} is of the other kind: {_BOTH}"
+            msg = f"client or async_client is of the other kind: {_BOTH}"
             raise ConfigurationError(msg)
         self._client = client
         self._async_client = async_client
@@ -74,10 +73,10 @@ class GivenClients:
             return await self._async_client.execute_command(*args, **options)
 
     def close(self) -> None:
-        """Nothing of ours to close."""
+        """Close nothing: the user does."""
 
     async def aclose(self) -> None:
-        """Nothing of ours to close."""
+        """Close nothing."""
 
 
 class _ThreadsClient:
@@ -131,9 +130,9 @@ class _ThreadsClient:
 class _LoopClient:
     """The same for the tasks of an event loop, for as long as it lives."""
 
-    def __init__(self, client: Any, wait: float, lifetime: AsyncGenerator[Any, None]) -> None:
+    def __init__(self, client: Any, wait: float) -> None:
         self.client = client
-        self.lifetime = lifetime
+        self.lifetime = self._live()
         self.used_at = 0.0
         self._wait = wait
         self._free = asyncio.Semaphore(client.connection_pool.max_connections)
@@ -151,6 +150,16 @@ class _LoopClient:
             return await self.client.execute_command(*args, **options)
         finally:
             self._free.release()
+
+    async def _live(self) -> AsyncGenerator[None, None]:
+        """Close the client when its loop ends: ``asyncio.run`` closes generators then."""
+        try:
+            yield
+        finally:
+            await self.client.aclose()
+
+    async def aclose(self) -> None:
+        await self.lifetime.aclose()
 
 
 class OwnClients:
@@ -182,7 +191,7 @@ class OwnClients:
             where = pool.connection_kwargs
             pool.connection_class(**where)  # unconnected; checks the options
             if wait < 0:
-                raise ValueError  # noqa: TRY301 - told like the others
+                raise ValueError  # noqa: TRY301 - refused like the others
         except (ValueError, TypeError):
             raise ConfigurationError(_NO_URL) from None  # the cause may quote a password
         address = f"{where.get('host', 'localhost')}:{where.get('port', 6379)}"
@@ -209,10 +218,8 @@ class OwnClients:
         if kept is None:
             for other in [other for other in tuple(self._loops) if other[1].is_closed()]:
                 self._loops.pop(other, None)
-            client, wait = self._connect(redis.asyncio)
-            lifetime = self._lifetime(key, client)
-            kept = self._loops[key] = _LoopClient(client, wait, lifetime)
-            await anext(lifetime)
+            kept = self._loops[key] = _LoopClient(*self._connect(redis.asyncio))
+            await anext(kept.lifetime)
         now = loop.time()
         if now - kept.used_at > _PAUSE:
             # Let the loop notice which connections the server has closed. It would not have if
@@ -222,16 +229,6 @@ class OwnClients:
             await asyncio.sleep(0)
         kept.used_at = now
         return kept
-
-    async def _lifetime(
-        self, key: tuple[int, asyncio.AbstractEventLoop], client: Any
-    ) -> AsyncGenerator[None, None]:
-        """Close a client when its loop ends, as ``asyncio.run`` closes all generators."""
-        try:
-            yield
-        finally:
-            self._loops.pop(key, None)
-            await client.aclose()
 
     def close(self) -> None:
         """Close all; what belongs to a running loop is closed there, soon."""
@@ -243,14 +240,14 @@ class OwnClients:
             if key[0] == pid and key[1].is_running():
                 kept = self._loops.pop(key, None)
                 if kept is not None:
-                    asyncio.run_coroutine_threadsafe(_aclose(kept), key[1])
+                    asyncio.run_coroutine_threadsafe(kept.aclose(), key[1])
 
     async def aclose(self) -> None:
         """Close all, and await it for this loop."""
         kept = self._loops.pop((os.getpid(), asyncio.get_running_loop()), None)
         self.close()
         if kept is not None:
-            await _aclose(kept)
+            await kept.aclose()
 
     def _connect(self, kind: Any) -> tuple[Any, float]:
         """Return a client that connects when it is used, and how long to wait for its turn."""
@@ -258,7 +255,3 @@ class OwnClients:
         pool = kind.ConnectionPool.from_url(self._url, retry=retry, **self._options)
         wait: float = pool.connection_kwargs.pop("timeout")
         return kind.Redis.from_pool(pool), wait
-
-
-async def _aclose(kept: _LoopClient) -> None:
-    await kept.lifetime.aclose()

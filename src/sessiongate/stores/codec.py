@@ -15,7 +15,7 @@ from sessiongate.core.arguments import check_claims, check_scopes
 from sessiongate.core.recent import remembering
 from sessiongate.core.row import FOREVER, Row, device_of
 
-__all__ = ["VERSION", "decode", "encode", "warn_unreadable"]
+__all__ = ["VERSION", "decode", "encode"]
 
 VERSION: Final = 2
 """Of the format. Data of another version was written by a newer sessiongate."""
@@ -35,14 +35,10 @@ def decode(data: bytes, sid: str) -> Row | None:
     """Return the row of that sid; ``None``, and one line in the log, for all else."""
     row = _decode(data)
     if row is None or row.sid != sid:
-        warn_unreadable(sid)
+        # Never what was found in its place.
+        _LOGGER.warning("session %.64r is unreadable (corrupt, or written by a newer version)", sid)
         return None
     return row
-
-
-def warn_unreadable(sid: str) -> None:
-    """Log which session is none; never what was found in its place."""
-    _LOGGER.warning("session %.64r is unreadable (corrupt, or written by a newer version)", sid)
 
 
 @remembering
