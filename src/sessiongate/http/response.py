@@ -37,6 +37,7 @@ class ResponseFields(Generic[AnyStr]):
         self._decode: Callable[[AnyStr], str] = decode
         self._token_name = settings.refreshed_token_header
         self._cookie_name = settings.cookie.name
+        self._is_genuine = settings.manager.operations.is_genuine
         self._vary: tuple[AnyStr, AnyStr] = encode("vary"), encode("Cookie, Authorization")
         self._edited: frozenset[AnyStr] = frozenset({encode("vary"), encode("set-cookie")})
 
@@ -84,7 +85,7 @@ class ResponseFields(Generic[AnyStr]):
         for_caches = ("cache-control", "surrogate-control")
         fields = [field for field in fields if not field[0].lower().endswith(for_caches)]
         fields.append(("cache-control", "no-store"))
-        if changes.by_itself and any(self._is_ours(*field) for field in fields):
+        if changes.by_itself and any(self._is_newer(*field) for field in fields):
             return fields  # a middleware inside has renewed or ended the session since
         if changes.set_cookies:
             fields = [field for field in fields if not self._is_our_cookie(*field)]
@@ -96,8 +97,14 @@ class ResponseFields(Generic[AnyStr]):
             fields = _set(fields, name.lower(), value)
         return fields
 
-    def _is_ours(self, name: str, value: str) -> bool:
-        return name.lower() == self._token_name.lower() or self._is_our_cookie(name, value)
+    def _is_newer(self, name: str, value: str) -> bool:
+        """Whether another middleware over the same sessions wrote this field, and no view."""
+        if name.lower() == self._token_name.lower():
+            return self._is_genuine(value)
+        if not self._is_our_cookie(name, value):
+            return False
+        token = value.partition(";")[0].partition("=")[2].strip(" \t")
+        return self._is_genuine(token) if token else "max-age=0;" in value.lower()
 
     def _is_our_cookie(self, name: str, value: str) -> bool:
         if name.lower() != "set-cookie":
