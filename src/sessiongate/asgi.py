@@ -124,7 +124,7 @@ class SessionAuthMiddleware:
             if session.response_started or not isinstance(error, StoreError):
                 raise
             await self._answer_unavailable(scope, send)
-        else:
+        if session.opened is not None:
             await self._undo_login(session)  # nothing was sent, or the client had gone
 
     __call__.__qualname__ = qualified_name("asgi")

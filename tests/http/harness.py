@@ -231,7 +231,8 @@ class Site:
 
     def open(self, username: str = "alice", **options: Any) -> str:
         """A session that was opened elsewhere: its token."""
-        token = self.manager.create_session(username, **{"existing": "new", **options})
+        options.setdefault("existing", "new")
+        token = self.manager.create_session(username, **options)
         assert token is not None
         return token
 

@@ -227,8 +227,10 @@ class Operations:
             if payload.expires_at <= now or now < payload.valid_from:
                 return None  # the token is out of its time, and its session lives on
             answer = present(row, payload.generation, now, self._policy, rotation)
-            if answer is row or answer is None:
-                return answer
+            if answer is None:
+                return None
+            if answer is row:
+                return row
             if (
                 type(answer) is Row
                 and self._replace_at_once is not None

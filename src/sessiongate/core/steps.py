@@ -34,7 +34,8 @@ CROWDED: Final = "others changed the sessions each time before this step could"
 
 def run(flow: Flow[T], ask: Callable[[Call], Any], emit: Callable[[Event], None]) -> T:
     """Run a flow to its end by calling."""
-    advance, value = flow.send, None
+    advance: Callable[[Any], Call | Event] = flow.send
+    value: Any = None
     try:
         while True:
             request = advance(value)
@@ -56,7 +57,8 @@ async def arun(
     emit: Callable[[Event], Awaitable[None]],
 ) -> T:
     """Run a flow to its end by awaiting."""
-    advance, value = flow.send, None
+    advance: Callable[[Any], Call | Event] = flow.send
+    value: Any = None
     try:
         while True:
             request = advance(value)

@@ -89,7 +89,7 @@ class _Connection(_ConnectionMixin, Connection[Any]):
         with _keep_reason(options.pop("refused")):
             return super().connect(*args, **options)
 
-    async def run(self, sql: str, arguments: Any) -> Any:
+    async def run(self, sql: Any, arguments: Any) -> Any:
         cursor = self.execute(sql, arguments, prepare=arguments is not None)
         return cursor.fetchall() if sql.startswith("SELECT") else cursor.rowcount
 
@@ -114,7 +114,7 @@ class _AsyncConnection(_ConnectionMixin, AsyncConnection[Any]):
             asyncio.get_running_loop().call_soon(task.cancel)
             raise
 
-    async def run(self, sql: str, arguments: Any) -> Any:
+    async def run(self, sql: Any, arguments: Any) -> Any:
         cursor = await self.execute(sql, arguments, prepare=arguments is not None)
         return await cursor.fetchall() if sql.startswith("SELECT") else cursor.rowcount
 

@@ -177,9 +177,9 @@ class Records:
             if not chunk:
                 del self._by_number[number >> _CHUNK]
         for username in {row.username for row in rows}:
-            others = tuple(sid for sid in self._sids_of(username) if sid in self.rows)
+            others = [sid for sid in self._sids_of(username) if sid in self.rows]
             if others:
-                self._by_user[username] = others if len(others) > 1 else others[0]
+                self._by_user[username] = tuple(others) if len(others) > 1 else others[0]
             else:
                 del self._by_user[username]
 
