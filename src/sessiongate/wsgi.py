@@ -27,6 +27,8 @@ __all__ = ["SessionAuthMiddleware"]
 _KEYS: Final = tuple((name, "HTTP_" + name.decode().upper().replace("-", "_")) for name in FIELDS)
 """Each field that is read, and where a server puts it."""
 _SUBPROTOCOLS: Final = "HTTP_SEC_WEBSOCKET_PROTOCOL"
+_MOST_OFFERED: Final = 64
+"""Commas in it that are looked at."""
 _SWITCHING: Final = 101
 
 
@@ -186,7 +188,7 @@ class _WatchedBody:
 def _take_subprotocol(environ: WSGIEnvironment, fields: dict[bytes, list[bytes]]) -> bool:
     if not is_handshake(environ["REQUEST_METHOD"], fields[b"upgrade"]):
         return False
-    offered = [one.strip() for one in environ.get(_SUBPROTOCOLS, "").split(",")]
+    offered = [one.strip() for one in environ.get(_SUBPROTOCOLS, "").split(",", _MOST_OFFERED)]
     others = take_subprotocol(offered, fields[b"authorization"])
     if others is not None:
         environ[_SUBPROTOCOLS] = ", ".join(others)
