@@ -350,10 +350,10 @@ def test_what_is_not_understood_is_no_session(
     execute(store, login(bad))
     execute(store, login(good))
     other.execute("UPDATE session SET data = ? WHERE sid = ?", (data, bad.sid))
-    for rotation in (NEVER, NOW):
-        _warned(caplog, partial(execute, store, touch(bad, START, rotation=rotation)))
-    _warned(caplog, lambda: execute(store, Read(bad.sid, START)))
-    _warned(caplog, lambda: execute(store, Close(bad.sid, START)))
+    _warned(caplog, partial(execute, store, touch(bad, START, rotation=NEVER)), 1)
+    _warned(caplog, partial(execute, store, touch(bad, START, rotation=NOW)), 0)
+    _warned(caplog, lambda: execute(store, Read(bad.sid, START)), 0)
+    _warned(caplog, lambda: execute(store, Close(bad.sid, START)), 0)
     caplog.clear()
     assert execute(store, List(None, START)) == (good,)
     assert execute(store, List("alice", START)) == (good,)
@@ -373,10 +373,13 @@ def test_a_name_that_is_no_text_fails_no_list(
     assert [record.sid for record in store.live(START, 9).records] == [named("one"), named("two")]
 
 
-def _warned(caplog: pytest.LogCaptureFixture, ask: Callable[[], object]) -> None:
+def _warned(caplog: pytest.LogCaptureFixture, ask: Callable[[], object], lines: int) -> None:
     caplog.clear()
     assert ask() is None
-    (record,) = caplog.records
+    assert len(caplog.records) == lines
+    if not lines:
+        return
+    record = caplog.records[0]
     assert (record.name, record.levelno) == ("sessiongate.stores", logging.WARNING)
     message = record.getMessage()
     assert "unreadable" in message

@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 from sessiongate.core.outcomes import Ended, Existing, LimitReached, Opened
-from sessiongate.core.record import Record
+from sessiongate.core.record import Record, row_of
 from sessiongate.core.rotation import share
 from sessiongate.core.row import FOREVER
 from sessiongate.core.steps import locked
@@ -166,7 +166,7 @@ class Admission:
             for record in records:
                 if record.expires_at <= login.now:
                     found.dead[record.sid] = record
-                elif (row := self._decode(record.data, record.sid)) is None:
+                elif (row := row_of(record, self._decode)) is None:
                     found.unreadable[record.sid] = record
                 else:
                     found.live[record.sid] = record, row
@@ -211,7 +211,7 @@ class Admission:
         # Unreadable data is no session, so it must not keep anybody from a login.
         to_end.add(list(mine.unreadable.values())[: excess()])
         for record in first:
-            if excess() > 0 and self._decode(record.data, record.sid) is None:
+            if excess() > 0 and row_of(record, self._decode) is None:
                 to_end.add([record])
         if not login.evict:
             return max(excess(), 0)

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from sessiongate.core.admission import Admission
 from sessiongate.core.outcomes import Ended, Replayed, Rotated
-from sessiongate.core.record import Record
+from sessiongate.core.record import Record, row_of
 from sessiongate.core.rotation import close, present
 from sessiongate.core.steps import CROWDED, TRIES, locked
 from sessiongate.errors import StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from sessiongate.core.outcomes import Policy
     from sessiongate.core.record import RowCodec
@@ -135,9 +135,9 @@ class Decisions:
         if to_end and not (yield "commit", username, to_end, None, seen, None, now):
             return None
         return tuple(
-            Ended(sid, username)
-            for sid, username, expires_at, data in to_end
-            if now < expires_at and self._decode(data, sid) is not None
+            Ended(record.sid, username)
+            for record in to_end
+            if now < record.expires_at and row_of(record, self._decode) is not None
         )
 
     def list_user(self, username: str, now: int) -> Step[tuple[Row, ...]]:
@@ -155,8 +155,8 @@ class Decisions:
             if place is None:
                 return tuple(rows)
 
-    def _rows(self, records: Any, now: int) -> list[Row]:
-        rows = (self._decode(data, sid) for sid, _, ends, data in records if now < ends)
+    def _rows(self, records: Iterable[Record], now: int) -> list[Row]:
+        rows = (row_of(record, self._decode) for record in records if now < record.expires_at)
         return [row for row in rows if row is not None]
 
     def _record(self, row: Row) -> Record:

@@ -8,7 +8,7 @@ before a fork and released after it, in the parent and in the child.
 from __future__ import annotations
 
 import os
-from threading import Lock
+from threading import Lock, RLock
 from typing import Final
 from weakref import WeakSet
 
@@ -26,7 +26,8 @@ class ForkSafeLock:
     def __init__(self) -> None:
         self._lock = Lock()
         self.acquire, self.release = self._lock.acquire, self._lock.release
-        _ALL.add(self)
+        with _FORKING:
+            _ALL.add(self)
 
     def __enter__(self) -> None:
         self.acquire()
@@ -35,19 +36,22 @@ class ForkSafeLock:
         self.release()
 
 
+_FORKING: Final = RLock()
+"""Held while a thread forks: others neither fork nor make a lock meanwhile."""
 _ALL: Final[WeakSet[ForkSafeLock]] = WeakSet()
-_held: list[ForkSafeLock] = []
+_held: Final[list[ForkSafeLock]] = []
 
 
 def _before_fork() -> None:
-    # In one order, for two threads that fork at once.
-    _held[:] = [lock for lock in sorted(_ALL, key=id) if lock.acquire(timeout=_PATIENCE)]
+    _FORKING.acquire()
+    _held.extend(lock for lock in _ALL if lock.acquire(timeout=_PATIENCE))
 
 
 def _after_fork() -> None:
-    for lock in reversed(_held):
+    for lock in _held:
         lock.release()
     _held.clear()
+    _FORKING.release()
 
 
 os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork)

@@ -6,9 +6,11 @@ from collections.abc import Sequence  # noqa: TC003 - users may resolve the hint
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sessiongate.core.row import Row
 
-__all__ = ["Page", "Record", "RowCodec"]
+__all__ = ["Page", "Record", "RowCodec", "row_of"]
 
 
 class Record(NamedTuple):
@@ -46,3 +48,9 @@ class RowCodec(Protocol):
     def decode(self, data: Any, sid: str) -> Row | None:
         """Return the row of that ``sid``; ``None``, and one line in the log, if there is none."""
         ...
+
+
+def row_of(record: Record, decode: Callable[[Any, str], Row | None]) -> Row | None:
+    """Return the row of a record; ``None`` as well if it is another user's, so nobody's."""
+    row = decode(record.data, record.sid)
+    return None if row is None or row.username != record.username else row

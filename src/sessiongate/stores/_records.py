@@ -26,7 +26,7 @@ class Records:
     """The verbs of a store, over rows that stay as they are: a row is its own data.
 
     In few bytes, for a million sessions: rows are found by sid, sids by
-    username (a user with one session has no tuple), and by the number that each
+    username (a user with one session has no dictionary), and by the number that each
     gets when it is opened, in chunks, so that a page may begin anywhere. The
     second in which a session expires has its sid and its number; these seconds
     are in a heap.
@@ -36,7 +36,7 @@ class Records:
 
     def __init__(self) -> None:
         self.rows: dict[str, Row] = {}
-        self._by_user: dict[str, str | tuple[str, ...]] = {}
+        self._by_user: dict[str, str | dict[str, None]] = {}
         self._by_number: dict[int, dict[int, str]] = {}
         self._by_second: dict[int, dict[str, int]] = {}
         self._seconds: list[int] = []
@@ -140,7 +140,7 @@ class Records:
 
     def _sids_of(self, username: str) -> tuple[str, ...]:
         sids = self._by_user.get(username, ())
-        return (sids,) if isinstance(sids, str) else sids
+        return (sids,) if isinstance(sids, str) else tuple(sids)
 
     def _numbered(self, start: int) -> Iterator[tuple[int, str]]:
         """Numbers and sids in the order of opening, from after a number on."""
@@ -155,8 +155,11 @@ class Records:
         sid, username, number = row.sid, row.username, self._next
         self._next = number + 1
         self.rows[sid] = row
-        others = self._sids_of(username)
-        self._by_user[username] = (*others, sid) if others else sid
+        others = self._by_user.setdefault(username, sid)
+        if isinstance(others, dict):
+            others[sid] = None
+        elif others != sid:
+            self._by_user[username] = {others: None, sid: None}
         self._by_number.setdefault(number >> _CHUNK, {})[number] = sid
         self._expire_at(row, number)
 
@@ -168,7 +171,6 @@ class Records:
         self._by_second[second][row.sid] = number
 
     def _remove(self, rows: Sequence[Row]) -> None:
-        """Remove rows; the sids of each user are listed anew once, however many go."""
         for row in rows:
             del self.rows[row.sid]
             number = self._by_second[row.expires_at // SECOND].pop(row.sid)
@@ -176,12 +178,13 @@ class Records:
             del chunk[number]
             if not chunk:
                 del self._by_number[number >> _CHUNK]
-        for username in {row.username for row in rows}:
-            others = [sid for sid in self._sids_of(username) if sid in self.rows]
-            if others:
-                self._by_user[username] = tuple(others) if len(others) > 1 else others[0]
-            else:
-                del self._by_user[username]
+            sids = self._by_user[row.username]
+            if isinstance(sids, str):
+                del self._by_user[row.username]
+                continue
+            del sids[row.sid]
+            if len(sids) == 1:
+                (self._by_user[row.username],) = sids
 
 
 def _record(row: Row) -> Record:

@@ -27,6 +27,7 @@ _NO_URL: Final = (
 )
 _EXHAUSTED: Final = "No connection available."
 """As redis-py says it."""
+_CLOSED: Final = "The connection was closed meanwhile."
 _BOTH: Final = (
     "pass client=redis.Redis(…) for the sync verbs, and async_client=redis.asyncio.Redis(…) "
     "for those to await"
@@ -91,11 +92,22 @@ class _ThreadsClient:
         self._lock = Lock()
         self._free: int = client.connection_pool.max_connections
         self._waiting: deque[Lock] = deque()
+        self._closed = False
+
+    def close(self) -> None:
+        """Close all connections, those in use as well."""
+        self._closed = True
+        self.client.close()
 
     def execute_command(self, *args: Any, **options: Any) -> Any:
         self._acquire()
         try:
             return self.client.execute_command(*args, **options)
+        except Exception:
+            if not self._closed:
+                raise
+            # redis-py, whose socket another thread has closed, fails with what it stumbles upon.
+            raise ConnectionError(_CLOSED) from None
         finally:
             self._release()
 
@@ -235,7 +247,7 @@ class OwnClients:
         pid = os.getpid()
         client = self._clients.pop(pid, None)
         if client is not None:
-            client.client.close()
+            client.close()
         for key in tuple(self._loops):
             if key[0] == pid and key[1].is_running():
                 kept = self._loops.pop(key, None)

@@ -11,8 +11,8 @@ import json
 import logging
 from typing import Any, Final
 
-from sessiongate.core.arguments import check_claims, check_scopes
-from sessiongate.core.recent import remembering
+from sessiongate.core.arguments import check_claims, check_scopes, check_username
+from sessiongate.core.recent import Recent, remembering
 from sessiongate.core.row import FOREVER, Row, device_of
 
 __all__ = ["VERSION", "decode", "encode"]
@@ -23,6 +23,7 @@ VERSION: Final = 2
 _LOGGER: Final = logging.getLogger("sessiongate.stores")
 _FIELDS: Final = len(Row._fields)
 _NUMBERS: Final = frozenset({int})
+_warned: Final[Recent[int, str]] = Recent()
 _to_json: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
@@ -35,10 +36,20 @@ def decode(data: bytes, sid: str) -> Row | None:
     """Return the row of that sid; ``None``, and one line in the log, for all else."""
     row = _decode(data)
     if row is None or row.sid != sid:
-        # Never what was found in its place.
-        _LOGGER.warning("session %.64r is unreadable (corrupt, or written by a newer version)", sid)
+        _warn_unreadable(sid, data)
         return None
     return row
+
+
+def _warn_unreadable(sid: str, data: bytes) -> None:
+    """Log which session is none, once for each damage; never what was found in its place.
+
+    So no client can flood the log. Of thousands, those not met lately may be logged again.
+    """
+    damage = hash((sid, data))  # not the data, which may be long
+    if _warned.get(damage) is None:
+        _warned.keep(damage, sid)
+        _LOGGER.warning("session %.64r is unreadable (corrupt, or written by a newer version)", sid)
 
 
 @remembering
@@ -66,6 +77,7 @@ def _is_valid(row: Row) -> bool:
     try:
         # Fails if one is no text, or holds a surrogate that no UTF-8 can express.
         "".join(texts).encode()
+        check_username(username)
         if scopes_and_claims:
             given: Any = json.loads(scopes_and_claims)
             if type(given["scopes"]) is not list or type(given["claims"]) is not dict:

@@ -144,7 +144,7 @@ class MemoryStore:
             vars(self)["read"] = self._rows.get
 
 
-_FIRST_VERBS: Final = ("read", "of_user", "commit", "live", "count")
+_FIRST_VERBS: Final = ("read", "of_user", "commit", "live", "count", "together")
 _STORES: Final[WeakSet[MemoryStore]] = WeakSet()
 
 

@@ -112,8 +112,9 @@ function verbs.commit(now, username, seen, least, most, new, data, expires_at, t
     if least > 0 or live > most then live = verbs.count(now) end
     if live < least or live > most then return 0 end
   end
-  local newest = redis.call('ZREVRANGE', ORDER, 0, 0, 'WITHSCORES')[2] or 0
-  newest = math.max(newest, redis.call('HGET', KEYS[1], 'newest') or 0)
+  -- Only places that this script could have written.
+  local newest = redis.call('ZREVRANGEBYSCORE', ORDER, 2^52, 0, 'WITHSCORES', 'LIMIT', 0, 1)[2] or 0
+  newest = math.ceil(math.max(newest, redis.call('HGET', KEYS[1], 'newest') or 0))
 
   for i = 11, #ARGV, 2 do remove(ARGV[i]) end
   if new == '' then return 1 end

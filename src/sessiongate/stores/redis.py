@@ -7,6 +7,7 @@ import re
 import time
 from hashlib import sha1
 from importlib.resources import files
+from math import ceil
 from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn, TypeVar
 
 from sessiongate.core.arguments import check_count, microseconds
@@ -245,12 +246,13 @@ class RedisStore:
         self, index: bytes, after: int, most: int
     ) -> Verb[tuple[list[tuple[bytes, Record]], int | None]]:
         """Return the records that an index names, and the place to go on; ``None``: no more."""
-        place, *found = yield from self._call("look", index, after, most)
+        last, *found = yield from self._call("look", index, after, most)
         named: list[tuple[bytes, Record]] = []
         for name, end, data in found:
             sid, _, username = name.decode("utf-8", "surrogateescape").partition(":")
-            named.append((name, Record(sid, username, int(end or FOREVER), data)))
-        return named, None if place is None else int(place)
+            named.append((name, Record(sid, username, _whole(end or b"inf"), data)))
+        place = FOREVER if last is None else _whole(last)
+        return named, None if place == FOREVER else place
 
     def _call(self, *arguments: Any) -> Verb[Any]:
         """Call a function of the script; a server that does not know it has done nothing."""
@@ -330,6 +332,11 @@ def _bytes(text: str) -> bytes:
 
 def _name(record: Record) -> bytes:
     return _bytes(f"{record.sid}:{record.username}")
+
+
+def _whole(score: bytes) -> int:
+    """Return a score, which is a whole number unless somebody else wrote it."""
+    return ceil(max(0, min(float(score), FOREVER)))
 
 
 def _time_to_live(record: Record, now: int) -> int:

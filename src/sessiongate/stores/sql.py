@@ -71,7 +71,7 @@ class SQLStore:
         record = "SELECT sid, username, expires_at, data"
         expired = f"SELECT sid FROM {session} WHERE expires_at <= ? ORDER BY expires_at LIMIT ?"
         live = (
-            f"(SELECT sum(sessions) FROM {schema}tally)"
+            f"(SELECT coalesce(sum(sessions), 0) FROM {schema}tally)"
             f" - (SELECT count(*) FROM {session} WHERE expires_at <= ?)"
         )
         expire = f"DELETE FROM {session} WHERE expires_at <= ? AND {self._limited.format(expired)}"

@@ -209,7 +209,12 @@ class SQLiteStore(SQLStore):
             connection = self._idle.pop()
         except IndexError:
             return self._open()
-        if _identity(self._encoded) != self._file:
+        try:
+            same = _identity(self._encoded) == self._file
+        except OSError as error:
+            self._give_back(connection, sound=True)
+            _fail(error)
+        if not same:
             self._give_back(connection, sound=True)
             raise self._replaced()
         return connection
@@ -226,7 +231,12 @@ class SQLiteStore(SQLStore):
             except (sqlite3.Error, OSError) as error:
                 _fail(error)
             self._connections.add(connection)
-            if _identity(self._path) != before:
+            try:
+                after = _identity(self._path)
+            except OSError as error:
+                self._drop(connection)
+                _fail(error)
+            if after != before:
                 self._drop(connection)
                 raise self._replaced()
             self._file = before

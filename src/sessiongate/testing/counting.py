@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from functools import partial
-from threading import Lock
 from typing import TYPE_CHECKING, Any, Literal
+
+from sessiongate.core.locks import ForkSafeLock
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Mapping, Sequence
@@ -28,7 +29,7 @@ class CountingStore:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._lock = Lock()
+        self._lock = ForkSafeLock()
         self._counts: Counter[str] = Counter()
         self.shared = store.shared
         self.touch_every = store.touch_every
