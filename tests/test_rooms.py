@@ -75,6 +75,7 @@ IMPURE = frozenset(
 )
 PURE_BUT = {
     ("core/locks.py", "threading.Lock"),
+    ("core/locks.py", "threading.RLock"),
     ("core/locks.py", "os."),
 }
 

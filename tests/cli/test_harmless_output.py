@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from sessiongate.stores import SQLiteStore
 
 EVIL = "\x1b]0;owned\x07\x1b[2J\x9b31m\u202egnorw\r\n\t\x7f\u2028[bold]x[/bold] :smile: \ue000"
+NAME = "\u202egnorw [bold]x[/bold] :smile: \ue000"
+"""Of a user: no row with a control character in its name is a session."""
 HARMLESS = "Zoë 日本 O'Neil \\ [x]"
 
 
@@ -27,7 +29,7 @@ HARMLESS = "Zoë 日本 O'Neil \\ [x]"
 def sid(store: SQLiteStore) -> str:
     """A session of somebody whom no app would let in, as a store that was written to may have."""
     fields = {
-        "username": EVIL,
+        "username": NAME,
         "device": json.dumps({"name": EVIL}),
         "scopes_and_claims": json.dumps({"scopes": ["[bold]x"], "claims": {"x": EVIL}}),
     }
@@ -53,7 +55,7 @@ def test_json_gives_it_back_exactly_and_in_ascii(cli: Caller, sid: str) -> None:
     assert text.isascii()
     assert printable(text)
     (told,) = json.loads(text)
-    assert (told["handle"], told["username"], told["device"]) == (sid, EVIL, {"name": EVIL})
+    assert (told["handle"], told["username"], told["device"]) == (sid, NAME, {"name": EVIL})
 
 
 @pytest.mark.usefixtures("sid")

@@ -45,7 +45,7 @@ def store_at(address: str) -> Store:
     if address.startswith("guide:"):
         from tests.examples.documents import run  # noqa: PLC0415 - the others need no documents
 
-        store: Store = run("docs/write-a-store.md", "store")["FileStore"](address[6:])
+        store: Store = run("docs/write-a-store.md", "store")["FileStore"](address[6:], timeout=10)
         return store
     return open_store(address, timeout=PATIENCE)
 
