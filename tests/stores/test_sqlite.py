@@ -145,6 +145,11 @@ def test_memory_is_another_store(unfit: str) -> None:
         SQLiteStore(unfit)
 
 
+def test_a_url_is_no_path() -> None:
+    with pytest.raises(ValueError, match=r"not a URL; open_store\(url\)"):
+        SQLiteStore("redis://localhost")
+
+
 def test_a_path_is_text(path: Path) -> None:
     with pytest.raises(TypeError, match="path must be a str or a Path, not bytes"):
         SQLiteStore(os.fsencode(path))  # type: ignore[arg-type] # the mistake

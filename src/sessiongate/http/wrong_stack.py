@@ -12,6 +12,7 @@ from typing import Final, Literal
 
 Stack = Literal["wsgi", "asgi"]
 
+_KINDS: Final = {"wsgi": "a WSGI", "asgi": "an ASGI"}
 _OTHER: Final[dict[Stack, Stack]] = {"wsgi": "asgi", "asgi": "wsgi"}
 _ARGUMENTS: Final = {"wsgi": ("environ", "start_response"), "asgi": ("scope", "receive", "send")}
 
@@ -26,7 +27,7 @@ def check_app(app: object, stack: Stack) -> None:
     arguments = _ARGUMENTS[other]
     if _takes(app, arguments) and not _takes(app, _ARGUMENTS[stack]):
         called = f"called with ({', '.join(arguments)})"
-        msg = f"this app is a {other.upper()} app, {called}: use {_name(other)}"
+        msg = f"this app is {_KINDS[other]} app, {called}: use {_name(other)}"
         raise TypeError(msg)
 
 

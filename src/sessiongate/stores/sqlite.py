@@ -326,6 +326,9 @@ def _check_path(path: str | os.PathLike[str], *, create: bool) -> str:
     if text in {"", ":memory:"}:
         msg = f"path must name a file, not {text!r}; for sessions in memory take MemoryStore()"
         raise ValueError(msg)
+    if "://" in text:
+        msg = "path must name a file, not a URL; open_store(url) makes the store of any URL"
+        raise ValueError(msg)
     # Absolute, so that a server which changes its directory keeps its sessions.
     file = Path(text).absolute()
     if not file.parent.is_dir():
