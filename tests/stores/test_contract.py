@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 
 class TestSQLiteStore(StoreContract):
+    PAIRS = 600  # of each world; the stores of memory try them all
+
     @pytest.fixture
     def store(self, tmp_path: Path) -> Iterator[SQLiteStore]:
         # The suite is not about patience, and a loaded machine may be slow.

@@ -193,3 +193,19 @@ def test_a_batch_of_a_purge_is_short_and_pages_begin_anywhere() -> None:
     start = time.thread_time()
     assert store.sweep(START + many * 20, 500) == 500
     assert time.thread_time() - start < 0.02
+
+
+def test_a_session_of_another_worker_is_told_once_and_an_ended_one_is_not(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Two workers with one key and a store of memory each: half of the requests are nobody's."""
+    here, there = (SessionManager(secret_key="k" * 64) for _ in range(2))
+    ended = here.create_session("alice") or ""
+    here.invalidate_session(ended)
+    assert here.validate_session(ended) is None
+    assert not [line for line in caplog.records if line.levelno >= logging.WARNING]
+    for _ in range(2):
+        assert here.validate_session(there.create_session("bob") or "") is None
+    (line,) = [line for line in caplog.records if line.levelno >= logging.WARNING]
+    assert "another process" in line.getMessage()
+    assert "SQLiteStore" in line.getMessage()

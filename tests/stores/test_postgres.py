@@ -27,9 +27,8 @@ from tests.stores.postgres_server import PostgresServer
 
 from sessiongate import ConfigurationError, SessionManager, StoreError
 from sessiongate.core.outcomes import NOW, Ended, Opened
-from sessiongate.core.recent import Recent
 from sessiongate.core.row import Row
-from sessiongate.stores import PostgresStore, codec
+from sessiongate.stores import PostgresStore
 from sessiongate.testing import ManualClock, StoreContract
 from sessiongate.testing.commands import (
     Close,
@@ -526,12 +525,6 @@ def test_what_cannot_be_read_is_no_session_and_one_line_in_the_log(
         (line,) = caplog.records  # of the first of these reads
         assert (line.name, line.levelno) == ("sessiongate.stores", logging.WARNING)
         assert "mallory" not in line.getMessage()
-
-
-@pytest.fixture
-def nothing_was_told_before(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A process tells of a damaged record once; these tests damage the same one again."""
-    monkeypatch.setattr(codec, "_warned", Recent())
 
 
 def test_a_newer_schema_is_left_alone(

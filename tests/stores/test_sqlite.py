@@ -344,6 +344,7 @@ CORRUPTIONS = {
 }
 
 
+@pytest.mark.usefixtures("nothing_was_told_before")
 @pytest.mark.parametrize("data", CORRUPTIONS.values(), ids=CORRUPTIONS.keys())
 def test_what_is_not_understood_is_no_session(
     store: SQLiteStore,

@@ -91,6 +91,7 @@ class Operations:
         rows: The format of the store's data.
         replace: The store's ``replace``, if it has that verb.
         on_refused: Called with each token that was not minted here, and the time.
+        on_missing: Called with the sid of a genuine token that has no record.
     """
 
     def __init__(
@@ -100,12 +101,14 @@ class Operations:
         rows: RowCodec,
         replace: Callable[[Any, Any], bool] | None,
         on_refused: Callable[[object, int], object],
+        on_missing: Callable[[str], object] | None = None,
     ) -> None:
         self.codec = codec
         self._decisions = Decisions(rows)
         self._decode, self._replace_at_once = rows.decode, replace
         self._verify = remembering(codec.verify)
         self._on_refused = on_refused
+        self._on_missing = on_missing
         self.settings = settings
         self._policy = settings.policy
         self.superseded = Superseded(max(settings.policy.grace, LATE))
@@ -221,6 +224,8 @@ class Operations:
         sid, payload, now, rotation = check
         # Rows in memory are their own data: that saves a call on every request.
         row = data if data is None or type(data) is Row else self._decode(data, sid)
+        if data is None and self._on_missing is not None:
+            self._on_missing(sid)
         if row is None or (payload.username is not None and payload.username != row.username):
             return None
         if now < row.expires_at:

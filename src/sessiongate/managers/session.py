@@ -185,6 +185,7 @@ class SessionManager:
             self._store.codec,
             getattr(self._store, "replace", None),
             self._look_for_foreign_key,
+            getattr(self._store, "missed", None),
         )
 
     def __repr__(self) -> str:

@@ -6,6 +6,7 @@ from heapq import heappop, heappush
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+from sessiongate.core.recent import Recent
 from sessiongate.core.record import Page, Record
 from sessiongate.core.row import SECOND
 
@@ -32,7 +33,7 @@ class Records:
     are in a heap.
     """
 
-    __slots__ = ("_by_number", "_by_second", "_by_user", "_next", "_seconds", "rows")
+    __slots__ = ("_by_number", "_by_second", "_by_user", "_next", "_seconds", "ended", "rows")
 
     def __init__(self) -> None:
         self.rows: dict[str, Row] = {}
@@ -41,6 +42,8 @@ class Records:
         self._by_second: dict[int, dict[str, int]] = {}
         self._seconds: list[int] = []
         self._next = 0
+        self.ended: Recent[str, str] = Recent()
+        """Sids that were removed of late: they tell an ended session from one of elsewhere."""
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -173,6 +176,7 @@ class Records:
     def _remove(self, rows: Sequence[Row]) -> None:
         for row in rows:
             del self.rows[row.sid]
+            self.ended.keep(row.sid, row.sid)
             number = self._by_second[row.expires_at // SECOND].pop(row.sid)
             chunk = self._by_number[number >> _CHUNK]
             del chunk[number]

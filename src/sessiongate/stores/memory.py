@@ -31,6 +31,12 @@ _OF_ANOTHER_PROCESS: Final = (
     "they part ways from here on. Use SQLiteStore or RedisStore where several processes serve"
 )
 
+_NEVER_HERE: Final = (
+    "a genuine token names a session that this MemoryStore never had: another process opened it, "
+    "or this one before a restart. The sessions of a MemoryStore live and die with one process. "
+    "Use SQLiteStore or RedisStore where several processes serve"
+)
+
 
 class _NoCodec:
     """The codec of rows that never leave the process."""
@@ -85,6 +91,7 @@ class MemoryStore:
         self._records = Records()
         self._rows = self._records.rows
         self._bind_read()
+        self._told = False
         _STORES.add(self)
 
     def __repr__(self) -> str:
@@ -96,6 +103,12 @@ class MemoryStore:
 
     async def aread(self, sid: str) -> Row | None:
         return self.read(sid)
+
+    def missed(self, sid: str) -> None:
+        """Log once that a genuine token names a session which was never here."""
+        if not self._told and self._records.ended.get(sid) is None:
+            self._told = True
+            _LOGGER.warning(_NEVER_HERE)
 
     def replace(self, old: Row, new: Row) -> bool:
         """Put one row in the place of another, if that one is still there."""
