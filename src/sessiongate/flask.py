@@ -10,7 +10,7 @@ import inspect
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar, Unpack, cast, overload
 
 try:
-    from flask import abort, has_app_context, has_request_context, request, url_for
+    from flask import abort, current_app, has_app_context, has_request_context, request, url_for
 except ImportError as missing:
     from sessiongate.errors import ConfigurationError
 
@@ -248,13 +248,23 @@ def _session(needed_by: str) -> RequestSession:
             "use the verbs of the manager here, such as manager.create_session(…)"
         )
         raise ConfigurationError(msg)
-    msg = (
-        f"{needed_by}: this request did not pass the middleware. Wrap the app with "
-        "sessiongate.flask.install(app, manager), which is "
-        "app.wsgi_app = SessionAuthMiddleware(app.wsgi_app, manager). "
-        "In a test_request_context and in a SocketIO handler no response carries a cookie: "
-        "use app.test_client(), or a view"
-    )
+    if hasattr(request, "namespace") and hasattr(request, "sid"):  # as Flask-SocketIO has it
+        msg = (
+            f"{needed_by} needs a request, and this is a SocketIO handler, whose answer carries no "
+            "cookie: use a view"
+        )
+    elif isinstance(current_app.wsgi_app, SessionAuthMiddleware):
+        msg = (
+            f"{needed_by} needs a request that passed the middleware, and this is a "
+            "test_request_context: use app.test_client()"
+        )
+    else:
+        msg = (
+            f"{needed_by}: this request did not pass the middleware. Wrap the app with "
+            "sessiongate.flask.install(app, manager), which is "
+            "app.wsgi_app = SessionAuthMiddleware(app.wsgi_app, manager); "
+            "in a test_request_context use app.test_client()"
+        )
     raise ConfigurationError(msg)
 
 

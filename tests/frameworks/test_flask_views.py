@@ -23,11 +23,12 @@ from tests.frameworks.cases import (
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.test import Client
 
-from sessiongate import ConfigurationError
+from sessiongate import ConfigurationError, SessionManager
 from sessiongate.flask import (
     LoginRequired,
     ScopeRequired,
     current_user,
+    install,
     login_required,
     login_user,
     logout_user,
@@ -279,4 +280,11 @@ def test_outside_a_request_the_user_is_anonymous_and_a_login_says_where_this_is(
     with app.test_request_context():
         assert current_user.info is None
         with pytest.raises(ConfigurationError, match="test_client"):
+            login_user("alice")
+    install(app, SessionManager())
+    with app.test_request_context() as context:
+        with pytest.raises(ConfigurationError, match="this is a test_request_context"):
+            login_user("alice")
+        vars(context.request).update(sid="abc", namespace="/")  # as Flask-SocketIO does
+        with pytest.raises(ConfigurationError, match="this is a SocketIO handler"):
             login_user("alice")
