@@ -41,6 +41,11 @@ if (form) {
   });
   form.addEventListener("submit", (event) => {
     event.preventDefault();
-    if (socket.readyState === WebSocket.OPEN) socket.send(form.elements.text.value);
+    const text = form.elements.text.value;
+    if (socket.readyState === WebSocket.OPEN) socket.send(text);
+    // Whoever is quick need not ask twice.
+    if (socket.readyState === WebSocket.CONNECTING) {
+      socket.addEventListener("open", () => socket.send(text), { once: true });
+    }
   });
 }
