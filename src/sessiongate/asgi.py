@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias, Unpack
 
@@ -68,18 +67,21 @@ class SessionAuthMiddleware:
             return
 
         authenticator = self._authenticator
-        fields: defaultdict[bytes, list[bytes]] = defaultdict(list)
+        fields: dict[bytes, list[bytes]] = {}
         if type(scope["headers"]) is not list:
             scope["headers"] = list(scope["headers"])  # ASGI lets it be read once only
         for name, value in scope["headers"]:
-            if name in FIELDS:
+            if name in fields:
                 fields[name].append(value)
+            elif name in FIELDS:
+                fields[name] = [value]
         taken = False
         if kind == "websocket":
-            taken = _take_subprotocol(scope, fields[b"authorization"])
-        elif fields[b"upgrade"] and is_handshake(scope["method"], fields[b"upgrade"]):
+            taken = _take_subprotocol(scope, fields.setdefault(b"authorization", []))
+        elif b"upgrade" in fields and is_handshake(scope["method"], fields[b"upgrade"]):
             take_subprotocol(
-                split_subprotocols(fields[b"sec-websocket-protocol"]), fields[b"authorization"]
+                split_subprotocols(fields.get(b"sec-websocket-protocol", ())),
+                fields.setdefault(b"authorization", []),
             )
         method = WEBSOCKET if kind == "websocket" else scope["method"]
         session = authenticator.parse_request(method, fields, scope.get("client"))

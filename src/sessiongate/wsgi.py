@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, Unpack
 
@@ -55,11 +54,11 @@ class SessionAuthMiddleware:
         self, environ: WSGIEnvironment, start_response: StartResponse
     ) -> Iterable[bytes]:
         authenticator = self._authenticator
-        fields: defaultdict[bytes, list[bytes]] = defaultdict(list)
+        fields: dict[bytes, list[bytes]] = {}
         for name, key in _KEYS:
             if key in environ:
                 # Test clients put in what no server would: those bytes make no credential.
-                fields[name].append(environ[key].encode("latin-1", "replace"))
+                fields[name] = [environ[key].encode("latin-1", "replace")]
         taken = "HTTP_UPGRADE" in environ and _take_subprotocol(environ, fields)
         method = environ["REQUEST_METHOD"]
         session = authenticator.parse_request(method, fields, (environ.get("REMOTE_ADDR"),))
@@ -184,10 +183,10 @@ class _WatchedBody:
 
 
 def _take_subprotocol(environ: WSGIEnvironment, fields: dict[bytes, list[bytes]]) -> bool:
-    if not is_handshake(environ["REQUEST_METHOD"], fields[b"upgrade"]):
+    if not is_handshake(environ["REQUEST_METHOD"], fields.get(b"upgrade", ())):
         return False
-    offered = split_subprotocols(fields[b"sec-websocket-protocol"])
-    others = take_subprotocol(offered, fields[b"authorization"])
+    offered = split_subprotocols(fields.get(b"sec-websocket-protocol", ()))
+    others = take_subprotocol(offered, fields.setdefault(b"authorization", []))
     if others is not None:
         environ[_SUBPROTOCOLS] = ", ".join(others)
     return others is not None

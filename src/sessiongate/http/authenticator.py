@@ -77,14 +77,14 @@ class RequestAuthenticator:
             fields: The values of each of ``FIELDS``, as the bytes that came.
             peer: Whom the server saw: the address first.
         """
-        if fields[b"upgrade"] and is_handshake(method, fields[b"upgrade"]):
+        if b"upgrade" in fields and is_handshake(method, fields[b"upgrade"]):
             method = WEBSOCKET  # a server may pass a handshake on as an HTTP request
         settings, elsewhere = self.settings, None
-        if method not in SAFE_METHODS and (fields[b"sec-fetch-site"] or fields[b"origin"]):
+        if method not in SAFE_METHODS and (b"sec-fetch-site" in fields or b"origin" in fields):
             elsewhere = find_cross_site(fields, settings.trusted_origins)
-        client = (fields[b"user-agent"], peer) if settings.record_device else None
+        client = (fields.get(b"user-agent", ()), peer) if settings.record_device else None
         session = RequestSession(settings, client, elsewhere)
-        cookies, authorizations = fields[b"cookie"], fields[b"authorization"]
+        cookies, authorizations = fields.get(b"cookie", ()), fields.get(b"authorization", ())
         if not cookies and not authorizations:
             return session
         now = self.manager.now()

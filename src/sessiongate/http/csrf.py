@@ -53,7 +53,9 @@ def find_cross_site(
     fields: Mapping[bytes, Sequence[bytes]], trusted: frozenset[str]
 ) -> CrossSite | None:
     """The two sites, if ``Sec-Fetch-Site``, ``Origin`` and ``Host`` name another than this one."""
-    fetch_site, origins, hosts = fields[b"sec-fetch-site"], fields[b"origin"], fields[b"host"]
+    fetch_site, origins, hosts = (
+        fields.get(name, ()) for name in (b"sec-fetch-site", b"origin", b"host")
+    )
     origin = _one(origins)
     spelled = None if origin is None else _normalise(origin)
     if spelled is not None and spelled in trusted:
