@@ -121,9 +121,10 @@ def test_fields_are_merged_alike_and_none_is_lost(
         assert len(mine) == 1, "one of a name (RFC 6265bis, section 4.1.1)"
         theirs = [(n, v) for n, v in theirs if n != "set-cookie" or name_of(v) != COOKIE]
 
-    # Of a view that writes our cookie by itself, more than once, the last one goes out.
+    # Of a view that writes our cookie by itself, twice in one scope, the last one goes out.
     own = [i for i, (n, v) in enumerate(theirs) if n == "set-cookie" and name_of(v) == COOKIE]
-    theirs = [field for i, field in enumerate(theirs) if i not in own[:-1]]
+    last = {scope_of(theirs[i][1]): i for i in own}.values()
+    theirs = [field for i, field in enumerate(theirs) if i not in own or i in last]
 
     # Everything else is there, as often, as it was, and in its order.
     kept = [(n, v) for n, v in theirs if n not in rewritten]
@@ -147,6 +148,15 @@ def split(value: str) -> list[str]:
 
 def listed(response: Response, name: str) -> set[str]:
     return {member for value in response.all(name) for member in split(value)}
+
+
+def scope_of(set_cookie: str) -> tuple[str, str]:
+    """By what else than its name a browser tells a cookie apart (RFC 6265bis, section 5.7)."""
+    found = {"domain": "", "path": ""}
+    for attribute in set_cookie.split(";")[1:]:
+        name, _, value = attribute.partition("=")
+        found[name.strip(" \t").lower()] = value.strip(" \t")
+    return found["domain"].lower().removeprefix("."), found["path"]
 
 
 def name_of(set_cookie: str) -> str:
