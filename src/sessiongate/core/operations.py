@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, cast
 
 from sessiongate.core.admission import Login
 from sessiongate.core.arguments import (
@@ -72,14 +72,12 @@ class Granted(NamedTuple):
     token: str
 
 
-class Check(NamedTuple):
-    """A check of one token: the middleware reads the data of ``sid``, then calls ``interpret``."""
+Check: TypeAlias = "tuple[TokenPayload, int, int, str | None]"
+"""A check of one token: what it says, now, ``NEVER``, ``WHEN_DUE`` or ``NOW``, and how it came.
 
-    sid: str
-    payload: TokenPayload
-    now: int
-    rotation: int
-    """``NEVER``, ``WHEN_DUE`` or ``NOW``."""
+The middleware reads the data of the token's sid, then calls ``interpret``. A plain tuple,
+because each request makes one.
+"""
 
 
 class Operations:
@@ -192,40 +190,36 @@ class Operations:
         """The row that a token opens, rotated if asked and due, or ``None``."""
         if payload is None:
             return None
-        check = self.build_check(now, payload, rotation)
-        found = self.interpret(check, (yield "read", check.sid), transport)
+        check = payload, now, rotation, transport
+        found = self.interpret(check, (yield "read", payload.sid))
         if found is None or type(found) is Row:
             return found
         return (yield from found)
 
     # The two halves of ``present``, for the middleware, which needs no flow on most requests.
 
-    def build_check(self, now: int, payload: TokenPayload, rotation: int) -> Check:
-        # What ``Check(…)`` makes, in half the time.
-        return tuple.__new__(Check, (payload.sid, payload, now, rotation))
-
     def accepts(self, check: Check, data: Any) -> bool:
         """Whether the token opens its session; nothing is changed."""
-        sid, payload, now, _ = check
-        row = data if data is None or type(data) is Row else self._decode(data, sid)
+        payload, now, *_ = check
+        row = data if data is None or type(data) is Row else self._decode(data, payload.sid)
         if row is None or payload.username not in {None, row.username} or row.expires_at <= now:
             return False
         if payload.expires_at <= now or now < payload.valid_from:
             return False
         return TABLE[classify(row, payload.generation, now)] == ACCEPT
 
-    def interpret(
-        self, check: Check, data: Any, transport: str | None
-    ) -> Row | Flow[Row | None] | None:
+    def interpret(self, check: Check, data: Any) -> Row | Flow[Row | None] | None:
         """Return the row that the token opens, or ``None``, or a flow that returns the same.
 
         There is a flow where the session has to change first.
         """
-        sid, payload, now, rotation = check
+        payload, now, rotation, _ = check
+        if data is None:
+            if self._on_missing is not None:
+                self._on_missing(payload.sid)
+            return None
         # Rows in memory are their own data: that saves a call on every request.
-        row = data if data is None or type(data) is Row else self._decode(data, sid)
-        if data is None and self._on_missing is not None:
-            self._on_missing(sid)
+        row = data if type(data) is Row else self._decode(data, payload.sid)
         if row is None or (payload.username is not None and payload.username != row.username):
             return None
         if now < row.expires_at:
@@ -242,10 +236,11 @@ class Operations:
                 and self._replace_at_once(row, answer)
             ):
                 return answer
-        return self._change(check, data, transport)
+        return self._change(check, data)
 
-    def _change(self, check: Check, data: Any, transport: str | None) -> Flow[Row | None]:
-        sid, payload, now, rotation = check
+    def _change(self, check: Check, data: Any) -> Flow[Row | None]:
+        payload, now, rotation, transport = check
+        sid = payload.sid
         if payload.expires_at <= now:
             # An expired row is removed, so that a clock set back does not revive it.
             yield from self._decisions.look_found(data, sid, now)

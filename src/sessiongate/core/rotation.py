@@ -73,6 +73,10 @@ TABLE: Final[Mapping[str, str]] = {
 }
 
 
+_LAST_ACCESSED: Final = Row._fields.index("last_accessed")
+_new_row: Final = tuple.__new__
+
+
 def classify(row: Row, generation: int, now: int) -> str:
     """Where a generation stands; the row is live."""
     if generation == row.generation:
@@ -107,7 +111,11 @@ def present(
             seen = row._replace(previous_until=now + policy.grace)
             return seen.accessed(max(now, row.last_accessed))
     unseen = now - row.last_accessed
-    return row.accessed(now) if unseen > 0 and unseen >= policy.touch_every else row
+    if unseen > 0 and unseen >= policy.touch_every:
+        fields = [*row]
+        fields[_LAST_ACCESSED] = now
+        return _new_row(Row, fields)  # ``_replace`` takes four times as long
+    return row
 
 
 def close(

@@ -47,7 +47,7 @@ def _warn_unreadable(sid: str, data: bytes) -> None:
     So no client can flood the log. Of thousands, those not met lately may be logged again.
     """
     damage = hash((sid, data))  # not the data, which may be long
-    if _warned.get(damage) is None:
+    if _warned[damage] is None:
         _warned.keep(damage, sid)
         _LOGGER.warning("session %.64r is unreadable (corrupt, or written by a newer version)", sid)
 

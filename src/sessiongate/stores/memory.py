@@ -106,7 +106,7 @@ class MemoryStore:
 
     def missed(self, sid: str) -> None:
         """Log once that a genuine token names a session which was never here."""
-        if not self._told and self._records.ended.get(sid) is None:
+        if not self._told and self._records.ended[sid] is None:
             self._told = True
             _LOGGER.warning(_NEVER_HERE)
 
