@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from sessiongate.core.row import Row
     from sessiongate.core.steps import Step
 
-__all__ = ["Admission", "Login"]
-
 Outcome: TypeAlias = Opened | Existing | LimitReached
 
 _FEW: Final = 32

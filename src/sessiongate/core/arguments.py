@@ -13,21 +13,6 @@ from typing import Any, Final, Literal, TypeAlias, TypedDict, TypeGuard
 
 from sessiongate.core.row import SECOND
 
-__all__ = [
-    "Seconds",
-    "SessionOptions",
-    "check_choice",
-    "check_claims",
-    "check_count",
-    "check_device",
-    "check_scopes",
-    "check_store",
-    "check_text",
-    "check_username",
-    "is_handle",
-    "microseconds",
-]
-
 Seconds: TypeAlias = int | float | timedelta
 """A duration in seconds, or a ``timedelta``."""
 

@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from sessiongate.core.row import Row
     from sessiongate.core.steps import Step
 
-__all__ = ["BATCH_SIZE", "Decisions"]
-
 T = TypeVar("T")
 
 BATCH_SIZE: Final = 500

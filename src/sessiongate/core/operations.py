@@ -48,8 +48,6 @@ if TYPE_CHECKING:
     from sessiongate.events import EventKind
     from sessiongate.tokens import Codec, TokenPayload
 
-__all__ = ["BATCH_SIZE", "EXISTING", "Check", "Granted", "Operations", "Settings"]
-
 EXISTING: Final = ("reuse", "new", "replace")
 
 

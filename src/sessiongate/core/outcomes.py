@@ -6,20 +6,6 @@ from typing import Final, Literal, NamedTuple, TypeAlias, final
 
 from sessiongate.core.row import Row  # noqa: TC001 - a NamedTuple's hints may be resolved
 
-__all__ = [
-    "NEVER",
-    "NOW",
-    "WHEN_DUE",
-    "Ended",
-    "Existing",
-    "ExistingPolicy",
-    "LimitReached",
-    "Opened",
-    "Policy",
-    "Replayed",
-    "Rotated",
-]
-
 ExistingPolicy: TypeAlias = Literal["reuse", "new", "replace"]
 
 NEVER: Final = 0

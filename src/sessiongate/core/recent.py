@@ -16,8 +16,6 @@ from typing import TYPE_CHECKING, Final, Generic, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["BATCH", "Recent", "remembering"]
-
 K = TypeVar("K")
 V = TypeVar("V")
 

@@ -35,23 +35,6 @@ from sessiongate.core.row import FOREVER, Row
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = [
-    "ACCEPT",
-    "CURRENT",
-    "END",
-    "PREVIOUS",
-    "REFUSE",
-    "RETIRED",
-    "STALE",
-    "TABLE",
-    "UNISSUED",
-    "classify",
-    "close",
-    "present",
-    "share",
-]
-
-
 # Plain names and strings, because they are looked up on every request.
 
 UNISSUED: Final = "unissued"

@@ -14,8 +14,6 @@ from typing import Final
 from sessiongate.core.locks import ForkSafeLock
 from sessiongate.core.row import SECOND
 
-__all__ = ["LATE", "Superseded"]
-
 LATE: Final = SECOND
 """How late, at least, a rotated token may still be sent, in microseconds."""
 

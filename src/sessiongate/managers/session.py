@@ -47,8 +47,6 @@ if TYPE_CHECKING:
     from sessiongate.stores.base import Store
     from sessiongate.tokens import Codec, TokenPayload
 
-__all__ = ["SessionManager", "SingleSessionManager", "ended_as_public"]
-
 T = TypeVar("T")
 
 _ASYNC_LISTENER: Final = "on_event is an async function: use the a… verbs, or pass a plain function"

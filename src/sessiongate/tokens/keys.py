@@ -17,8 +17,6 @@ from sessiongate.errors import ConfigurationError, WeakKeyWarning
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["MAKE_ONE", "SecretKey", "check_secret", "check_strength", "key_list", "random_secret"]
-
 SecretKey: TypeAlias = str | bytes
 """Text is used as its UTF-8 bytes."""
 
