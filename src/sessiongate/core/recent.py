@@ -1,6 +1,6 @@
 """What this process has seen lately, within bounds. It holds no session and no answer of a store.
 
-Three memories use it. Each keeps what a pure function of its key has found:
+Three memories keep what a pure function of the key has found:
 
 * ``core.operations``: what a verified token says. It saves the check of the signature: one
   microsecond for an opaque token, some 80 for a JWT.
@@ -28,9 +28,10 @@ of them where tokens, cookies and claims are as large as they may be.
 class Recent(Generic[K, V]):
     """A mapping that forgets what was not used lately. Safe for any number of threads."""
 
-    __slots__ = ("_newer", "_older")
+    __slots__ = ("_batch", "_newer", "_older")
 
-    def __init__(self) -> None:
+    def __init__(self, batch: int = BATCH) -> None:
+        self._batch = batch
         self._newer: dict[K, V] = {}
         self._older: dict[K, V] = {}
 
@@ -50,7 +51,7 @@ class Recent(Generic[K, V]):
 
     def keep(self, key: K, value: V) -> None:
         # The dictionary is not iterated: without a GIL, others write meanwhile.
-        if len(self._newer) >= BATCH:
+        if len(self._newer) >= self._batch:
             self._older, self._newer = self._newer, {}
         self._newer[key] = value
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Unpack
 
-from sessiongate.core.outcomes import NEVER, WHEN_DUE
+from sessiongate.core.rotation import NEVER, WHEN_DUE
 from sessiongate.core.row import SECOND, Row
 from sessiongate.errors import StoreError
 from sessiongate.http.csrf import SAFE_METHODS, WEBSOCKET, find_cross_site, is_handshake
