@@ -13,17 +13,17 @@ from typing import TYPE_CHECKING, Annotated, Final, NamedTuple, TypeVar
 import typer
 
 from sessiongate.core.decisions import BATCH_SIZE, Decisions
-from sessiongate.core.outcomes import Ended
 from sessiongate.core.row import SECOND
 from sessiongate.core.steps import ask, run
 from sessiongate.errors import ConfigurationError
 from sessiongate.stores import open_store
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from sessiongate.core.row import Row
-    from sessiongate.core.steps import Step
+    from sessiongate.core.steps import Flow
+    from sessiongate.events import Event
     from sessiongate.stores import Store
 
 __all__ = ["URL", "AsJSON", "Counts", "Scan", "Sessions", "Timeout", "sessions_at"]
@@ -58,6 +58,10 @@ Scan = Annotated[
 AsJSON = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 
 
+def _no_listener(_event: Event) -> None:
+    """Looking has no events."""
+
+
 class Counts(NamedTuple):
     live: int
     expired: int
@@ -77,7 +81,7 @@ class Sessions:
 
     def find(self, handle: str) -> Row | None:
         """A session, the expired included; nothing is touched or removed."""
-        return self._run(self._decisions.look(handle, _BEGINNING))
+        return self._run(self._decisions.look(_BEGINNING, handle))
 
     def of(self, username: str) -> tuple[Row, ...]:
         """The live sessions of a user, oldest first."""
@@ -105,21 +109,22 @@ class Sessions:
         return Counts(live, max(total - live, 0))
 
     def _list(self, username: str | None) -> tuple[Row, ...]:
-        if username is None:
-            return self._run(self._decisions.list_all(self.now))
-        return self._run(self._decisions.list_user(username, self.now))
+        return self._run(self._decisions.list(self.now, username))
 
-    def end(self, handle: str) -> tuple[Ended, ...]:
-        """End one session, whosesoever."""
-        ended = self._run(self._decisions.close(handle, self.now))
-        return (ended,) if isinstance(ended, Ended) else ()
+    def end(self, handle: str) -> list[Event]:
+        """End one session, whosesoever: the event of its end, if there was one."""
+        events: list[Event] = []
+        self._run(self._decisions.close(self.now, handle), events.append)
+        return events
 
-    def end_user(self, username: str, keep: str | None) -> tuple[Ended, ...]:
-        """End all sessions of a user but one."""
-        return self._run(self._decisions.close_user(username, keep, self.now))
+    def end_user(self, username: str, keep: str | None) -> list[Event]:
+        """End all sessions of a user but one: the event of each end."""
+        events: list[Event] = []
+        self._run(self._decisions.close_user(self.now, username, keep), events.append)
+        return events
 
-    def _run(self, step: Step[T]) -> T:
-        return run(step, partial(ask, self._store), _no_listener)
+    def _run(self, flow: Flow[T], emit: Callable[[Event], None] = _no_listener) -> T:
+        return run(flow, partial(ask, self._store), emit)
 
     def purge(self) -> Iterator[int]:
         """Remove what has expired, in bites: how many each removed."""
@@ -140,7 +145,3 @@ def sessions_at(url: str | None, timeout: float) -> Iterator[Sessions]:
         yield Sessions(store)
     finally:
         store.close()
-
-
-def _no_listener(_event: object) -> None:
-    """A step has no events."""

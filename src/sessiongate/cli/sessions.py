@@ -13,7 +13,7 @@ from sessiongate.cli._store import URL, AsJSON, Scan, Sessions, Timeout, session
 from sessiongate.core.arguments import check_username, is_handle
 
 if TYPE_CHECKING:
-    from sessiongate.core.outcomes import Ended
+    from sessiongate.events import Event
 
 __all__ = ["app"]
 
@@ -111,28 +111,26 @@ def revoke(
         else:
             ended = _end_one(sessions, handle or "", yes=yes)
     if as_json:
-        print_json({"ended": [{"handle": one.sid, "username": one.username} for one in ended]})
+        print_json({"ended": [{"handle": one.session, "username": one.username} for one in ended]})
     else:
         for one in ended:
-            tell(f"ended {one.sid} of {one.username}")
+            tell(f"ended {one.session} of {one.username}")
     if not ended:
         note("There is no such session.")
         raise typer.Exit(_NOT_FOUND)
 
 
-def _end_one(sessions: Sessions, handle: str, *, yes: bool) -> tuple[Ended, ...]:
+def _end_one(sessions: Sessions, handle: str, *, yes: bool) -> list[Event]:
     if not yes:
         row = sessions.find(handle)
         if row is None or row.expires_at <= sessions.now:
-            return ()
+            return []
         note(f"user {row.username}, opened {date(row.created_at)}, device {device(row) or '?'}")
         _ask("End this session?")
     return sessions.end(handle)
 
 
-def _end_user(
-    sessions: Sessions, username: str, keep: str | None, *, yes: bool
-) -> tuple[Ended, ...]:
+def _end_user(sessions: Sessions, username: str, keep: str | None, *, yes: bool) -> list[Event]:
     if keep is not None:
         # One that is not theirs would spare nothing, and so end the one that was meant.
         spared = sessions.find(keep)
@@ -142,7 +140,7 @@ def _end_user(
     if not yes:
         count = sum(row.sid != keep for row in sessions.of(username))
         if count == 0:
-            return ()
+            return []
         _ask(f"End {count} session{'' if count == 1 else 's'} of {username}?")
     return sessions.end_user(username, keep)
 

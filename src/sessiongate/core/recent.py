@@ -1,6 +1,6 @@
 """What this process has seen lately, within bounds. It holds no session and no answer of a store.
 
-Three memories use it. Each keeps what a pure function of its key has found:
+Three memories keep what a pure function of the key has found:
 
 * ``core.operations``: what a verified token says. It saves the check of the signature: one
   microsecond for an opaque token, some 80 for a JWT.
@@ -15,8 +15,6 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-__all__ = ["BATCH", "Recent", "remembering"]
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -33,10 +31,11 @@ class Recent(dict[K, V | None]):
     ``recent[key]`` is ``None`` for what is not known.
     """
 
-    __slots__ = ("_older",)
+    __slots__ = ("_batch", "_older")
 
-    def __init__(self) -> None:
+    def __init__(self, batch: int = BATCH) -> None:
         super().__init__()
+        self._batch = batch
         self._older: dict[K, V | None] = {}
 
     def __repr__(self) -> str:
@@ -49,7 +48,7 @@ class Recent(dict[K, V | None]):
         return value
 
     def keep(self, key: K, value: V) -> None:
-        if len(self) >= BATCH:
+        if len(self) >= self._batch:
             self._older = self.copy()
             self.clear()
         self[key] = value

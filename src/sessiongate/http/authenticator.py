@@ -11,7 +11,7 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Unpack
 
-from sessiongate.core.outcomes import NEVER, WHEN_DUE
+from sessiongate.core.rotation import NEVER, WHEN_DUE
 from sessiongate.core.row import SECOND, Row
 from sessiongate.errors import StoreError
 from sessiongate.http.csrf import SAFE_METHODS, find_cross_site

@@ -9,9 +9,8 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar, Unpack, final
 
-from sessiongate.core.arguments import SessionOptions, check_choice
-from sessiongate.core.operations import EXISTING
-from sessiongate.core.outcomes import NOW
+from sessiongate.core.arguments import EXISTING, SessionOptions, check_choice
+from sessiongate.core.rotation import NOW
 from sessiongate.core.row import SECOND, to_datetime
 from sessiongate.errors import CrossSiteError, ResponseStartedError, StoreError
 from sessiongate.http.client import describe
