@@ -236,7 +236,7 @@ class OwnClients:
     async def aclose(self) -> None:
         """Close all, and await it for this loop."""
         client = self._clients.get(os.getpid())
-        kept = client and client.loops.pop(asyncio.get_running_loop(), None)
+        kept = None if client is None else client.loops.pop(asyncio.get_running_loop(), None)
         self.close()
         if kept is not None:
             await kept.lifetime.aclose()

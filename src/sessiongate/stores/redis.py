@@ -160,9 +160,7 @@ class RedisStore:
 
     def _unreadable(self, error: Exception) -> bytes:
         """Return what no codec can read where the key holds no string."""
-        if not str(error).startswith("WRONGTYPE"):
-            self._fail(error)
-        return b""
+        return b"" if str(error).startswith("WRONGTYPE") else self._fail(error)
 
     def _swap(
         self, old: Record, new: Record | None, now: int
