@@ -101,7 +101,7 @@ class RequestAuthenticator:
         else:
             rotation = NEVER if method == "OPTIONS" else WHEN_DUE
             if len(tokens) > 1:
-                session.pending_flow = self._run(session, self._choose(session, now, rotation))
+                session.pending_flow = self._run(session, self._choose(session, now, rotation), now)
                 return session
             check = tokens[0], now, rotation, credentials.transport
             if self.awaits:
@@ -121,11 +121,11 @@ class RequestAuthenticator:
             self.manager.log_answer()
         found = self._operations.interpret(check, data)
         if found is None or type(found) is Row:
-            self._set_user(session, found)
+            self._set_user(session, found, check[1])
         else:
-            session.pending_flow = self._run(session, found)
+            session.pending_flow = self._run(session, found, check[1])
 
-    def _set_user(self, session: RequestSession, row: Row | None) -> None:
+    def _set_user(self, session: RequestSession, row: Row | None, now: int) -> None:
         if row is None:
             session.problem = session.problem or "invalid_token"
             return
@@ -133,20 +133,20 @@ class RequestAuthenticator:
         session.transport = credentials.transport
         session.user.row = row
         if row.generation != credentials.sent_generation and not row.shared:
-            session.send_token(row, rotated_at=self._now())
+            session.send_token(row, rotated_at=now)
 
     def read_failed(self, session: RequestSession, error: StoreError) -> None:
         """Note that the store could not be read; the ``pending_flow`` emits the event."""
         session.store_failed = True
         session.pending_flow = _emit(self._operations.failed(self._now(), "read", error))
 
-    def _run(self, session: RequestSession, flow: Flow[Row | None]) -> Flow[None]:
+    def _run(self, session: RequestSession, flow: Flow[Row | None], now: int) -> Flow[None]:
         try:
             row = yield from flow
         except StoreError:
             session.store_failed = True
         else:
-            self._set_user(session, row)
+            self._set_user(session, row, now)
 
     def _choose(self, session: RequestSession, now: int, rotation: int) -> Flow[Row | None]:
         """Ask about each session that came: one live one counts, of two neither does."""
