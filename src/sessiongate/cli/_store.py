@@ -14,7 +14,7 @@ import typer
 
 from sessiongate.core.decisions import BATCH_SIZE, Decisions
 from sessiongate.core.row import SECOND
-from sessiongate.core.steps import ask, run
+from sessiongate.core.steps import ask, no_listener, run
 from sessiongate.errors import ConfigurationError
 from sessiongate.stores import open_store
 
@@ -56,10 +56,6 @@ Scan = Annotated[
     bool, typer.Option("--scan", help=f"Read all sessions, even if they are more than {_MANY}.")
 ]
 AsJSON = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
-
-
-def _no_listener(_event: Event) -> None:
-    """Looking has no events."""
 
 
 class Counts(NamedTuple):
@@ -123,7 +119,7 @@ class Sessions:
         self._run(self._decisions.close_user(self.now, username, keep), events.append)
         return events
 
-    def _run(self, flow: Flow[T], emit: Callable[[Event], None] = _no_listener) -> T:
+    def _run(self, flow: Flow[T], emit: Callable[[Event], None] = no_listener) -> T:
         return run(flow, partial(ask, self._store), emit)
 
     def purge(self) -> Iterator[int]:

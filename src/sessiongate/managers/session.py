@@ -29,7 +29,7 @@ from sessiongate.core.arguments import (
 )
 from sessiongate.core.operations import Granted, Operations, Settings
 from sessiongate.core.rotation import NEVER, NOW, Policy
-from sessiongate.core.row import FOREVER, SECOND, Row, device_of, scopes_and_claims_of, to_datetime
+from sessiongate.core.row import FOREVER, SECOND, Row, device_of, scopes_and_claims_of
 from sessiongate.core.steps import aask, arun, ask, run
 from sessiongate.core.throttle import Outages, Throttle
 from sessiongate.errors import ConfigurationError, StoreError
@@ -415,9 +415,7 @@ class SessionManager:
         return [
             {
                 "handle": row.sid,
-                "created_at": to_datetime(row.created_at),
-                "last_accessed": to_datetime(row.last_accessed),
-                "expires_at": self.operations.expires_at(row),
+                **self.operations.dates(row),
                 "scopes": list(scopes_and_claims_of(row)[0]),
                 "device": device_of(row),
             }
