@@ -154,8 +154,7 @@ class SessionManager:
             type(on_event).__call__
         )
         codec = self._make_codec(self._key(secret_key), timeout, strict=strict_keys)
-        # Times that a JWT states are whole seconds; so are then the row's.
-        timeout = -(-timeout // codec.time_resolution) * codec.time_resolution
+        timeout = _rounded_up(timeout, codec.time_resolution)
         policy = Policy(
             timeout=timeout + codec.leeway,
             rotate_after=_rotate_after(rotate_after, timeout),
@@ -168,7 +167,7 @@ class SessionManager:
         lifetime = FOREVER
         if max_lifetime is not None:
             lifetime = microseconds(max_lifetime, "max_lifetime", positive=True)
-            lifetime = -(-lifetime // codec.time_resolution) * codec.time_resolution + codec.leeway
+            lifetime = _rounded_up(lifetime, codec.time_resolution) + codec.leeway
         self.operations = Operations(
             codec,
             Settings(
@@ -542,6 +541,11 @@ class SingleSessionManager(SessionManager):
     def __init__(self, session_timeout: Seconds = 3600, **kwargs: Any) -> None:
         kwargs["max_concurrent_sessions"] = 1
         super().__init__(session_timeout, **kwargs)
+
+
+def _rounded_up(time: int, resolution: int) -> int:
+    """Times that a JWT states are whole seconds; so are then the row's."""
+    return -(-time // resolution) * resolution
 
 
 def _rotate_after(value: Seconds | Literal["half"] | None, timeout: int) -> int:
