@@ -14,7 +14,7 @@ import typer
 
 from sessiongate.core.decisions import BATCH_SIZE, Decisions
 from sessiongate.core.row import SECOND
-from sessiongate.core.steps import ask, run
+from sessiongate.core.steps import ask, no_listener, run
 from sessiongate.errors import ConfigurationError
 from sessiongate.stores import open_store
 
@@ -108,7 +108,7 @@ class Sessions:
         self._run(self._decisions.close_user(self.now, username, keep), events.append)
         return events
 
-    def _run(self, flow: Flow[T], emit: Callable[[Event], None] = lambda _: None) -> T:
+    def _run(self, flow: Flow[T], emit: Callable[[Event], None] = no_listener) -> T:
         return run(flow, partial(ask, self.store), emit)
 
     def purge(self) -> Iterator[int]:

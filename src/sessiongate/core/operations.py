@@ -23,7 +23,7 @@ from sessiongate.core.arguments import (
 )
 from sessiongate.core.decisions import Decisions
 from sessiongate.core.recent import remembering
-from sessiongate.core.rotation import ACCEPT, TABLE, classify, present
+from sessiongate.core.rotation import NEVER, present
 from sessiongate.core.row import FOREVER, Row, to_datetime
 from sessiongate.core.scrubbing import scrubbed
 from sessiongate.events import Event
@@ -183,7 +183,7 @@ class Operations(Decisions):
             return False
         if payload.expires_at <= now or now < payload.valid_from:
             return False
-        return TABLE[classify(row, payload.generation, now)] == ACCEPT
+        return type(present(row, payload.generation, now, self._policy, NEVER)) is Row
 
     def interpret(self, check: Check, data: Any) -> Row | Flow[Row | None] | None:
         """Return the row that the token opens, or ``None``, or a flow that returns the same.
@@ -260,6 +260,14 @@ class Operations(Decisions):
     def expires_at(self, row: Row) -> datetime:
         """When the session ends unless it is refreshed, as its token states it."""
         return to_datetime(row.expires_at - self.codec.leeway)
+
+    def dates(self, row: Row) -> dict[str, Any]:
+        """The times of a session, as they are shown."""
+        return {
+            "created_at": to_datetime(row.created_at),
+            "last_accessed": to_datetime(row.last_accessed),
+            "expires_at": self.expires_at(row),
+        }
 
     def _new_row(
         self,

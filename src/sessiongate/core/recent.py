@@ -7,6 +7,8 @@ Three memories keep what a pure function of the key has found:
 * ``http.token_reader``: what a ``Cookie`` or ``Authorization`` field says. It saves the parsing,
   a third of a check in memory.
 * ``stores.codec``: the row that bytes stand for. It saves the parsing and checking of JSON.
+
+``core.superseded`` keeps which tokens must not be sent any more.
 """
 
 from __future__ import annotations

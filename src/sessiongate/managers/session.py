@@ -29,7 +29,7 @@ from sessiongate.core.arguments import (
 )
 from sessiongate.core.operations import Granted, Operations, Settings
 from sessiongate.core.rotation import NEVER, NOW, Policy
-from sessiongate.core.row import FOREVER, SECOND, Row, device_of, scopes_and_claims_of, to_datetime
+from sessiongate.core.row import FOREVER, SECOND, Row, device_of, scopes_and_claims_of
 from sessiongate.core.steps import aask, arun, ask, run
 from sessiongate.core.throttle import Outages, Throttle
 from sessiongate.errors import ConfigurationError, StoreError
@@ -154,8 +154,7 @@ class SessionManager:
             type(on_event).__call__
         )
         codec = self._make_codec(self._key(secret_key), timeout, strict=strict_keys)
-        # Times that a JWT states are whole seconds; so are then the row's.
-        timeout = -(-timeout // codec.time_resolution) * codec.time_resolution
+        timeout = _rounded_up(timeout, codec.time_resolution)
         policy = Policy(
             timeout=timeout + codec.leeway,
             rotate_after=_rotate_after(rotate_after, timeout),
@@ -168,7 +167,7 @@ class SessionManager:
         lifetime = FOREVER
         if max_lifetime is not None:
             lifetime = microseconds(max_lifetime, "max_lifetime", positive=True)
-            lifetime = -(-lifetime // codec.time_resolution) * codec.time_resolution + codec.leeway
+            lifetime = _rounded_up(lifetime, codec.time_resolution) + codec.leeway
         self.operations = Operations(
             codec,
             Settings(
@@ -415,9 +414,7 @@ class SessionManager:
         return [
             {
                 "handle": row.sid,
-                "created_at": to_datetime(row.created_at),
-                "last_accessed": to_datetime(row.last_accessed),
-                "expires_at": self.operations.expires_at(row),
+                **self.operations.dates(row),
                 "scopes": list(scopes_and_claims_of(row)[0]),
                 "device": device_of(row),
             }
@@ -544,6 +541,11 @@ class SingleSessionManager(SessionManager):
     def __init__(self, session_timeout: Seconds = 3600, **kwargs: Any) -> None:
         kwargs["max_concurrent_sessions"] = 1
         super().__init__(session_timeout, **kwargs)
+
+
+def _rounded_up(time: int, resolution: int) -> int:
+    """Times that a JWT states are whole seconds; so are then the row's."""
+    return -(-time // resolution) * resolution
 
 
 def _rotate_after(value: Seconds | Literal["half"] | None, timeout: int) -> int:

@@ -158,17 +158,9 @@ def _verb(*call: Any) -> Step[Any]:
 
 def execute(store: Store, command: Command) -> Any:
     """Carry out a command: its outcome, as ``testing.outcomes`` has it."""
-    return run(step_of(command, store), partial(ask, store), _no_listener)
+    return run(step_of(command, store), partial(ask, store))
 
 
 async def aexecute(store: Store, command: Command) -> Any:
     """``execute``, to await."""
-    return await arun(step_of(command, store), partial(aask, store), _no_async_listener)
-
-
-def _no_listener(_event: object) -> None:
-    """A step has no events."""
-
-
-async def _no_async_listener(_event: object) -> None:
-    """A step has no events."""
+    return await arun(step_of(command, store), partial(aask, store))
