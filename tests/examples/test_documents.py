@@ -538,4 +538,4 @@ def test_so_it_is_for_the_stores(store: Any) -> None:
 
 
 def test_the_page_on_events_knows_every_kind() -> None:
-    assert set(table_under("docs/events.md", "What there is")) == set(get_args(EventKind))
+    assert set(table_under("docs/events.md", "Find the event")) == set(get_args(EventKind))
