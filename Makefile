@@ -16,7 +16,7 @@ WHEEL_TESTS ?= tests/managers tests/tokens tests/http tests/security tests/frame
 	tests/test_public_names.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow fuzz coverage test-wheel lint types format docs \
+.PHONY: help demo test test-slow fuzz coverage test-wheel lint types format words docs \
 	bench bench-scale bench-servers bench-threads budget clean
 
 help:  ## What can be made
@@ -66,6 +66,9 @@ types: $(VENV)/types.installed  ## Check types, twice
 format: $(VENV)/lint.installed  ## Format and mend what can be mended
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+words: $(VENV)/test.installed  ## Print the sentences of the documents that are long; it never fails
+	$(BIN)/python -m tests.examples.long_sentences $(ARGS)
 
 docs: $(VENV)/docs.installed  ## Build the documentation as a site, in site/
 	rm -rf site

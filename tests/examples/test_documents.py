@@ -9,8 +9,11 @@ import sys
 import tomllib
 from typing import TYPE_CHECKING, Any, Final, get_args
 
+import httpx
 import pytest
-from starlette.testclient import TestClient
+from flask import request
+from starlette.testclient import TestClient, WebSocketDenialResponse
+from starlette.websockets import WebSocketDisconnect
 from tests.examples.documents import DOCUMENTS, ROOT, SITE, blocks, run, title
 from werkzeug.test import Client
 
@@ -26,7 +29,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-APART = ("docs/moving-from/", "docs/quick-start.md", "docs/testing.md")
+APART = (
+    "docs/moving-from/",
+    "docs/quick-start.md",
+    "docs/login-page.md",
+    "docs/testing.md",
+)
 """Pages whose blocks are alternatives, or files; tests of their own run them one by one."""
 
 RUNNABLE = [
@@ -126,7 +134,8 @@ class Browser:
     ("document", "name", "kind"),
     [
         ("README.md", "flask", "wsgi"),
-        ("README.md", "starlette", "asgi"),
+        ("README.md", "fastapi", "asgi"),
+        ("docs/index.md", "first", "wsgi"),
         *(("docs/quick-start.md", name, "wsgi") for name in ("flask", "wsgi", "django")),
         *(
             ("docs/quick-start.md", name, "asgi")
@@ -141,7 +150,7 @@ def test_the_example_apps_work(document: str, name: str, kind: str) -> None:
     assert ask("get", "/")[0] == 401
     assert ask("post", "/login", **PASSWORD) == (200, "Welcome!")
     assert ask("get", "/") == (200, "Hello, alice!")
-    if document != "README.md":
+    if document == "docs/quick-start.md":
         assert ask("post", "/logout") == (200, "Bye!")
         assert ask("get", "/")[0] == 401
 
@@ -149,7 +158,7 @@ def test_the_example_apps_work(document: str, name: str, kind: str) -> None:
 def test_every_app_of_the_quick_start_is_tried() -> None:
     apps = {block.name for block in blocks(ROOT / "docs/quick-start.md")}
     tried = {"flask", "starlette", "fastapi", "wsgi", "asgi", "django", "quart"}
-    assert apps == tried | {"flask-login", "starlette-login"}
+    assert apps == tried
 
 
 JSON = {"Accept": "application/json"}
@@ -175,15 +184,15 @@ def at_a_limit(manager: SessionManager) -> None:
 
 
 @pytest.mark.parametrize(
-    ("document", "name", "home"),
+    ("name", "home"),
     [
-        ("docs/quick-start.md", "flask-login", "/"),
-        ("docs/quick-start.md", "starlette-login", "/"),
-        ("docs/fastapi.md", "login", "/account"),
+        ("flask-login", "/"),
+        ("starlette-login", "/"),
+        ("fastapi-login", "/account"),
     ],
 )
-def test_the_complete_login_views_are_complete(document: str, name: str, home: str) -> None:
-    names = run.__wrapped__(document, name)
+def test_the_complete_login_pages_are_complete(name: str, home: str) -> None:
+    names = run.__wrapped__("docs/login-page.md", name)
     ask = Browser(names["app"], "wsgi" if name == "flask-login" else "asgi")
     status, page = ask("get", f"{home}?tab=1", {"Accept": "text/html"})
     assert status == 200, "it was redirected to the form"
@@ -217,7 +226,7 @@ def test_the_complete_login_views_are_complete(document: str, name: str, home: s
 
 
 def test_the_example_of_the_manager_holds(capsys: pytest.CaptureFixture[str]) -> None:
-    run.__wrapped__("README.md", "manager")
+    run.__wrapped__("docs/api/managers.md", "manager")
     assert "{'name': 'laptop'}" in capsys.readouterr().out
 
 
@@ -330,6 +339,147 @@ def test_the_example_of_the_fastapi_guide_holds() -> None:
         assert client.get("/me").status_code == 401
 
 
+# The guides.
+
+
+FRONT_END = "https://app.example.com"
+
+
+def forms_client(app: Any) -> Any:
+    """A client whose ``post`` is a script's, of another origin of the same site."""
+    headers = {"Origin": FRONT_END, "Sec-Fetch-Site": "same-site"}
+    return TestClient(app, base_url="https://api.example.com", headers=headers)
+
+
+def test_the_single_page_app_with_a_cookie() -> None:
+    app = run("docs/single-page-app.md", "cookie")["app"]
+    with forms_client(app) as client:
+        assert client.get("/me").status_code == 401
+        preflight = {"Access-Control-Request-Method": "POST"}
+        assert client.options("/login", headers=preflight).status_code == 200
+        assert client.post("/login", data=PASSWORD | {"password": "?"}).status_code == 403
+        answer = client.post("/login", data=PASSWORD)
+        assert answer.json() == {"username": "alice"}
+        assert answer.headers["Access-Control-Allow-Origin"] == FRONT_END
+        assert answer.headers["Access-Control-Allow-Credentials"] == "true"
+        assert client.get("/me").json() == {"username": "alice"}
+        assert client.post("/logout", headers=ELSEWHERE).status_code == 403
+        assert client.post("/logout").status_code == 204
+        refused = client.get("/me")
+        assert refused.status_code == 401
+        assert refused.headers["Access-Control-Allow-Origin"] == FRONT_END
+
+
+def test_the_single_page_app_with_a_bearer_token() -> None:
+    app = run("docs/single-page-app.md", "bearer")["app"]
+    elsewhere = {"Origin": "https://app.example.org", "Sec-Fetch-Site": "cross-site"}
+    with TestClient(app, base_url="https://api.example.com", headers=elsewhere) as client:
+        answer = client.post("/login", data=PASSWORD)
+        assert "Set-Cookie" not in answer.headers
+        assert "X-Refreshed-Token" in answer.headers["Access-Control-Expose-Headers"]
+        bearer = {"Authorization": f"Bearer {answer.json()['token']}"}
+        assert client.get("/me", headers=bearer).json() == {"username": "alice"}
+        assert client.post("/logout", headers=bearer).status_code == 204
+        assert client.get("/me", headers=bearer).status_code == 401
+
+
+def test_the_single_page_app_in_flask() -> None:
+    client = Client(run("docs/single-page-app.md", "flask")["app"])
+    script = {
+        "base_url": "https://api.example.com",
+        "headers": {"Origin": FRONT_END, "Sec-Fetch-Site": "same-site"},
+    }
+    answer = client.options("/login", **script)
+    assert answer.headers["Access-Control-Allow-Credentials"] == "true"
+    assert client.get("/me", **script).headers["Access-Control-Allow-Origin"] == FRONT_END
+    assert client.post("/login", data=PASSWORD, **script).status_code == 200
+    assert (client.get("/me", **script).json or {})["username"] == "alice"
+    other = client.get("/me", base_url="https://api.example.com", headers=ELSEWHERE)
+    assert "Access-Control-Allow-Origin" not in other.headers
+
+
+def test_the_mobile_client_follows_new_tokens() -> None:
+    names = run("docs/mobile-client.md", "server", "client")
+    manager, saved = names["manager"], list[str]()
+    transport = httpx.WSGITransport(names["app"])
+    with httpx.Client(transport=transport, base_url="https://api.example.com") as client:
+        assert client.get("/me").status_code == 401
+        names["log_in"](client, "alice", "open sesame")
+        client.auth.save = saved.append
+        assert client.get("/me").json() == {"username": "alice"}
+        (device,) = manager.user_sessions("alice")
+        assert device["device"] == {"name": "a phone"}
+        assert saved == []
+        client.auth.token = manager.refresh_session(client.auth.token)
+        assert client.get("/me").status_code == 200
+        assert client.post("/logout").status_code == 204
+        assert client.get("/me").status_code == 401
+
+
+def test_the_mobile_client_takes_over_what_a_response_brings() -> None:
+    auth = run("docs/mobile-client.md", "server", "client")["SessionAuth"]("first")
+    request = httpx.Request("GET", "https://api.example.com/me")
+    flow = auth.auth_flow(request)
+    assert next(flow).headers["Authorization"] == "Bearer first"
+    with pytest.raises(StopIteration):
+        flow.send(httpx.Response(401, headers={"X-Refreshed-Token": "second"}))
+    assert auth.token == "second"
+
+
+@pytest.mark.parametrize("names", [("apps",), ("apps", "subdomains")])
+def test_several_apps_know_one_login(names: tuple[str, ...]) -> None:
+    made = run("docs/several-apps.md", *names)
+    if "subdomains" in names:  # the same views on apps with other settings
+        made["shop"].add_url_rule("/login", view_func=made["login"], methods=["POST"])
+        made["api"].get("/me")(made["me"])
+    answer = Client(made["shop"], use_cookies=False).post(
+        "/login", data=PASSWORD, base_url="https://shop.example.com"
+    )
+    cookie = answer.headers["Set-Cookie"]
+    assert ("Domain=example.com" in cookie) is ("subdomains" in names)
+    with TestClient(made["api"], base_url="https://api.example.com") as client:
+        assert client.get("/me").status_code == 401
+        brought = {"Cookie": cookie.partition(";")[0]}
+        assert client.get("/me", headers=brought).json() == "alice"
+    made["shop_manager"].store.close()
+    made["api_manager"].store.close()
+
+
+def test_several_workers_know_one_login(tmp_path: Path) -> None:
+    make_manager = run("docs/several-workers.md")["make_manager"]
+    environ = {"SESSION_FILE": str(tmp_path / "sessions.db"), "SESSION_KEY": 64 * "k"}
+    one, other = make_manager(environ), make_manager(environ)
+    assert other.session_username(one.create_session("alice")) == "alice"
+    one.store.close()
+    other.store.close()
+
+
+def test_behind_a_proxy_the_address_is_the_visitors() -> None:
+    app = run("docs/reverse-proxy.md")["app"]
+
+    @app.get("/address")
+    def address() -> str:
+        return str(request.remote_addr)
+
+    told = {"X-Forwarded-For": "192.0.2.7"}
+    assert Client(app).get("/address", headers=told).text == "192.0.2.7"
+
+
+def test_the_websocket_of_the_guide_is_for_users() -> None:
+    names = run("docs/websockets.md")
+    token = names["manager"].create_session("alice")
+    with TestClient(names["app"], base_url="https://testserver") as client:
+        with (
+            pytest.raises((WebSocketDisconnect, WebSocketDenialResponse)),
+            client.websocket_connect("wss://testserver/chat"),
+        ):
+            pass
+        pair = ["sessiongate.bearer", token]
+        with client.websocket_connect("wss://testserver/chat", subprotocols=pair) as socket:
+            assert socket.receive_text() == "Hello, alice!"
+            assert socket.accepted_subprotocol == "sessiongate.bearer"
+
+
 # The tables.
 
 
@@ -360,7 +510,7 @@ def keywords_of(*functions: Any, without: tuple[str, ...] = ()) -> dict[str, str
     [
         ("`SessionManager(…)`", keywords_of(SessionManager)),
         (
-            "`JWTSessionManager(…)`, besides",
+            "`JWTSessionManager(…)`, in addition",
             keywords_of(JWTSessionManager, without=(*keywords_of(SessionManager),)),
         ),
         (
@@ -388,4 +538,4 @@ def test_so_it_is_for_the_stores(store: Any) -> None:
 
 
 def test_the_page_on_events_knows_every_kind() -> None:
-    assert set(table_under("docs/events.md", "What there is")) == set(get_args(EventKind))
+    assert set(table_under("docs/events.md", "Find the event")) == set(get_args(EventKind))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import pytest
 from tests.rotation.picture import ARROWS, FILE, draw, explore
 
 from sessiongate.core.rotation import TABLE
@@ -13,9 +12,8 @@ from sessiongate.core.rotation import TABLE
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/how-rotation-works.md"])
-def test_the_documented_table_is_the_one_in_the_code(page: str) -> None:
-    told = {}
+def test_the_documented_table_is_the_one_in_the_code() -> None:
+    page, told = "docs/how-rotation-works.md", {}
     for line in (ROOT / page).read_text(encoding="utf-8").splitlines():
         cells = [cell.strip(" *`") for cell in line.strip("|").split("|")]
         if cells[0].lower() in TABLE:
