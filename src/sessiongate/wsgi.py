@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = ["SessionAuthMiddleware"]
 
+_COOKIE: Final = "HTTP_COOKIE"
+_AUTHORIZATION: Final = "HTTP_AUTHORIZATION"
 _OTHERS: Final = ("HTTP_SEC_FETCH_SITE", "HTTP_ORIGIN", "HTTP_HOST", "HTTP_USER_AGENT")
 """The fields that only some requests need."""
 _SUBPROTOCOLS: Final = "HTTP_SEC_WEBSOCKET_PROTOCOL"
@@ -55,7 +57,12 @@ class SessionAuthMiddleware:
     ) -> Iterable[bytes]:
         authenticator = self._authenticator
         method = environ["REQUEST_METHOD"]
-        cookies, authorizations = _find(environ, b"cookie"), _find(environ, b"authorization")
+        cookies: list[bytes] = []
+        authorizations: list[bytes] = []
+        # Test clients put in what no server would: those bytes make no credential.
+        for key, values in (_COOKIE, cookies), (_AUTHORIZATION, authorizations):
+            if key in environ:
+                values.append(environ[key].encode("latin-1", "replace"))
         taken = False
         if "HTTP_UPGRADE" in environ and is_handshake(method, _find(environ, b"upgrade")[0]):
             method = WEBSOCKET
@@ -178,7 +185,6 @@ class _WatchedBody:
 
 def _find(environ: Mapping[str, Any], name: bytes) -> list[bytes]:
     value = environ.get(f"HTTP_{name.decode().upper().replace('-', '_')}")
-    # Test clients put in what no server would: those bytes make no credential.
     return [] if value is None else [value.encode("latin-1", "replace")]
 
 

@@ -100,15 +100,16 @@ class RequestAuthenticator:
             settings.report_cross_site("a session cookie counted for nothing", elsewhere)
         else:
             rotation = NEVER if method == "OPTIONS" else WHEN_DUE
-            if len(tokens) > 1:
+            token, *others = tokens
+            if others:
                 session.pending_flow = self._run(session, self._choose(session, now, rotation), now)
                 return session
-            check = tokens[0], now, rotation, credentials.transport
+            check = token, now, rotation, credentials.transport
             if self.awaits:
                 session.pending_check = check
                 return session
             try:
-                data = self.manager.store.read(tokens[0].sid)
+                data = self.manager.store.read(token.sid)
             except StoreError as error:
                 self.read_failed(session, error)
             else:

@@ -133,7 +133,7 @@ class MemoryStore:
 
     def together(self, username: str | None, total: bool, begin: Begin) -> Any:  # noqa: ARG002, FBT001
         with self._lock:
-            return run(begin(), partial(ask, self._records), _no_listener)
+            return run(begin(), partial(ask, self._records))
 
     async def atogether(self, username: str | None, total: bool, begin: Begin) -> Any:  # noqa: FBT001
         return self.together(username, total, begin)
@@ -172,7 +172,3 @@ def _warn(store: MemoryStore, verb: str, *arguments: Any) -> Any:
 
 
 os.register_at_fork(after_in_child=_after_fork)
-
-
-def _no_listener(_event: object) -> None:
-    """A step has no events."""
