@@ -14,7 +14,7 @@ from tests.cli.calling import KEY, everything
 from tests.tokens.forger import decode, encode
 
 from sessiongate import JWTSessionManager, SessionManager
-from sessiongate.core.outcomes import WHEN_DUE
+from sessiongate.core.rotation import WHEN_DUE
 
 if TYPE_CHECKING:
     from pathlib import Path

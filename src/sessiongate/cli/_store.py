@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
 import typer
 
 from sessiongate.core.decisions import BATCH_SIZE, Decisions
-from sessiongate.core.outcomes import Ended
 from sessiongate.core.row import SECOND
 from sessiongate.core.steps import ask, run
 from sessiongate.errors import ConfigurationError
@@ -23,7 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from sessiongate.core.row import Row
-    from sessiongate.core.steps import Step
+    from sessiongate.core.steps import Flow
+    from sessiongate.events import Event
     from sessiongate.stores import Store
 
 T = TypeVar("T")
@@ -74,11 +74,11 @@ class Sessions:
 
     def find(self, handle: str) -> Row | None:
         """A session, the expired included; nothing is touched or removed."""
-        return self._run(self._decisions.look(handle, _BEGINNING))
+        return self._run(self._decisions.look(_BEGINNING, handle))
 
     def of(self, username: str) -> tuple[Row, ...]:
         """The live sessions of a user, oldest first."""
-        return self._run(self._decisions.list_user(username, self.now))
+        return self._run(self._decisions.list(self.now, username))
 
     def all(self, *, scan: bool) -> tuple[Row, ...]:
         """All live sessions, oldest first; very many only with ``scan``."""
@@ -89,21 +89,24 @@ class Sessions:
                 "answers nobody else: name a user, or add --scan (and --timeout) if you mean it"
             )
             raise ConfigurationError(msg)
-        return self._run(self._decisions.list_all(self.now))
+        return self._run(self._decisions.list(self.now, None))
 
     def counts(self) -> tuple[int, int]:
         """How many are live, and how many have expired and wait for the next purge."""
         live = self.store.count(self.now)
         return live, max(self.store.count(_BEGINNING) - live, 0)
 
-    def end(self, handle: str) -> tuple[Ended, ...]:
-        """End one session, whosesoever."""
-        ended = self._run(self._decisions.close(handle, self.now))
-        return (ended,) if isinstance(ended, Ended) else ()
+    def end(self, handle: str) -> list[Event]:
+        """End one session, whosesoever: the event of its end, if there was one."""
+        events: list[Event] = []
+        self._run(self._decisions.close(self.now, handle), events.append)
+        return events
 
-    def end_user(self, username: str, keep: str | None) -> tuple[Ended, ...]:
-        """End all sessions of a user but one."""
-        return self._run(self._decisions.close_user(username, keep, self.now))
+    def end_user(self, username: str, keep: str | None) -> list[Event]:
+        """End all sessions of a user but one: the event of each end."""
+        events: list[Event] = []
+        self._run(self._decisions.close_user(self.now, username, keep), events.append)
+        return events
 
     def purge(self) -> Iterator[int]:
         """Remove what has expired, in bites: how many each removed."""
@@ -112,8 +115,8 @@ class Sessions:
             removed = self.store.sweep(self.now, BATCH_SIZE)
             yield removed
 
-    def _run(self, step: Step[T]) -> T:
-        return run(step, partial(ask, self.store), lambda _: None)  # a step has no events
+    def _run(self, flow: Flow[T], emit: Callable[[Event], None] = lambda _: None) -> T:
+        return run(flow, partial(ask, self.store), emit)
 
 
 @contextmanager

@@ -29,7 +29,7 @@ from sessiongate.core.arguments import check_username, is_handle
 from sessiongate.core.decisions import BATCH_SIZE
 
 if TYPE_CHECKING:
-    from sessiongate.core.outcomes import Ended
+    from sessiongate.events import Event
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
@@ -131,28 +131,26 @@ def revoke(
         else:
             ended = _end_one(sessions, handle or "", yes=yes)
     if as_json:
-        print_json({"ended": [{"handle": one.sid, "username": one.username} for one in ended]})
+        print_json({"ended": [{"handle": one.session, "username": one.username} for one in ended]})
     else:
         for one in ended:
-            tell(f"ended {one.sid} of {one.username}")
+            tell(f"ended {one.session} of {one.username}")
     if not ended:
         note("There is no such session.")
         raise typer.Exit(_NOT_FOUND)
 
 
-def _end_one(sessions: Sessions, handle: str, *, yes: bool) -> tuple[Ended, ...]:
+def _end_one(sessions: Sessions, handle: str, *, yes: bool) -> list[Event]:
     if not yes:
         row = sessions.find(handle)
         if row is None or row.expires_at <= sessions.now:
-            return ()
+            return []
         note(f"user {row.username}, opened {date(row.created_at)}, device {device(row) or '?'}")
         _confirm("End this session?")
     return sessions.end(handle)
 
 
-def _end_user(
-    sessions: Sessions, username: str, keep: str | None, *, yes: bool
-) -> tuple[Ended, ...]:
+def _end_user(sessions: Sessions, username: str, keep: str | None, *, yes: bool) -> list[Event]:
     handles = {row.sid for row in sessions.of(username)}
     if keep is not None and keep not in handles:
         # One that is not theirs would spare nothing, and so end the one that was meant.
@@ -161,7 +159,7 @@ def _end_user(
     count = len(handles - {keep})
     if not yes:
         if count == 0:
-            return ()
+            return []
         _confirm(f"End {count} session{'' if count == 1 else 's'} of {username}?")
     return sessions.end_user(username, keep)
 

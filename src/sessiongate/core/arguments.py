@@ -6,36 +6,26 @@ import json
 import math
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from functools import partial
-from typing import Any, Final, Literal, TypeAlias, TypedDict, TypeGuard
+from typing import Any, Final, Literal, TypeAlias, TypedDict, TypeGuard, TypeVar
 
 from sessiongate.core.row import SECOND
 
-__all__ = [
-    "Seconds",
-    "SessionOptions",
-    "check_choice",
-    "check_claims",
-    "check_count",
-    "check_device",
-    "check_scopes",
-    "check_store",
-    "check_text",
-    "check_username",
-    "is_handle",
-    "microseconds",
-]
+T = TypeVar("T", bound=str)
 
 Seconds: TypeAlias = int | float | timedelta
 """A duration in seconds, or a ``timedelta``."""
+
+ExistingPolicy: TypeAlias = Literal["reuse", "new", "replace"]
+EXISTING: Final[tuple[ExistingPolicy, ...]] = ("reuse", "new", "replace")
 
 
 class SessionOptions(TypedDict, total=False):
     """The keywords of ``create_session`` and of each other verb that opens a session."""
 
-    existing: Literal["reuse", "new", "replace"] | None
+    existing: ExistingPolicy | None
     """What to do if the user has a live session; ``None``: what the manager says."""
     scopes: Iterable[str]
     """What the session may do (RFC 6749, section 3.3)."""
@@ -89,13 +79,14 @@ def check_count(value: object, name: str) -> int | None:
     return value
 
 
-def check_choice(value: object, name: str, choices: Iterable[str]) -> str:
+def check_choice(value: object, name: str, choices: Sequence[T]) -> T:
     """One of a few strings."""
-    allowed = tuple(choices)
-    if not isinstance(value, str) or value not in allowed:
-        msg = f"{name} must be one of {', '.join(map(repr, allowed))}"
-        raise ValueError(msg)
-    return value
+    if isinstance(value, str):
+        for choice in choices:
+            if value == choice:
+                return choice
+    msg = f"{name} must be one of {', '.join(map(repr, choices))}"
+    raise ValueError(msg)
 
 
 def check_text(value: object, name: str) -> str:

@@ -14,8 +14,6 @@ from typing import Any, Final, TypeAlias, TypeVar
 from sessiongate.errors import StoreError
 from sessiongate.events import Event
 
-__all__ = ["CROWDED", "TRIES", "Call", "Flow", "Step", "aask", "arun", "ask", "locked", "run"]
-
 T = TypeVar("T")
 
 Call: TypeAlias = tuple[Any, ...]

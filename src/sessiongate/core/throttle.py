@@ -7,8 +7,6 @@ from typing import Final
 from sessiongate.core.locks import ForkSafeLock
 from sessiongate.core.row import SECOND
 
-__all__ = ["Outages", "Throttle"]
-
 _PERIOD: Final = 60 * SECOND
 
 

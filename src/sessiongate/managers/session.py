@@ -14,10 +14,10 @@ from typing import (
     SupportsIndex,
     TypeVar,
     Unpack,
-    cast,
 )
 
 from sessiongate.core.arguments import (
+    EXISTING,
     Seconds,
     SessionOptions,
     check_choice,
@@ -27,8 +27,8 @@ from sessiongate.core.arguments import (
     is_handle,
     microseconds,
 )
-from sessiongate.core.operations import EXISTING, Granted, Operations, Settings
-from sessiongate.core.outcomes import NEVER, NOW, ExistingPolicy, Policy
+from sessiongate.core.operations import Granted, Operations, Settings
+from sessiongate.core.rotation import NEVER, NOW, Policy
 from sessiongate.core.row import FOREVER, SECOND, Row, device_of, scopes_and_claims_of, to_datetime
 from sessiongate.core.steps import aask, arun, ask, run
 from sessiongate.core.throttle import Outages, Throttle
@@ -46,8 +46,6 @@ if TYPE_CHECKING:
     from sessiongate.events import Event, Listener
     from sessiongate.stores.base import Store
     from sessiongate.tokens import Codec, TokenPayload
-
-__all__ = ["SessionManager", "SingleSessionManager", "ended_as_public"]
 
 T = TypeVar("T")
 
@@ -176,7 +174,7 @@ class SessionManager:
             Settings(
                 policy=policy,
                 lifetime=lifetime,
-                existing=cast(ExistingPolicy, check_choice(existing, "existing", EXISTING)),
+                existing=check_choice(existing, "existing", EXISTING),
                 limit=limit,
                 user_limit=check_count(max_sessions_per_user, "max_sessions_per_user"),
                 evict=check_choice(on_limit, "on_limit", ("reject", "evict_oldest"))

@@ -10,8 +10,6 @@ from sessiongate.core.row import Row, to_datetime
 if TYPE_CHECKING:
     from sessiongate.core.operations import Operations
 
-__all__ = ["SessionsView"]
-
 
 class SessionsView(Mapping[str, dict[str, Any]]):
     """A live view: each access calls the store."""

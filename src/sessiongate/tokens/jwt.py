@@ -25,9 +25,6 @@ from sessiongate.tokens.jwt_keys import JWTKey, load_keys
 if TYPE_CHECKING:
     from sessiongate.core.row import Row
 
-__all__ = ["JWTCodec", "unproven"]
-
-
 _LATEST: Final = 2**40
 """Seconds; far beyond any date, far below what floats and rows cannot hold."""
 _CLOCK_SKEW: Final = 10 * SECOND

@@ -18,8 +18,6 @@ from jwt.exceptions import InvalidKeyError
 from sessiongate.errors import ConfigurationError
 from sessiongate.tokens.keys import check_secret, check_strength, key_list
 
-__all__ = ["ALGORITHMS", "JWTKey", "load_keys"]
-
 _HMAC_BYTES: Final = {"HS256": 32, "HS384": 48, "HS512": 64}
 _CURVES: Final = {"ES256": "secp256r1", "ES384": "secp384r1", "ES512": "secp521r1"}
 _RSA: Final = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512")
