@@ -7,35 +7,32 @@ app.add_middleware(SessionAuthMiddleware, manager=manager)
 
 import functools
 import inspect
-from collections.abc import Callable, Coroutine
-from typing import Annotated, Any, Final, NoReturn, TypeVar, Unpack, cast, overload
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Annotated, Any, Final, TypeVar, Unpack, cast, overload
 
 from sessiongate.errors import ConfigurationError
 
 try:
     from fastapi import Depends, FastAPI, HTTPException, Security
-    from fastapi.openapi.models import APIKey, APIKeyIn, HTTPBearer
+    from fastapi.openapi.models import APIKey
     from fastapi.security import SecurityScopes
     from fastapi.security.base import SecurityBase
 except ImportError as missing:
     msg = "FastAPI is missing: pip install 'sessiongate[fastapi]'"
     raise ConfigurationError(msg) from missing
-from starlette.exceptions import WebSocketException
 from starlette.requests import HTTPConnection
-from starlette.websockets import WebSocket
 
 from sessiongate.core.arguments import check_scopes, check_text
 from sessiongate.http.cookies import SessionCookie
 from sessiongate.http.guard import Guard, GuardOptions, safe_redirect
-from sessiongate.http.refusals import Refusal
 from sessiongate.http.request_session import LoginOptions, RequestSession
 from sessiongate.http.user import User
-from sessiongate.http.websockets import POLICY_VIOLATION, can_deny
 from sessiongate.starlette import (
-    check_connection,
     guard_raising,
     login_raising,
     logout_raising,
+    page_of,
+    raise_refusal,
     session_of,
 )
 
@@ -57,7 +54,6 @@ __all__ = [
 
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
 
-
 _COOKIE: Final = "SessionCookie"
 _OPTIONAL: Final = "SessionCookieIfAny"
 """The cookie scheme where it is optional, until ``complete`` says so of the operation."""
@@ -69,7 +65,6 @@ _REFUSALS: Final = {
     "401": "Not logged in, or the session has ended",
     "403": "The session lacks a scope, or the request came from another site",
 }
-
 
 _NO_PARAMETERS: Final = (
     "an override of current_user or login_required that is to hold for other demands as well takes "
@@ -100,20 +95,13 @@ def complete(document: dict[str, Any]) -> dict[str, Any]:
 
 
 def _complete_operation(operation: dict[str, Any]) -> None:
-    scopes: set[str] = set()
-    found: set[str] = set()
-    others = []
-    for alternative in operation["security"]:
-        ours = set(alternative) & {_COOKIE, _OPTIONAL}
-        if ours:
-            found |= ours
-            scopes.update(*alternative.values())
-        else:
-            others.append(alternative)
-    if not found:
+    ours = [one for one in operation["security"] if one.keys() & {_COOKIE, _OPTIONAL}]
+    if not ours:
         return
-    either = [{_COOKIE: sorted(scopes)}, {_BEARER: sorted(scopes)}]
-    if _COOKIE in found:
+    others = [one for one in operation["security"] if one not in ours]
+    scopes = sorted({scope for one in ours for needed in one.values() for scope in needed})
+    either = [{_COOKIE: scopes}, {_BEARER: scopes}]
+    if any(_COOKIE in one for one in ours):
         statuses = ["401", "403"]
     else:
         either.append({})  # neither will do as well (OpenAPI 3.1, section 4.8.10.1)
@@ -123,37 +111,31 @@ def _complete_operation(operation: dict[str, Any]) -> None:
         operation["responses"].setdefault(status, {"description": _REFUSALS[status]})
 
 
-def _completing(openapi: Callable[[FastAPI], dict[str, Any]]) -> Callable[..., dict[str, Any]]:
-    @functools.wraps(openapi)
-    def completed(app: FastAPI) -> dict[str, Any]:
-        return complete(openapi(app))
+_make_document = FastAPI.openapi
 
-    return completed
+
+@functools.wraps(_make_document)
+def _make_complete_document(app: FastAPI) -> dict[str, Any]:
+    return complete(_make_document(app))
 
 
 # A dependency can add neither a response nor a second scheme to the document by itself.
-FastAPI.openapi = _completing(FastAPI.openapi)  # type: ignore[method-assign]
+FastAPI.openapi = _make_complete_document  # type: ignore[method-assign, assignment]
 
 
 class _Dependency(SecurityBase):
-    """A dependency that gives the user, and a line of the OpenAPI document.
+    """Gives the user, and a line of the OpenAPI document.
 
     FastAPI charges much for each dependency of a dependency. So this one is its
     own security scheme and has no others.
     """
 
-    def __init__(self, security: "SessionSecurity", demands: GuardOptions) -> None:
-        self.scheme_name = _COOKIE
+    scheme_name = _COOKIE
+
+    def __init__(self, security: "SessionSecurity", **demands: Any) -> None:
         self.model = security.scheme
         self._security = security
-        own = check_scopes(demands.get("scopes", ()))
-        fresh, login_url = demands.get("fresh"), demands.get("login_url")
-
-        @functools.lru_cache
-        def guard_for(scopes: tuple[str, ...]) -> Guard:
-            return Guard(scopes=(*own, *scopes), fresh=fresh, login_url=login_url)
-
-        self._guard_for = guard_for
+        self._guard_for = functools.lru_cache(lambda scopes: Guard(scopes=scopes, **demands))
 
     def find(self, connection: HTTPConnection, security_scopes: SecurityScopes) -> Any:
         """The user, or a refusal; a coroutine of it where a test put another in its place."""
@@ -163,8 +145,16 @@ class _Dependency(SecurityBase):
             for original in (self._security.current_user, self._security.login_required):
                 if original in overrides and original is not self:
                     return _override(overrides[original], guard, connection)
-        refusal = check_connection(guard, connection)
-        return session_of(connection).user if refusal is None else _refuse(connection, refusal)
+        session = session_of(connection)
+        refusal = guard.check(session, functools.partial(page_of, connection))
+        if refusal is not None:
+            raise_refusal(HTTPException, connection, refusal)
+        return session.user
+
+
+async def _settled(user: Any) -> User:
+    """The user; what a test put in its place may be a coroutine."""
+    return cast(User, await user if inspect.iscoroutine(user) else user)
 
 
 async def _override(give: Callable[..., Any], guard: Guard, connection: HTTPConnection) -> Any:
@@ -179,7 +169,9 @@ async def _override(give: Callable[..., Any], guard: Guard, connection: HTTPConn
     if inspect.isgenerator(user) or inspect.isasyncgen(user):
         raise ConfigurationError(_NO_PARAMETERS)
     refusal = guard.check_scopes(getattr(user, "scopes", ()), "sessiongate")
-    return user if refusal is None else _refuse(connection, refusal)
+    if refusal is not None:
+        raise_refusal(HTTPException, connection, refusal)
+    return user
 
 
 class _CurrentUser(_Dependency):
@@ -188,13 +180,11 @@ class _CurrentUser(_Dependency):
 
         For ``Depends``, or for ``Security`` with scopes: 403 to who lacks one.
         """
-        return cast(User, await _settled(self.find(connection, security_scopes)))
+        return await _settled(self.find(connection, security_scopes))
 
 
 class _OptionalUser(_Dependency):
-    def __init__(self, security: "SessionSecurity", demands: GuardOptions) -> None:
-        super().__init__(security, demands)
-        self.scheme_name = _OPTIONAL
+    scheme_name = _OPTIONAL
 
     async def __call__(
         self, connection: HTTPConnection, security_scopes: SecurityScopes
@@ -205,32 +195,22 @@ class _OptionalUser(_Dependency):
         """
         if not session_of(connection).user.is_authenticated:
             return None
-        return cast(User, await _settled(self.find(connection, security_scopes)))
-
-
-async def _settled(user: Any) -> Any:
-    """The user; what a test put in its place may be a coroutine."""
-    return user if type(user) is User or not inspect.isawaitable(user) else await user
-
-
-def _refuse(connection: HTTPConnection, refusal: Refusal) -> NoReturn:
-    if isinstance(connection, WebSocket) and not can_deny(connection.scope):
-        raise WebSocketException(POLICY_VIOLATION)
-    raise HTTPException(refusal.status, refusal.text.strip() or None, dict(refusal.headers))
+        return await _settled(self.find(connection, security_scopes))
 
 
 class _Demand(_Dependency):
     """A dependency that gives the user, or refuses; as a decorator it is Starlette's."""
 
-    def __init__(self, security: "SessionSecurity", demands: GuardOptions) -> None:
-        super().__init__(security, demands)
-        self._decorate = guard_raising(HTTPException, Guard(**demands))
-        scopes = check_scopes(demands.get("scopes", ()))
-        rest = GuardOptions(fresh=demands.get("fresh"), login_url=demands.get("login_url"))
-        within = _CurrentUser(security, rest)
+    def __init__(
+        self, security: "SessionSecurity", scopes: Iterable[str] = (), **demands: Any
+    ) -> None:
+        super().__init__(security, **demands)
+        scopes = check_scopes(scopes)
+        self._decorate = guard_raising(HTTPException, Guard(scopes=scopes, **demands))
+        within = _CurrentUser(security, **demands)
 
         async def give(connection: HTTPConnection, security_scopes: SecurityScopes) -> User:
-            return cast(User, await _settled(self.find(connection, security_scopes)))
+            return await _settled(self.find(connection, security_scopes))
 
         # Only a dependency of its own shows scopes in the document.
         async def give_scoped(user: Annotated[User, Security(within, scopes=scopes)]) -> User:
@@ -262,21 +242,14 @@ class _LoginRequired(_Demand):
         for a parameter, or in the ``dependencies`` of an operation, a router or
         an app. A websocket is refused before it is accepted. As a decorator it
         is that of ``sessiongate.starlette``, and the document does not show it.
-        Refusals are ``HTTPException``: error handlers of the app see them. An
-        entry of ``app.dependency_overrides`` for ``current_user`` or for
-        ``login_required`` holds for all demands; scopes of ``login_required`` are
-        looked for in what it returns.
-
-        Demands:
-            scopes: The session needs all of them, and those of ``Security``; else 403.
-            fresh: Seconds since the user last proved who they are; else 401.
-            login_url: Where a browser is sent (303) instead of a 401: a path, a
-                route's name or a function of the request; the way back is in
-                ``next``, to be read with ``safe_redirect``.
+        Demands and errors are the same there. Refusals are FastAPI's
+        ``HTTPException``: error handlers of the app see them. An entry of
+        ``app.dependency_overrides`` for ``current_user`` or ``login_required``
+        holds for all demands; their scopes are looked for in what it returns.
         """
         if "connection" in demands or "user" in demands:
             return super().__call__(**demands)
-        demand = _Demand(self._security, cast(GuardOptions, demands))
+        demand = _Demand(self._security, **demands)
         return demand(*endpoint) if endpoint else demand
 
 
@@ -307,50 +280,38 @@ class SessionSecurity:
             raise TypeError(msg)
         if bearer_format is not None:
             check_text(bearer_format, "bearer_format")
-        bearer = HTTPBearer(
-            bearerFormat=bearer_format,
-            description="What the login gave; a response may bring its successor.",
-        )
+        bearer = {
+            "type": "http",
+            "scheme": "bearer",
+            "bearerFormat": bearer_format,
+            "description": "What the login gave; a response may bring its successor.",
+        }
         self.scheme = APIKey.model_validate(
             {
-                "in": APIKeyIn.cookie,
+                "in": "cookie",
                 "name": (cookie or SessionCookie()).name,
                 "description": "The login sets it; a browser sends it by itself.",
-                _BESIDE: bearer.model_dump(mode="json", by_alias=True, exclude_none=True),
+                _BESIDE: {name: value for name, value in bearer.items() if value is not None},
             }
         )
-        self.login_required = _LoginRequired(self, GuardOptions())
-        self.current_user = _CurrentUser(self, GuardOptions())
-        self.optional_user = _OptionalUser(self, GuardOptions())
+        self.login_required = _LoginRequired(self)
+        self.current_user = _CurrentUser(self)
+        self.optional_user = _OptionalUser(self)
 
 
 def login_user(
     connection: HTTPConnection, username: str, **options: Unpack[LoginOptions]
 ) -> Coroutine[Any, Any, str]:
-    """Open a session for this client and return its token; to be awaited.
+    """``login_user`` of ``sessiongate.starlette``, whose refusals are FastAPI's ``HTTPException``.
 
-    See ``RequestSession.login`` for keywords and errors. Sync endpoints call
-    ``login`` of a ``CurrentSession`` instead, which gives ``None`` at a limit
-    and raises ``CrossSiteError``.
-
-    Raises:
-        HTTPException: FastAPI's, 403: a limit is reached, or the request came
-            from another site. Nothing was opened.
-        ConfigurationError: There is no middleware.
-        StoreError: The store is down; nothing was opened.
+    Sync endpoints call ``login`` of a ``CurrentSession`` instead, which gives ``None``
+    at a limit and raises ``CrossSiteError``.
     """
     return login_raising(HTTPException, connection, username, **options)
 
 
 def logout_user(connection: HTTPConnection) -> Coroutine[Any, Any, None]:
-    """End the session of this request; see ``RequestSession.logout``. To be awaited.
-
-    Raises:
-        HTTPException: FastAPI's, 403: the request came from another site;
-            nothing was done.
-        ConfigurationError: There is no middleware.
-        StoreError: The store is down; the session may live on.
-    """
+    """``logout_user`` of ``sessiongate.starlette``, whose refusals are FastAPI's."""
     return logout_raising(HTTPException, connection)
 
 

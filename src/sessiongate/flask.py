@@ -16,13 +16,7 @@ except ImportError as missing:
 
     msg = "Flask is missing: pip install 'sessiongate[flask]'"
     raise ConfigurationError(msg) from missing
-from werkzeug.exceptions import (
-    BadRequest,
-    Forbidden,
-    HTTPException,
-    ServiceUnavailable,
-    Unauthorized,
-)
+from werkzeug import exceptions
 from werkzeug.local import LocalProxy
 from werkzeug.wrappers import Response
 
@@ -133,16 +127,13 @@ def login_required(
 
     Args:
         view: The view, where the decorator is used without parentheses.
-        demands: ``scopes``: the session needs all of them, else 403.
-            ``fresh``: seconds since the user last proved who they are, else
-            401. ``login_url``: where a browser is sent (303) instead of a 401:
-            a path, an endpoint's name or a function; the way back is in
-            ``next``, to be read with ``safe_redirect``.
+        demands: ``scopes``, ``fresh`` and ``login_url``, as in
+            ``sessiongate.starlette.login_required``; a function that gives the
+            URL takes no argument here.
 
     Raises:
-        TypeError: What is decorated is no function, or an argument has the
-            wrong type; at once.
-        ValueError: ``scopes`` or ``fresh`` is unfit; at once.
+        TypeError, ValueError: What is decorated is no function, or an argument
+            is unfit; at once.
         ConfigurationError: This is no request that passed the middleware; at
             the request.
 
@@ -173,7 +164,7 @@ def login_required(
     return decorate if view is None else decorate(view)
 
 
-class _Refused(HTTPException):
+class _Refused(exceptions.HTTPException):
     """An HTTP exception with the header fields of a refusal."""
 
     def __init__(self, refusal: Refusal) -> None:
@@ -184,30 +175,29 @@ class _Refused(HTTPException):
         return [*super().get_headers(*args, **kwargs), *self._extra]
 
 
-class CredentialsRefused(_Refused, BadRequest):
+class CredentialsRefused(_Refused, exceptions.BadRequest):
     """400: what came is malformed, or two live sessions came."""
 
 
-class LoginRequired(_Refused, Unauthorized):
+class LoginRequired(_Refused, exceptions.Unauthorized):
     """401: not logged in, or too long ago."""
 
 
-class ScopeRequired(_Refused, Forbidden):
+class ScopeRequired(_Refused, exceptions.Forbidden):
     """403: the session lacks a scope."""
 
 
-class SessionRefused(_Refused, Forbidden):
+class SessionRefused(_Refused, exceptions.Forbidden):
     """403: the request came from another site, or there are too many sessions."""
 
 
-class StoreUnavailable(_Refused, ServiceUnavailable):
+class StoreUnavailable(_Refused, exceptions.ServiceUnavailable):
     """503: the store of the sessions does not answer."""
 
 
 def _demand(guard: Guard) -> None:
     """Let the request pass, or raise."""
-    session = _session("login_required")
-    refusal = guard.check(session, _page)
+    refusal = guard.check(_session("login_required"), _page)
     if refusal is not None:
         _refuse(refusal)
 
@@ -243,28 +233,21 @@ def _session(needed_by: str) -> RequestSession:
         return session
     if not has_request_context():
         where = "an app context" if has_app_context() else "no context of Flask"
-        msg = (
-            f"{needed_by} needs a request, and this is {where}, such as the command line's: "
-            "use the verbs of the manager here, such as manager.create_session(…)"
+        problem = (
+            f"this is {where}, such as the command line's: use the verbs of the manager here, "
+            "such as manager.create_session(…)"
         )
-        raise ConfigurationError(msg)
-    if hasattr(request, "namespace") and hasattr(request, "sid"):  # as Flask-SocketIO has it
-        msg = (
-            f"{needed_by} needs a request, and this is a SocketIO handler, whose answer carries no "
-            "cookie: use a view"
-        )
+    elif hasattr(request, "namespace") and hasattr(request, "sid"):  # as Flask-SocketIO has it
+        problem = "this is a SocketIO handler, whose answer carries no cookie: use a view"
     elif isinstance(current_app.wsgi_app, SessionAuthMiddleware):
-        msg = (
-            f"{needed_by} needs a request that passed the middleware, and this is a "
-            "test_request_context: use app.test_client()"
-        )
+        problem = "this is a test_request_context: use app.test_client()"
     else:
-        msg = (
-            f"{needed_by}: this request did not pass the middleware. Wrap the app with "
-            "sessiongate.flask.install(app, manager), which is "
+        problem = (
+            "this one did not: call sessiongate.flask.install(app, manager), which is "
             "app.wsgi_app = SessionAuthMiddleware(app.wsgi_app, manager); "
             "in a test_request_context use app.test_client()"
         )
+    msg = f"{needed_by} needs a request that passed the middleware, and {problem}"
     raise ConfigurationError(msg)
 
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 import functools
 import inspect
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, Unpack, overload
 
-from starlette.exceptions import HTTPException
+from starlette.exceptions import HTTPException, WebSocketException
 from starlette.requests import HTTPConnection
-from starlette.responses import PlainTextResponse, RedirectResponse
+from starlette.responses import Response
 from starlette.websockets import WebSocket
 
 from sessiongate.errors import ConfigurationError, CrossSiteError
@@ -22,8 +22,6 @@ from sessiongate.http.websockets import POLICY_VIOLATION, can_deny
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
-
-    from starlette.responses import Response
 
     from sessiongate.http.guard import GuardOptions, LoginURL
     from sessiongate.http.refusals import Refusal
@@ -112,9 +110,8 @@ def login_required(
             is in ``next``, to be read with ``safe_redirect``.
 
     Raises:
-        TypeError: What is decorated is no function, or an argument has the
-            wrong type; at once.
-        ValueError: ``scopes`` or ``fresh`` is unfit; at once.
+        TypeError, ValueError: What is decorated is no function, or an argument
+            is unfit; at once.
         ConfigurationError: There is no middleware, or the endpoint takes
             neither a ``request`` nor a ``websocket``; at the request.
     """
@@ -135,16 +132,6 @@ def _connection(args: tuple[Any, ...], kwargs: dict[str, Any]) -> HTTPConnection
 def _is_connection(kind: type) -> bool:
     # Remembered, because it is an abstract class, which is slow to tell what belongs to it.
     return issubclass(kind, HTTPConnection)
-
-
-async def _deny(websocket: WebSocket, refusal: Refusal) -> None:
-    """Refuse a websocket, with the whole answer where the server can send one."""
-    if can_deny(websocket.scope):
-        headers = dict(refusal.headers)
-        response = PlainTextResponse(refusal.text, refusal.status, headers)
-        await websocket.send_denial_response(response)
-    else:
-        await websocket.close(POLICY_VIOLATION)
 
 
 # What FastAPI's kit builds on as well; its exceptions are its own, and handlers tell them apart.
@@ -189,11 +176,15 @@ def guard_raising(
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """The decorator of ``login_required``, whose refusals are of this class."""
 
-    def refuse(refusal: Refusal) -> Response:
-        headers = dict(refusal.headers)
-        if refusal.status == _SEE_OTHER:
-            return RedirectResponse(headers.pop("Location"), _SEE_OTHER, headers)
-        raise _made(exception, refusal)
+    def check(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Response | None:
+        """Let the call pass, or answer with a redirect, or raise."""
+        connection = _connection(args, kwargs)
+        refusal = guard.check(session_of(connection), partial(page_of, connection))
+        if refusal is None:
+            return None
+        if refusal.status == _SEE_OTHER:  # no error: no handler of the app is to see it
+            return Response(None, refusal.status, dict(refusal.headers))
+        raise_refusal(exception, connection, refusal)
 
     def decorate(endpoint: Callable[..., Any]) -> Callable[..., Any]:
         check_view(endpoint, "put it on the methods of the class")
@@ -201,28 +192,32 @@ def guard_raising(
 
             @functools.wraps(endpoint)
             async def asynchronous(*args: Any, **kwargs: Any) -> Any:
-                connection = _connection(args, kwargs)
-                refusal = check_connection(guard, connection)
-                if refusal is None:
-                    return await endpoint(*args, **kwargs)
-                if isinstance(connection, WebSocket):
-                    return await _deny(connection, refusal)
-                return refuse(refusal)
+                answer = check(args, kwargs)
+                return await endpoint(*args, **kwargs) if answer is None else answer
 
             return asynchronous
 
         @functools.wraps(endpoint)
         def synchronous(*args: Any, **kwargs: Any) -> Any:
-            refusal = check_connection(guard, _connection(args, kwargs))
-            return endpoint(*args, **kwargs) if refusal is None else refuse(refusal)
+            answer = check(args, kwargs)
+            return endpoint(*args, **kwargs) if answer is None else answer
 
         return synchronous
 
     return decorate
 
 
+def raise_refusal(
+    exception: type[HTTPException], connection: HTTPConnection, refusal: Refusal
+) -> NoReturn:
+    """Refuse, with an exception of this class; a websocket may only be able to be closed."""
+    if isinstance(connection, WebSocket) and not can_deny(connection.scope):
+        raise WebSocketException(POLICY_VIOLATION)
+    raise _made(exception, refusal)
+
+
 def _made(exception: type[HTTPException], refusal: Refusal) -> HTTPException:
-    return exception(refusal.status, refusal.text.strip(), dict(refusal.headers))
+    return exception(refusal.status, refusal.text.strip() or None, dict(refusal.headers))
 
 
 def session_of(connection: HTTPConnection) -> RequestSession:
@@ -241,12 +236,8 @@ def session_of(connection: HTTPConnection) -> RequestSession:
     return session
 
 
-def check_connection(guard: Guard, connection: HTTPConnection) -> Refusal | None:
-    """Why a request or websocket is refused, or ``None``."""
-    return guard.check(session_of(connection), partial(_page, connection))
-
-
-def _page(connection: HTTPConnection) -> Page | None:
+def page_of(connection: HTTPConnection) -> Page | None:
+    """The page that a guard asks about; ``None`` for a websocket."""
     scope = connection.scope
     if scope["type"] == "websocket":
         return None
