@@ -852,8 +852,8 @@ def test_a_server_that_freezes_before_the_first_use_is_an_error_within_a_second(
 def test_an_interrupted_wait_leaves_no_answer_behind(
     server: PostgresServer, admin: psycopg.Connection[Any]
 ) -> None:
-    # psycopg does not look for signals more often than this.
-    store = PostgresStore(server.url, connect_timeout=PATIENCE, timeout=1, max_size=1)
+    # Long enough for the interruption to come first on a busy machine.
+    store = PostgresStore(server.url, connect_timeout=PATIENCE, timeout=10, max_size=1)
     execute(store, login(session("one")))
     execute(store, login(session("two", "bob")))
     admin.execute("BEGIN")
