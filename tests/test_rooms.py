@@ -208,7 +208,7 @@ def test_a_room_imports_what_it_may(file: str) -> None:
         ("managers/session.py", "from sessiongate.stores import MemoryStore"),
         ("managers/session.py", "from sessiongate.http.authenticator import RequestAuthenticator"),
         ("managers/session.py", "import sessiongate.wsgi"),
-        ("stores/_urls.py", "from sessiongate.cli import app"),
+        ("stores/__init__.py", "from sessiongate.cli import app"),
         ("http/authenticator.py", "import starlette"),
         ("http/authenticator.py", "from werkzeug.http import dump_cookie"),
         ("http/cookies.py", "from werkzeug.http import dump_cookie"),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, Unpack
 
 from sessiongate.errors import StoreError
 from sessiongate.http.authenticator import RequestAuthenticator
-from sessiongate.http.credentials import FIELDS, SUBPROTOCOL, split_subprotocols, take_subprotocol
+from sessiongate.http.credentials import SUBPROTOCOL, split_subprotocols, take_subprotocol
 from sessiongate.http.csrf import WEBSOCKET, is_handshake
 from sessiongate.http.refusals import UNAVAILABLE
 from sessiongate.http.response import ResponseFields
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 __all__ = ["SessionAuthMiddleware"]
 
+_READ = frozenset({b"cookie", b"authorization", b"upgrade"})
+"""The fields of each request that are read; others where they are needed."""
 _STARTS = frozenset({"http.response.start", "websocket.accept", f"{DENIAL}.start"})
 
 
@@ -50,7 +52,7 @@ class SessionAuthMiddleware:
     ) -> None:
         check_app(app, "asgi")
         self.app = app
-        self._authenticator = RequestAuthenticator(manager, **options)
+        self._authenticator = RequestAuthenticator(manager, awaits=True, **options)
         self._fields = ResponseFields(
             self._authenticator.settings,
             partial(str.encode, encoding="latin-1"),
@@ -58,42 +60,39 @@ class SessionAuthMiddleware:
         )
         self._closing: set[asyncio.Task[None]] = set()
 
-    async def __call__(  # noqa: C901, PLR0912, PLR0915 - in one piece, for speed
+    async def __call__(  # noqa: C901, PLR0912, PLR0915 - in one piece: each request pays for each call
         self, scope: Scope, receive: Receive, send: Send
     ) -> None:
         kind = scope["type"]
         if kind not in {"http", "websocket"}:
             await self.app(scope, receive, send)
             return
-
+        headers = scope["headers"]
+        if type(headers) is not list:
+            headers = scope["headers"] = list(headers)  # ASGI lets it be read once only
+        cookies: list[bytes] = []
+        authorizations: list[bytes] = []
+        method = scope["method"] if kind == "http" else WEBSOCKET
+        for name, value in headers:
+            if name in _READ:
+                if name == b"cookie":
+                    cookies.append(value)
+                elif name == b"authorization":
+                    authorizations.append(value)
+                elif is_handshake(method, value):
+                    method = WEBSOCKET  # a server may pass a handshake on as an HTTP request
+        taken = method == WEBSOCKET and _take_subprotocol(scope, authorizations)
         authenticator = self._authenticator
-        fields: dict[bytes, list[bytes]] = {}
-        if type(scope["headers"]) is not list:
-            scope["headers"] = list(scope["headers"])  # ASGI lets it be read once only
-        for name, value in scope["headers"]:
-            if name in fields:
-                fields[name].append(value)
-            elif name in FIELDS:
-                fields[name] = [value]
-        taken = False
-        if kind == "websocket":
-            taken = _take_subprotocol(scope, fields.setdefault(b"authorization", []))
-        elif b"upgrade" in fields and is_handshake(scope["method"], fields[b"upgrade"]):
-            take_subprotocol(
-                split_subprotocols(fields.get(b"sec-websocket-protocol", ())),
-                fields.setdefault(b"authorization", []),
-            )
-        method = WEBSOCKET if kind == "websocket" else scope["method"]
-        session = authenticator.parse_request(method, fields, scope.get("client"))
-        pending = session.pending_check
-        if pending is not None:
-            store, sid = authenticator.store, pending.sid
+        client = _find, headers, scope.get("client")
+        session = authenticator.parse_request(method, cookies, authorizations, client)
+        check = session.pending_check
+        if check is not None:
             try:
-                data = await store.aread(sid) if authenticator.blocking else store.read(sid)
+                data = await authenticator.manager.store.aread(check[0].sid)
             except StoreError as error:
-                authenticator.read_failed(session, pending, error)
+                authenticator.read_failed(session, error)
             else:
-                authenticator.apply_result(session, pending, data)
+                authenticator.apply_data(session, check, data)
         if session.pending_flow is not None:
             await authenticator.manager.arun(session.pending_flow)
         if session.store_failed:
@@ -101,23 +100,22 @@ class SessionAuthMiddleware:
                 await receive()  # the connect, in place of the app
             await self._answer_unavailable(scope, send)
             return
-        scope["sessiongate"] = session
+        scope["sessiongate"] = scope["auth"] = session
         scope["user"] = session.user
-        scope["auth"] = session
 
         async def send_with_session(message: Message) -> None:
-            starts = message["type"] in _STARTS
-            if starts:
+            if message["type"] in _STARTS:
                 changes = authenticator.prepare_response(session, message.get("status", 101))
-                edited = self._fields.apply(message.get("headers") or (), changes)
-                message = {**message, "headers": edited}
+                message = dict(message)
+                message["headers"] = self._fields.apply(message.get("headers") or (), changes)
                 if changes is not None and "status" in message:
                     message["status"] = changes.status
                 if taken and message["type"] == "websocket.accept":
                     message["subprotocol"] = message.get("subprotocol") or SUBPROTOCOL
-            await send(message)
-            if starts:
+                await send(message)
                 session.opened = None
+            else:
+                await send(message)
 
         try:
             await self.app(scope, receive, send_with_session)
@@ -135,7 +133,7 @@ class SessionAuthMiddleware:
         if session.opened is None:
             return
         closing = self._authenticator.manager.arun(self._authenticator.undo_login(session))
-        if not self._authenticator.blocking:
+        if not self._authenticator.awaits:
             await closing
             return
         # A cancelled request may be cancelled again at each await (as anyio does).
@@ -157,7 +155,16 @@ class SessionAuthMiddleware:
         await send({"type": f"{kind}.body", "body": body})
 
 
+def _find(headers: list[tuple[bytes, bytes]], name: bytes) -> list[bytes]:
+    return [value for known, value in headers if known == name]
+
+
 def _take_subprotocol(scope: Scope, authorizations: list[bytes]) -> bool:
+    """Read a token that came as a subprotocol; return whether the answer has to name one."""
+    if scope["type"] == "http":
+        offered = split_subprotocols(_find(scope["headers"], b"sec-websocket-protocol"))
+        take_subprotocol(offered, authorizations)
+        return False
     others = take_subprotocol(scope.get("subprotocols") or (), authorizations)
     if others is not None:
         scope["subprotocols"] = others

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any, Final, Unpack
 
 from sessiongate.errors import StoreError
 from sessiongate.http.authenticator import RequestAuthenticator
-from sessiongate.http.credentials import FIELDS, SUBPROTOCOL, split_subprotocols, take_subprotocol
-from sessiongate.http.csrf import is_handshake
+from sessiongate.http.credentials import SUBPROTOCOL, split_subprotocols, take_subprotocol
+from sessiongate.http.csrf import WEBSOCKET, is_handshake
 from sessiongate.http.refusals import UNAVAILABLE
 from sessiongate.http.response import ResponseFields
 from sessiongate.http.wrong_stack import check_app, qualified_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
     from sessiongate.http.request_session import RequestSession
@@ -23,8 +23,10 @@ if TYPE_CHECKING:
 
 __all__ = ["SessionAuthMiddleware"]
 
-_KEYS: Final = tuple((name, "HTTP_" + name.decode().upper().replace("-", "_")) for name in FIELDS)
-"""Each field that is read, and where a server puts it."""
+_COOKIE: Final = "HTTP_COOKIE"
+_AUTHORIZATION: Final = "HTTP_AUTHORIZATION"
+_OTHERS: Final = ("HTTP_SEC_FETCH_SITE", "HTTP_ORIGIN", "HTTP_HOST", "HTTP_USER_AGENT")
+"""The fields that only some requests need."""
 _SUBPROTOCOLS: Final = "HTTP_SEC_WEBSOCKET_PROTOCOL"
 _SWITCHING: Final = 101
 
@@ -54,22 +56,21 @@ class SessionAuthMiddleware:
         self, environ: WSGIEnvironment, start_response: StartResponse
     ) -> Iterable[bytes]:
         authenticator = self._authenticator
-        fields: dict[bytes, list[bytes]] = {}
-        for name, key in _KEYS:
-            if key in environ:
-                # Test clients put in what no server would: those bytes make no credential.
-                fields[name] = [environ[key].encode("latin-1", "replace")]
-        taken = "HTTP_UPGRADE" in environ and _take_subprotocol(environ, fields)
         method = environ["REQUEST_METHOD"]
-        session = authenticator.parse_request(method, fields, (environ.get("REMOTE_ADDR"),))
-        pending = session.pending_check
-        if pending is not None:
-            try:
-                data = authenticator.store.read(pending.sid)
-            except StoreError as error:
-                authenticator.read_failed(session, pending, error)
-            else:
-                authenticator.apply_result(session, pending, data)
+        cookies: list[bytes] = []
+        authorizations: list[bytes] = []
+        # Test clients put in what no server would: those bytes make no credential.
+        for key, values in (_COOKIE, cookies), (_AUTHORIZATION, authorizations):
+            if key in environ:
+                values.append(environ[key].encode("latin-1", "replace"))
+        taken = False
+        if "HTTP_UPGRADE" in environ and is_handshake(method, _find(environ, b"upgrade")[0]):
+            method = WEBSOCKET
+            taken = _take_subprotocol(environ, authorizations)
+        # Not the environ itself, in which the session is going to be: neither would go at once.
+        others = {key: environ[key] for key in _OTHERS if key in environ}
+        client = _find, others, (environ.get("REMOTE_ADDR"),)
+        session = authenticator.parse_request(method, cookies, authorizations, client)
         if session.pending_flow is not None:
             authenticator.manager.run(session.pending_flow)
         if session.store_failed:
@@ -182,11 +183,14 @@ class _WatchedBody:
             close()
 
 
-def _take_subprotocol(environ: WSGIEnvironment, fields: dict[bytes, list[bytes]]) -> bool:
-    if not is_handshake(environ["REQUEST_METHOD"], fields.get(b"upgrade", ())):
-        return False
-    offered = split_subprotocols(fields.get(b"sec-websocket-protocol", ()))
-    others = take_subprotocol(offered, fields.setdefault(b"authorization", []))
+def _find(environ: Mapping[str, Any], name: bytes) -> list[bytes]:
+    value = environ.get(f"HTTP_{name.decode().upper().replace('-', '_')}")
+    return [] if value is None else [value.encode("latin-1", "replace")]
+
+
+def _take_subprotocol(environ: WSGIEnvironment, authorizations: list[bytes]) -> bool:
+    offered = split_subprotocols(_find(environ, b"sec-websocket-protocol"))
+    others = take_subprotocol(offered, authorizations)
     if others is not None:
         environ[_SUBPROTOCOLS] = ", ".join(others)
     return others is not None

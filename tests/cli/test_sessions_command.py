@@ -152,7 +152,7 @@ def test_show_tells_all_of_one_session(cli: Caller, manager: SessionManager) -> 
     assert told["lifetime_ends_at"] is None
 
     text = cli("sessions", "show", handle).out
-    for word in (handle, "alice", "in 59m", "laptop", "read", '{"team": "red"}', "generation 0"):
+    for word in (handle, "alice", "in 59m", "laptop", "read", "team  red"):
         assert word in text
 
 

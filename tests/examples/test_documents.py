@@ -405,12 +405,13 @@ def test_the_mobile_client_follows_new_tokens() -> None:
     with httpx.Client(transport=transport, base_url="https://api.example.com") as client:
         assert client.get("/me").status_code == 401
         names["log_in"](client, "alice", "open sesame")
-        client.auth.save = saved.append
+        auth: Any = client.auth
+        auth.save = saved.append
         assert client.get("/me").json() == {"username": "alice"}
         (device,) = manager.user_sessions("alice")
         assert device["device"] == {"name": "a phone"}
         assert saved == []
-        client.auth.token = manager.refresh_session(client.auth.token)
+        auth.token = manager.refresh_session(auth.token)
         assert client.get("/me").status_code == 200
         assert client.post("/logout").status_code == 204
         assert client.get("/me").status_code == 401
@@ -457,9 +458,10 @@ def test_several_workers_know_one_login(tmp_path: Path) -> None:
 def test_behind_a_proxy_the_address_is_the_visitors() -> None:
     app = run("docs/reverse-proxy.md")["app"]
 
-    @app.get("/address")
     def address() -> str:
         return str(request.remote_addr)
+
+    app.get("/address")(address)
 
     told = {"X-Forwarded-For": "192.0.2.7"}
     assert Client(app).get("/address", headers=told).text == "192.0.2.7"

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.fuzz.rows import ROW
 
-from sessiongate.core.outcomes import NEVER, NOW, WHEN_DUE, Policy
+from sessiongate.core.rotation import NEVER, NOW, WHEN_DUE, Policy
 from sessiongate.core.row import FOREVER, SECOND
 from sessiongate.stores import MemoryStore
 from sessiongate.testing.commands import (
@@ -32,7 +32,7 @@ from sessiongate.testing.commands import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sessiongate.core.outcomes import ExistingPolicy
+    from sessiongate.core.arguments import ExistingPolicy
     from sessiongate.stores import Store
     from sessiongate.testing.commands import Command
 

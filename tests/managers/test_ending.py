@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from sessiongate.core.outcomes import WHEN_DUE
+from sessiongate.core.rotation import WHEN_DUE
 
 if TYPE_CHECKING:
     from tests.managers.verbs import Make

@@ -175,7 +175,6 @@ SSH2: dict[str, Callable[[str], str | bytes]] = {
     "blank lines before": lambda text: "\n\n  " + text,
     "comment before": lambda text: "# the key of the old server\n" + text,
     "BOM": lambda text: "\ufeff" + text,
-    "UTF-16": lambda text: text.encode("utf-16"),
     "base64": lambda text: b64encode(text.encode()),
 }
 

@@ -13,8 +13,7 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from sessiongate.core.outcomes import NOW, WHEN_DUE, Policy, Replayed, Rotated
-from sessiongate.core.rotation import present
+from sessiongate.core.rotation import NOW, WHEN_DUE, Policy, present
 from sessiongate.core.row import FOREVER, Row
 
 if TYPE_CHECKING:
@@ -85,12 +84,11 @@ def steps(row: Row, now: int, policy: Policy) -> Iterator[tuple[Edge, Row | None
     for name, generation, when, rotation in happenings(row, now, policy):
         if state_of(row, when) != before:
             continue  # the grace ran out meanwhile: that is a step of its own
-        answer = present(row, generation, when, policy, rotation)
-        after = answer.row if isinstance(answer, Rotated) else answer
+        after = present(row, generation, when, policy, rotation)
         if isinstance(after, Row):
             yield (before, name, state_of(after, when)), after, when
         else:
-            yield (before, name, "ended" if isinstance(after, Replayed) else "refused"), None, when
+            yield (before, name, "ended" if after == "replayed" else "refused"), None, when
     if before == "overlap":
         over = row.previous_until
         yield (before, GRACE_OVER, state_of(row, over)), row, over

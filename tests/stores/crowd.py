@@ -11,10 +11,11 @@ from pathlib import Path
 from threading import Barrier
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from sessiongate.core.outcomes import Existing, LimitReached, Opened, Policy, Rotated
+from sessiongate.core.rotation import Policy
 from sessiongate.core.row import Row
 from sessiongate.stores import open_store
 from sessiongate.testing import commands
+from sessiongate.testing.outcomes import Existing, LimitReached, Opened, Rotated
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -8,9 +8,9 @@ from itertools import count
 from typing import TYPE_CHECKING, Final
 
 from sessiongate import stores
-from sessiongate.core.outcomes import Opened
 from sessiongate.testing.commands import Close, execute
 from sessiongate.testing.contract._material import START, login, named, session
+from sessiongate.testing.outcomes import Opened
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

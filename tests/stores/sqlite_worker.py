@@ -12,11 +12,11 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from sessiongate.core.outcomes import Opened
 from sessiongate.errors import StoreError
 from sessiongate.stores import SQLiteStore
 from sessiongate.testing.commands import Close, CloseUser, Count, Read, execute
 from sessiongate.testing.contract._material import START, login, named, session, touch
+from sessiongate.testing.outcomes import Opened
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

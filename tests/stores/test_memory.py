@@ -12,6 +12,7 @@ from threading import Event, Thread
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.stores.mutants import entries
 
 from sessiongate import SessionManager
 from sessiongate.stores import MemoryStore
@@ -35,7 +36,7 @@ class TestMemoryStore(StoreContract):
 
     @pytest.fixture
     def footprint(self, store: MemoryStore) -> Callable[[], int]:
-        return lambda: store._records.entries
+        return lambda: entries(store._records)
 
 
 class VerbsAlone(MemoryStore):
@@ -167,7 +168,7 @@ def test_all_use_of_it_is_bounded_by_what_lives() -> None:
         assert manager.validate_session(token or "")
         manager.invalidate_session(token or "")
         clock.advance(0.01)
-    assert store._records.entries == 0
+    assert entries(store._records) == 0
     assert len(store._records._seconds) <= 31
     clock.advance(10_000)
     manager.cleanup_expired_sessions()

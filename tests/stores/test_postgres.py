@@ -26,7 +26,7 @@ import pytest
 from tests.stores.postgres_server import PostgresServer
 
 from sessiongate import ConfigurationError, SessionManager, StoreError
-from sessiongate.core.outcomes import NOW, Ended, Opened
+from sessiongate.core.rotation import NOW
 from sessiongate.core.row import Row
 from sessiongate.stores import PostgresStore
 from sessiongate.testing import ManualClock, StoreContract
@@ -41,6 +41,7 @@ from sessiongate.testing.commands import (
     execute,
 )
 from sessiongate.testing.contract._material import HOUR, MINUTE, START, login, named, session, touch
+from sessiongate.testing.outcomes import Ended, Opened
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator

@@ -11,7 +11,7 @@ from tests.stores.crowd import Crowd, Outcome, crowd_on, store_at
 from tests.stores.postgres_server import PostgresServer
 from tests.stores.redis_server import RedisServer
 
-from sessiongate.core.outcomes import NOW
+from sessiongate.core.rotation import NOW
 from sessiongate.core.row import FOREVER
 from sessiongate.testing.commands import Close, CloseUser, Count, List, Read, execute
 from sessiongate.testing.contract._material import POLICY, START, login, session, touch

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sessiongate import ConfigurationError, JWTSessionManager, SessionManager, StoreError
-from sessiongate.core.outcomes import NEVER, NOW, Ended, Opened, Rotated
+from sessiongate.core.rotation import NEVER, NOW
 from sessiongate.core.row import FOREVER
 from sessiongate.stores import SQLiteStore
 from sessiongate.testing import ManualClock
@@ -42,6 +42,7 @@ from sessiongate.testing.contract._material import (
     session,
     touch,
 )
+from sessiongate.testing.outcomes import Ended, Opened, Rotated
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from base64 import b64decode
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeAlias
 
@@ -57,10 +56,8 @@ def forms(key: Private) -> dict[str, bytes]:
         "JWK list": json.dumps([_jwk(key)]).encode(),
     }
     name, blob = found["SSH public"].split()[:2]
-    found["SSH blob"] = b64decode(blob)
     found["SSH line"] = b'no-pty,command="x y" ' + found["SSH public"] + b" alice@example.com"
     found["SSH host"] = b"example.com,192.0.2.1 " + name + b" " + blob
-    found["JWK as Python"] = repr(_jwk(key)).encode()
     if isinstance(key, ec.EllipticCurvePrivateKey):
         sec1 = PrivateFormat.TraditionalOpenSSL
         found["PEM SEC 1"] = key.private_bytes(Encoding.PEM, sec1, NoEncryption())

@@ -9,16 +9,13 @@ from __future__ import annotations
 import sys
 
 try:
-    import rich
-    import typer
-except ImportError:
+    from sessiongate.cli._app import app
+except ModuleNotFoundError as missing:
+    if missing.name not in {"rich", "typer"}:
+        raise
     sys.stderr.write(
         "The sessiongate command needs typer and rich: pip install 'sessiongate[cli]'\n"
     )
     sys.exit(2)
 
-from sessiongate.cli._app import app
-
 __all__ = ["app"]
-
-del rich, typer, sys

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 import logging
-from contextlib import contextmanager
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import Annotated, Any, Final
 
 import typer
 from typer.core import TyperGroup
 
-from sessiongate.cli import demo, inspection, keys, schema, sessions, upkeep
+from sessiongate.cli import demo, inspection, keys, sessions
 from sessiongate.cli._output import note
+from sessiongate.cli._store import checked
 from sessiongate.errors import ConfigurationError, StoreError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-__all__ = ["app"]
+from sessiongate.stores import PostgresStore
 
 _USAGE: Final = 2
 _STORE: Final = 3
@@ -26,43 +23,32 @@ _INTERRUPTED: Final = 130
 
 class _Commands(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
-        with _logging_to_stderr():
-            try:
-                return super().invoke(ctx)
-            except ConfigurationError as error:
-                note(f"Error: {error}")
-                raise typer.Exit(_USAGE) from None
-            except StoreError as error:
-                note(f"Error: {error}")
-                raise typer.Exit(_STORE) from None
-            except KeyboardInterrupt:
-                note("Interrupted.")
-                raise typer.Exit(_INTERRUPTED) from None
-
-
-@contextmanager
-def _logging_to_stderr() -> Iterator[None]:
-    """What stores and drivers have to say, such as why there is no connection."""
-    handler, root = _ToStderr(), logging.getLogger()
-    root.addHandler(handler)
-    try:
-        yield
-    finally:
-        root.removeHandler(handler)
+        root, log = logging.getLogger(), _ToStderr()
+        root.addHandler(log)
+        try:
+            return super().invoke(ctx)
+        except (ConfigurationError, StoreError) as error:
+            note(f"Error: {error}")
+            raise typer.Exit(_STORE if isinstance(error, StoreError) else _USAGE) from None
+        except KeyboardInterrupt:
+            note("Interrupted.")
+            raise typer.Exit(_INTERRUPTED) from None
+        finally:
+            root.removeHandler(log)
 
 
 class _ToStderr(logging.Handler):
-    """Each thing once, in one line: drivers try again and complain again."""
+    """What stores and drivers have to say, such as why there is no connection.
+
+    Each thing once, in one line: drivers try again and complain again.
+    """
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
-        self._told: set[str] = set()
+        self._note_once = functools.cache(note)
 
     def emit(self, record: logging.LogRecord) -> None:
-        line = " ".join(record.getMessage().split())
-        if line not in self._told:
-            self._told.add(line)
-            note(line)
+        self._note_once(" ".join(record.getMessage().split()))
 
 
 app = typer.Typer(
@@ -74,31 +60,36 @@ app = typer.Typer(
 )
 
 
-def _print_version(asked: bool) -> None:  # noqa: FBT001 - typer's signature
-    if asked:
+@app.callback(
+    invoke_without_command=True,  # for --version
+    epilog="Exit codes: 0 done, 1 not found or not valid, 2 called or configured wrongly, "
+    "3 the store did not answer.",
+)
+def main(
+    *,
+    show_version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    """Look after the sessions of your web apps."""
+    if show_version:
         typer.echo(version("sessiongate"))
         raise typer.Exit
 
 
-_Version = Annotated[
-    bool,
-    typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True),
-]
+def schema(
+    name: Annotated[str, typer.Option(help="The schema that holds the tables.")] = "sessiongate",
+) -> None:
+    """Print the SQL that PostgresStore needs.
 
-
-@app.callback(
-    epilog="Exit codes: 0 done, 1 not found or not valid, 2 called or configured wrongly, "
-    "3 the store did not answer."
-)
-def main(*, version: _Version = False) -> None:
-    """Look after the sessions of your web apps."""
+    For a role that may create it; idempotent.
+    """
+    typer.echo(checked(PostgresStore.schema, name))
 
 
 app.add_typer(sessions.app, name="sessions")
-app.command()(upkeep.purge)
-app.command()(upkeep.stats)
-app.command(name="inspect")(inspection.inspect)
+app.command()(sessions.purge)
+app.command()(sessions.stats)
+app.command()(inspection.inspect)
 app.command()(keys.keygen)
 app.command()(keys.jwks)
-app.command()(schema.schema)
+app.command()(schema)
 app.command()(demo.demo)

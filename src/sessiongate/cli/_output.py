@@ -1,6 +1,7 @@
 """What is printed. Results go to stdout, all else to stderr.
 
-Names and devices come from strangers: nothing in them may steer a terminal.
+Names and devices come from strangers: nothing in them may steer a terminal. A
+session's generation is no secret; a token of it is nowhere to be shown.
 """
 
 from __future__ import annotations
@@ -8,7 +9,9 @@ from __future__ import annotations
 import json
 import sys
 import unicodedata
-from typing import TYPE_CHECKING, Final
+from functools import partial
+from itertools import compress
+from typing import TYPE_CHECKING, Any, Final
 
 import typer
 from rich import box
@@ -16,48 +19,38 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from sessiongate.core.row import FOREVER, SECOND, to_datetime
+from sessiongate.core.row import FOREVER, SECOND, device_of, scopes_and_claims_of, to_datetime
+from sessiongate.devices.labels import name_of
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
-__all__ = [
-    "ago",
-    "amount",
-    "confirm",
-    "date",
-    "distance",
-    "facts",
-    "for_people",
-    "instant",
-    "note",
-    "plain",
-    "print_json",
-    "table",
-    "tell",
-]
+    from sessiongate.core.row import Row
 
 _STEERING: Final = frozenset({"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp"})
 """Controls, changes of direction, surrogates, line separators, and what no font shows."""
 
 _UNITS: Final = (("d", 86400), ("h", 3600), ("m", 60), ("s", 1))
 
+_COLUMNS: Final = ("HANDLE", "USER", "OPENED", "LAST SEEN", "ENDS", "SCOPES", "DEVICE")
+_FOLDED: Final = ("USER", "SCOPES", "DEVICE")
+"""What a terminal shows on several lines if need be. A handle stays whole, to be copied."""
+_IF_ANY: Final = ("SCOPES", "DEVICE")
+"""Columns that a terminal shows only if there is something in them."""
+
 
 def plain(text: object) -> str:
     """A text that only shows: what would steer the terminal becomes an escape sequence."""
-    shown = str(text)
-    if shown.isascii() and shown.isprintable():
-        return shown
-    return "".join(_escaped(c) if unicodedata.category(c) in _STEERING else c for c in shown)
+    return "".join(_escape(c) if unicodedata.category(c) in _STEERING else c for c in str(text))
 
 
-def _escaped(character: str) -> str:
+def _escape(character: str) -> str:
     return character.encode("unicode-escape", "surrogatepass").decode()
 
 
-def tell(text: str) -> None:
-    """A line of the result."""
-    _echo(plain(text), err=False)
+def tell(*cells: object) -> None:
+    """A line of the result, with tabs between the cells."""
+    _echo("\t".join(map(plain, cells)), err=False)
 
 
 def note(text: str) -> None:
@@ -71,48 +64,29 @@ def _echo(text: str, *, err: bool) -> None:
     typer.echo(text.encode(encoding, "backslashreplace").decode(encoding), err=err)
 
 
-def confirm(question: str) -> bool:
-    """Ask whoever watches; typer's own question would put a blank into the result."""
-    typer.echo(f"{plain(question)} [y/N] ", err=True, nl=False)
-    return sys.stdin.readline().strip().lower() in {"y", "yes"}
-
-
 def print_json(value: object) -> None:
     """The result for a program: one JSON value, in ASCII."""
     typer.echo(json.dumps(value, indent=2))
 
 
-def facts(values: Mapping[str, object]) -> None:
-    """Lines of a name and a value; without those that are unknown."""
-    known = {name: value for name, value in values.items() if value is not None}
+def answer(values: Mapping[str, object], *, as_json: bool) -> None:
+    """The result as JSON, or as lines of a name and a value: then without what is unknown."""
+    if as_json:
+        print_json(values)
+    else:
+        _print_lines(values, "")
+
+
+def _print_lines(values: Mapping[str, object], indent: str) -> None:
+    known = {name: value for name, value in values.items() if value not in (None, [], {})}
     width = max(map(len, known), default=0)
     for name, value in known.items():
-        tell(f"{name:{width}}  {value}")
-
-
-def for_people() -> bool:
-    """Whether results go to a terminal."""
-    return sys.stdout.isatty()
-
-
-def table(
-    columns: Sequence[str], rows: Iterable[Sequence[object]], whole: Container[str] = ()
-) -> None:
-    """Rows for people on a terminal; otherwise lines with tabs, the first one naming them.
-
-    The first column, and those named in ``whole``, stay on one line where the others are folded.
-    """
-    if not for_people():
-        for row in (columns, *rows):
-            _echo("\t".join(map(plain, row)), err=False)
-        return
-    shown = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
-    for at, name in enumerate(columns):
-        # The first one is what gets copied.
-        shown.add_column(name, overflow="fold", no_wrap=at == 0 or name in whole)
-    for row in rows:
-        shown.add_row(*(Text(plain(cell)) for cell in row))
-    Console(highlight=False, emoji=False, markup=False).print(shown)
+        if isinstance(value, dict):
+            tell(indent + name)
+            _print_lines(value, f"{indent}  ")
+        else:
+            text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+            tell(f"{indent}{name:{width}}  {text}")
 
 
 def date(microseconds: int) -> str:
@@ -127,23 +101,77 @@ def instant(microseconds: int) -> str | None:
     return None if microseconds >= FOREVER else to_datetime(microseconds).isoformat()
 
 
-def ago(microseconds: int, now: int) -> str:
-    """The instant for people, and how far away it is."""
-    if microseconds >= FOREVER:
-        return "never"
-    return f"{date(microseconds)} ({distance(microseconds, now)})"
-
-
 def distance(microseconds: int, now: int) -> str:
-    """How far away an instant is, roughly: ``2h ago``, ``in 59m``."""
-    away = amount(microseconds, now)
-    return f"{away} ago" if microseconds <= now else f"in {away}"
-
-
-def amount(microseconds: int, now: int) -> str:
-    """The same where a heading says in which direction: ``2h``, ``59m``, ``never``."""
+    """How far away an instant is, in either direction: ``2h``, ``59m``, ``never``."""
     if microseconds >= FOREVER:
         return "never"
     seconds = abs(microseconds - now) // SECOND
     unit, size = next((known for known in _UNITS if seconds >= 2 * known[1]), _UNITS[-1])
     return f"{seconds // size}{unit}"
+
+
+def ago(microseconds: int, now: int) -> str:
+    """The instant for people, and how far away it is: ``… (2h ago)``, ``… (in 59m)``."""
+    if microseconds >= FOREVER:
+        return "never"
+    away = distance(microseconds, now)
+    return f"{date(microseconds)} ({f'{away} ago' if microseconds <= now else f'in {away}'})"
+
+
+def print_rows(rows: Sequence[Row], now: int, *, as_json: bool) -> None:
+    """Print many, a line each: for programs, for a terminal of 80 columns, or for a pipe."""
+    if as_json:
+        print_json([_brief(row, instant) for row in rows])
+    elif sys.stdout.isatty():
+        _print_table([_line(row, partial(distance, now=now)) for row in rows])
+    else:
+        for line in (_COLUMNS, *(_line(row, date) for row in rows)):
+            tell(*line)
+
+
+def device(row: Row) -> str:
+    """What the client is, such as “Firefox on Linux”; ``""`` where nothing was recorded."""
+    known = device_of(row)
+    return "" if known is None else name_of(known)
+
+
+def details(row: Row, now: int, when: Callable[[int], str | None]) -> dict[str, Any]:
+    """All of one; ``when`` writes the instants."""
+    return {
+        **_brief(row, when),
+        "lifetime_ends_at": when(row.lifetime_ends_at),
+        "generation": row.generation,
+        "rotated_at": when(row.rotated_at),
+        "shared": row.shared,
+        "claims": scopes_and_claims_of(row)[1],
+        "live": now < row.expires_at,
+    }
+
+
+def _brief(row: Row, when: Callable[[int], str | None]) -> dict[str, Any]:
+    return {
+        "handle": row.sid,
+        "username": row.username,
+        "created_at": when(row.created_at),
+        "last_accessed": when(row.last_accessed),
+        "expires_at": when(row.expires_at),
+        "scopes": list(scopes_and_claims_of(row)[0]),
+        "device": device_of(row),
+    }
+
+
+def _line(row: Row, when: Callable[[int], str]) -> tuple[str, ...]:
+    *cells, scopes, _ = _brief(row, when).values()
+    return (*cells, " ".join(scopes), device(row))
+
+
+def _print_table(lines: list[tuple[str, ...]]) -> None:
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
+    columns = zip(_COLUMNS, *lines, strict=True)
+    shown = [name not in _IF_ANY or any(cells) for name, *cells in columns]
+    for name in compress(_COLUMNS, shown):
+        heading = name.removeprefix("LAST ")
+        table.add_column(heading, overflow="fold", no_wrap=name not in _FOLDED)
+    for line in lines:
+        table.add_row(*(Text(plain(cell)) for cell in compress(line, shown)))
+    Console().print(table)

@@ -1,4 +1,4 @@
-"""The store that a command is about, and what is asked of it.
+"""The store that a command is about, what is asked of it, and the options for both.
 
 Commands go to the store itself: reading and ending sessions takes no key.
 """
@@ -6,27 +6,25 @@ Commands go to the store itself: reading and ending sessions takes no key.
 from __future__ import annotations
 
 import time
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Final, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
 
 import typer
 
 from sessiongate.core.decisions import BATCH_SIZE, Decisions
-from sessiongate.core.outcomes import Ended
 from sessiongate.core.row import SECOND
-from sessiongate.core.steps import ask, run
+from sessiongate.core.steps import ask, no_listener, run
 from sessiongate.errors import ConfigurationError
 from sessiongate.stores import open_store
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from sessiongate.core.row import Row
-    from sessiongate.core.steps import Step
+    from sessiongate.core.steps import Flow
+    from sessiongate.events import Event
     from sessiongate.stores import Store
-
-__all__ = ["URL", "AsJSON", "Counts", "Scan", "Sessions", "Timeout", "sessions_at"]
 
 T = TypeVar("T")
 
@@ -58,10 +56,12 @@ Scan = Annotated[
 AsJSON = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 
 
-class Counts(NamedTuple):
-    live: int
-    expired: int
-    """Still there: the next purge removes them."""
+def checked(check: Callable[..., T], value: Any, *arguments: Any) -> T | None:
+    """An option that was given, as ``check`` returns it; what it refuses is a wrong call."""
+    try:
+        return None if value is None else check(value, *arguments)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
 
 
 class Sessions:
@@ -69,63 +69,53 @@ class Sessions:
 
     def __init__(self, store: Store) -> None:
         self.now = round(time.time() * SECOND)
-        self._store = store
+        self.store = store
         self._decisions = Decisions(store.codec)
-
-    def __str__(self) -> str:
-        return repr(self._store)
 
     def find(self, handle: str) -> Row | None:
         """A session, the expired included; nothing is touched or removed."""
-        return self._run(self._decisions.look(handle, _BEGINNING))
+        return self._run(self._decisions.look(_BEGINNING, handle))
 
     def of(self, username: str) -> tuple[Row, ...]:
         """The live sessions of a user, oldest first."""
-        return self._list(username)
+        return self._run(self._decisions.list(self.now, username))
 
     def all(self, *, scan: bool) -> tuple[Row, ...]:
         """All live sessions, oldest first; very many only with ``scan``."""
-        live = 0 if scan else self.count()
+        live = 0 if scan else self.store.count(self.now)
         if live > _MANY:
             msg = (
                 f"there are {live} sessions, and all would be read at once, during which Redis "
                 "answers nobody else: name a user, or add --scan (and --timeout) if you mean it"
             )
             raise ConfigurationError(msg)
-        return self._list(None)
+        return self._run(self._decisions.list(self.now, None))
 
-    def count(self) -> int:
-        """How many are live."""
-        return self._store.count(self.now)
+    def counts(self) -> tuple[int, int]:
+        """How many are live, and how many have expired and wait for the next purge."""
+        live = self.store.count(self.now)
+        return live, max(self.store.count(_BEGINNING) - live, 0)
 
-    def counts(self) -> Counts:
-        """How many are live, and how many have expired."""
-        live = self.count()
-        total = self._store.count(_BEGINNING)
-        return Counts(live, max(total - live, 0))
+    def end(self, handle: str) -> list[Event]:
+        """End one session, whosesoever: the event of its end, if there was one."""
+        events: list[Event] = []
+        self._run(self._decisions.close(self.now, handle), events.append)
+        return events
 
-    def _list(self, username: str | None) -> tuple[Row, ...]:
-        if username is None:
-            return self._run(self._decisions.list_all(self.now))
-        return self._run(self._decisions.list_user(username, self.now))
+    def end_user(self, username: str, keep: str | None) -> list[Event]:
+        """End all sessions of a user but one: the event of each end."""
+        events: list[Event] = []
+        self._run(self._decisions.close_user(self.now, username, keep), events.append)
+        return events
 
-    def end(self, handle: str) -> tuple[Ended, ...]:
-        """End one session, whosesoever."""
-        ended = self._run(self._decisions.close(handle, self.now))
-        return (ended,) if isinstance(ended, Ended) else ()
-
-    def end_user(self, username: str, keep: str | None) -> tuple[Ended, ...]:
-        """End all sessions of a user but one."""
-        return self._run(self._decisions.close_user(username, keep, self.now))
-
-    def _run(self, step: Step[T]) -> T:
-        return run(step, partial(ask, self._store), _no_listener)
+    def _run(self, flow: Flow[T], emit: Callable[[Event], None] = no_listener) -> T:
+        return run(flow, partial(ask, self.store), emit)
 
     def purge(self) -> Iterator[int]:
         """Remove what has expired, in bites: how many each removed."""
         removed = BATCH_SIZE
         while removed >= BATCH_SIZE:
-            removed = self._store.sweep(self.now, BATCH_SIZE)
+            removed = self.store.sweep(self.now, BATCH_SIZE)
             yield removed
 
 
@@ -135,12 +125,5 @@ def sessions_at(url: str | None, timeout: float) -> Iterator[Sessions]:
     if not url:
         msg = "no store: give --store URL, or set SESSIONGATE_STORE"
         raise ConfigurationError(msg)
-    store = open_store(url, create=False, timeout=timeout)
-    try:
+    with closing(open_store(url, create=False, timeout=timeout)) as store:
         yield Sessions(store)
-    finally:
-        store.close()
-
-
-def _no_listener(_event: object) -> None:
-    """A step has no events."""

@@ -13,19 +13,10 @@ import typer
 
 from sessiongate.errors import ConfigurationError
 
-__all__ = ["demo"]
-
 _PACKAGE: Final = Path(__file__).parents[1]
 _IN_WHEEL: Final = _PACKAGE / "_demo"
 _IN_CHECKOUT: Final = _PACKAGE.parents[1] / "examples"
-_NEEDS: Final = (
-    "argon2",
-    "flask",
-    "jinja2",
-    "python_multipart",
-    "uvicorn",
-    "websockets",
-)
+_NEEDS: Final = ("argon2", "flask", "jinja2", "python_multipart", "uvicorn", "websockets")
 
 Port = Annotated[int, typer.Option(min=0, max=65535, help="0: any that is free.")]
 

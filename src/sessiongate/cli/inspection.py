@@ -1,40 +1,100 @@
-"""``sessiongate inspect``."""
+"""``sessiongate inspect``: what a token is, whether it is ours, and where it stands.
+
+The judgement is that of the codecs and of ``rotation``; here are the words. The
+token itself, its MAC or signature and the key are in no answer.
+"""
 
 from __future__ import annotations
 
-import json
+import re
 import time
 import warnings
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import typer
 
-from sessiongate.cli._output import ago, date, facts, instant, print_json
-from sessiongate.cli._report import Expected, Finding, Verdict, examine, honoured, look_up
-from sessiongate.cli._rows import details
-from sessiongate.cli._secrets import STDIN, KeyFiles, read_keys, read_token
-from sessiongate.cli._store import URL, AsJSON, Timeout, sessions_at
-from sessiongate.core.arguments import check_text, microseconds
+from sessiongate.cli._output import ago, answer, date, details, instant
+from sessiongate.cli._store import URL, AsJSON, Timeout, checked, sessions_at
+from sessiongate.cli.keys import STDIN, KeyFiles, read_keys, read_token
+from sessiongate.core import rotation
+from sessiongate.core.arguments import check_choice, check_text, microseconds
 from sessiongate.core.row import FOREVER, SECOND
 from sessiongate.errors import ConfigurationError, WeakKeyWarning
+from sessiongate.tokens import GENERATION, LONGEST_TOKEN
+from sessiongate.tokens.jwt import JWTCodec, unproven
 from sessiongate.tokens.jwt_keys import ALGORITHMS
+from sessiongate.tokens.opaque import OpaqueCodec
 
 if TYPE_CHECKING:
     from sessiongate.core.row import Row
-
-__all__ = ["inspect"]
+    from sessiongate.tokens import Codec
 
 _NOT_VALID: Final = 1
-_DATES: Final = ("iat", "exp")
-_CLAIMS: Final = {
-    "alg": "algorithm",
-    "iss": "issuer",
-    "aud": "audience",
-    "sub": "subject",
-    "iat": "issued",
-    "exp": "expires",
-    "scope": "scopes",
+_CLAIMS: Final = ("alg", "iss", "aud", "sub", "iat", "exp", "scope")
+"""Those that are shown, and the ``alg`` of the header."""
+
+_LATEST: Final = FOREVER // SECOND
+
+_NAME: Final = rf"([A-Za-z0-9_-]{{16,128}})\.({GENERATION})"
+"""The session and the generation, which both kinds of tokens name in one form."""
+_OPAQUE: Final = re.compile(rf"sg_{_NAME}\.[0-9a-f]{{32}}", re.ASCII)
+_JTI: Final = re.compile(_NAME, re.ASCII)
+
+_UNSIGNED: Final = ("header", "encoding", "signature")
+_REFUSALS: Final = {
+    "header": "no key given here makes its header: another key, another algorithm, or forged",
+    "encoding": "its parts are not canonical base64url",
+    "signature": "it is not signed by a key given here, or was altered",
+    "jti": "its jti names no session of this package",
+    "iss": "its issuer is missing or not the expected one",
+    "aud": "its audience is missing or not the expected one",
+    "sub": "its subject is missing or no username",
+    "iat": "its iat is missing or no date",
+    "exp": "its exp is missing or no date",
+    "nbf": "it has an nbf, which this package never writes",
 }
+"""What ``Codec.examine`` says, in more words."""
+
+_STANDINGS: Final = {
+    rotation.UNISSUED: "it is newer than its session: the store was restored from an older copy",
+    rotation.CURRENT: "it is the newest token of a live session",
+    rotation.PREVIOUS: "it was replaced, and is still honoured",
+    rotation.RETIRED: "it was replaced by an explicit refresh, and is refused",
+    rotation.STALE: "it was replaced and the overlap is over: presenting it ends the session",
+}
+
+
+@dataclass
+class _Finding:
+    """What was found of a token; handle and claims are its own words unless it is genuine.
+
+    The answer has the same names in the same order.
+    """
+
+    verdict: Literal["valid", "genuine", "invalid", "unknown"] = "unknown"
+    reason: str = "there was no key to check it with"
+    format: Literal["opaque", "jwt"] | None = None
+    signature: Literal["good", "bad", "not checked"] = "not checked"
+    handle: str | None = None
+    generation: int | None = None
+    claims: dict[str, Any] = field(default_factory=dict)
+    """Of a JWT, with the ``alg`` of its header."""
+    other_claims: list[str] = field(default_factory=list)
+    """Their names alone: what an app puts into its own claims is the app's business."""
+    not_compared: list[str] = field(default_factory=list)
+    """Claims that were taken as they are."""
+    session: Row | None = None
+    """It may have expired."""
+    standing: str | None = None
+    """A word of ``rotation``, where the session is live."""
+    honoured_until: int | None = None
+    """Of a token that was replaced and is accepted all the same, in microseconds."""
+
+    def refuse(self, reason: str) -> None:
+        """Make it invalid. The first thing that is wrong is the reason."""
+        if self.verdict != "invalid":
+            self.verdict, self.reason = "invalid", reason
 
 
 def inspect(  # noqa: PLR0913 - one option for each setting of a manager
@@ -62,90 +122,157 @@ def inspect(  # noqa: PLR0913 - one option for each setting of a manager
     if token == STDIN and STDIN in (secret_key_file or ()):
         msg = "the token and the key cannot both come from stdin"
         raise typer.BadParameter(msg)
-    expected = _expected(algorithm, issuer, audience, leeway)
+    expected = {
+        "alg": checked(check_choice, algorithm, "algorithm", ALGORITHMS),
+        "iss": checked(check_text, issuer, "issuer"),
+        "aud": checked(check_text, audience, "audience"),
+    }
+    slack = checked(microseconds, leeway, "leeway") or 0
     keys, text = read_keys(secret_key_file), read_token(token)
-    now, row = round(time.time() * SECOND), None
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", WeakKeyWarning)  # that is for the app to hear
-        found = examine(text, keys, expected, now)
+    now = round(time.time() * SECOND)
+    found = _read(text)
+    if found.format is None:
+        found.refuse("it has the form of no token: neither sg_… nor a JWT")
+    if found.format == "jwt":
+        found.not_compared = [name for name, value in expected.items() if value is None]
+    if found.format is not None and keys:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", WeakKeyWarning)  # that is for the app to hear
+            _verify(found, text, keys, expected, slack, now)
     if store and found.handle is not None:
         with sessions_at(store, timeout) as sessions:
-            row = sessions.find(found.handle)
-        found = look_up(found, row, now)
-    if as_json:
-        print_json(_for_programs(found, row, now))
-    else:
-        facts(_for_people(found, row, now))
-    if found.verdict not in {Verdict.VALID, Verdict.GENUINE}:
+            found.session = sessions.find(found.handle)
+        _compare_with_session(found, now)
+    _print(found, now, as_json=as_json)
+    if found.verdict not in {"valid", "genuine"}:
         raise typer.Exit(_NOT_VALID)
 
 
-def _expected(
-    algorithm: str | None, issuer: str | None, audience: str | None, leeway: float
-) -> Expected:
-    if algorithm not in {None, *ALGORITHMS}:
-        msg = f"algorithm must be one of {', '.join(ALGORITHMS)}"
-        raise ConfigurationError(msg)
+def _read(token: str) -> _Finding:
+    """What a token says of itself; without a format it is none."""
+    found = _Finding()
+    if len(token) > LONGEST_TOKEN:
+        return found
+    named = _OPAQUE.fullmatch(token)
+    if named is not None:
+        found.format = "opaque"
+    elif (said := unproven(token)) is not None:
+        found.format = "jwt"
+        header, claims = said
+        jti = claims.pop("jti", None)
+        named = _JTI.fullmatch(jti) if isinstance(jti, str) else None
+        claims["alg"] = header.get("alg")
+        found.claims = {name: claims[name] for name in _CLAIMS if name in claims}
+        found.other_claims = sorted(claims.keys() - found.claims.keys())
+    if named is not None:
+        found.handle, found.generation = named[1], int(named[2])
+    return found
+
+
+def _verify(
+    found: _Finding,
+    token: str,
+    keys: list[bytes | str],
+    expected: dict[str, str | None],
+    leeway: int,
+    now: int,
+) -> None:
+    """Check the token without any store: it is genuine at best."""
+    codec: Codec
+    if found.format == "opaque":
+        codec = OpaqueCodec(keys, strict=False)
+    elif found.claims["alg"] not in ALGORITHMS:
+        found.refuse("its algorithm is not one that this package uses")
+        return
+    else:
+        # What is not expected is the token's own word, the algorithm too: a diagnosis logs
+        # nobody in, and a key that does not fit is refused all the same.
+        wanted = {name: value or found.claims.get(name) for name, value in expected.items()}
+        try:
+            codec = JWTCodec(
+                keys,
+                algorithm=str(wanted["alg"]),
+                issuer=_text(wanted["iss"]),
+                audience=_text(wanted["aud"]),
+                timeout=FOREVER,
+                leeway=leeway,
+                strict=False,
+                signs=False,
+            )
+        except ConfigurationError as error:
+            if expected["alg"] is not None:
+                raise
+            found.reason = f"it could not be checked with the algorithm that it names: {error}"
+            return
+    payload = codec.examine(token)
+    found.signature = "bad" if payload in _UNSIGNED else "good"
+    if isinstance(payload, str):
+        found.refuse(_REFUSALS[payload])
+    elif now < payload.valid_from:
+        found.refuse("it was issued in the future: a clock is wrong")
+    elif payload.expires_at <= now:
+        found.refuse("it has expired")
+    else:
+        found.verdict = "genuine"
+        found.reason = "signed by this key and in its time; no store was asked"
+
+
+def _text(value: object) -> str:
     try:
-        for name, value in (("issuer", issuer), ("audience", audience)):
-            if value is not None:
-                check_text(value, name)
-        return Expected(algorithm, issuer, audience, microseconds(leeway, "leeway"))
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from None
+        return check_text(value, "claim")
+    except (TypeError, ValueError):
+        return "?"  # equal to no claim that is none
 
 
-def _for_people(found: Finding, row: Row | None, now: int) -> dict[str, object]:
-    return {
-        "verdict": found.verdict,
-        "because": found.reason,
-        "format": found.format,
-        "signature": found.signature,
-        "handle": found.handle,
-        "generation": found.generation,
-        **{
-            word: _claim(name, found.claims[name], now)
-            + (" (not compared)" if name in found.not_compared else "")
-            for name, word in _CLAIMS.items()
-            if name in found.claims
-        },
-        "other claims": ", ".join(_others(found)) or None,
-        "session": None if row is None else _session(row, now),
-        "standing": found.standing,
-        "honoured": _until(found, row),
-    }
+def _compare_with_session(found: _Finding, now: int) -> None:
+    """Add what its session says: it is valid only with a live one that accepts it."""
+    row = found.session
+    if row is None:
+        found.refuse(
+            "there is no such session in this store: it was ended, has expired and was removed, "
+            "or never was here"
+        )
+    elif row.expires_at <= now:
+        found.refuse("its session has expired")
+    elif found.claims.get("sub", row.username) != row.username:
+        found.refuse("it names another user than its session does")
+    else:
+        found.standing = rotation.classify(row, found.generation or 0, now)
+        reason = _STANDINGS[found.standing]
+        if found.standing == rotation.PREVIOUS:
+            found.honoured_until, until = _honoured(row)
+            reason = f"{reason} {until}"
+        if rotation.TABLE[found.standing] != rotation.ACCEPT:
+            found.refuse(reason)
+        elif found.verdict == "genuine":
+            found.verdict, found.reason = "valid", reason
 
 
-def _for_programs(found: Finding, row: Row | None, now: int) -> dict[str, Any]:
-    until = None if row is None else honoured(found, row)
-    return {
-        "verdict": found.verdict,
-        "reason": found.reason,
-        "format": found.format,
-        "signature": found.signature,
-        "handle": found.handle,
-        "generation": found.generation,
-        "claims": {name: found.claims[name] for name in _CLAIMS if name in found.claims},
-        "other_claims": _others(found),
-        "not_compared": list(found.not_compared),
-        "session": None if row is None else {**details(row), "live": now < row.expires_at},
-        "standing": found.standing,
-        "honoured_until": None if until is None else instant(until),
-    }
+def _honoured(row: Row) -> tuple[int, str]:
+    """Until when a replaced token is, and what that means."""
+    if row.shared:
+        words = "as long as the session lives: its token was handed out more than once"
+        return row.expires_at, words
+    until = min(row.previous_until, row.expires_at)
+    if row.previous_until == FOREVER:
+        return until, "until its successor is first presented, and for the grace after that"
+    return until, f"until {date(until)}"
 
 
-def _others(found: Finding) -> list[str]:
-    """Their names: what an app puts into its own claims is the app's business."""
-    return sorted(found.claims.keys() - _CLAIMS.keys() - {"jti"})
+def _print(found: _Finding, now: int, *, as_json: bool) -> None:
+    row, until = found.session, found.honoured_until
+    values = dict(vars(found))
+    if as_json:
+        values["session"] = None if row is None else details(row, now, instant)
+        values["honoured_until"] = None if until is None else instant(until)
+    else:
+        values["claims"] = {k: _with_date(k, value, now) for k, value in found.claims.items()}
+        values["session"] = None if row is None else _describe(row, now)
+        values["honoured_until"] = None if until is None else ago(until, now)
+    answer(values, as_json=as_json)
 
 
-def _claim(name: str, value: object, now: int) -> str:
-    if name in _DATES and isinstance(value, (int, float)) and 0 <= value < FOREVER // SECOND:
-        return ago(round(value * SECOND), now)
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-
-
-def _session(row: Row, now: int) -> str:
+def _describe(row: Row, now: int) -> str:
     state = "live" if now < row.expires_at else "expired"
     return (
         f"{state}, of {row.username}; opened {ago(row.created_at, now)}, "
@@ -153,12 +280,7 @@ def _session(row: Row, now: int) -> str:
     )
 
 
-def _until(found: Finding, row: Row | None) -> str | None:
-    until = None if row is None else honoured(found, row)
-    if row is None or until is None:
-        return None
-    if row.shared:
-        return "as long as the session lives: its token was handed out more than once"
-    if row.previous_until == FOREVER:
-        return "until its successor is first presented, and for the grace after that"
-    return f"until {date(until)}"
+def _with_date(name: str, value: object, now: int) -> object:
+    if name in {"iat", "exp"} and isinstance(value, (int, float)) and 0 <= value < _LATEST:
+        return ago(round(value * SECOND), now)
+    return value

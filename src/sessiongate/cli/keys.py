@@ -1,15 +1,22 @@
-"""``sessiongate keygen`` and ``sessiongate jwks``."""
+"""``sessiongate keygen`` and ``jwks``, and how keys and tokens come in.
+
+A secret must not stand on a command line, where every user of the machine can read it.
+"""
 
 from __future__ import annotations
 
 import os
-from pathlib import Path  # noqa: TC003 - typer reads it
+import sys
+from functools import partial
+from getpass import getpass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from sessiongate.cli._output import note, print_json
-from sessiongate.cli._secrets import KeyFiles, read_keys
+from sessiongate.cli._store import checked
+from sessiongate.core.arguments import check_choice
 from sessiongate.errors import ConfigurationError
 from sessiongate.tokens.jwt_keys import ALGORITHMS, load_keys
 from sessiongate.tokens.keys import random_secret
@@ -17,11 +24,23 @@ from sessiongate.tokens.keys import random_secret
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["jwks", "keygen"]
-
+STDIN: Final = "-"
+_ENOUGH: Final = 65_536
+"""Bytes: far more than any token has."""
+_VARIABLE: Final = "SESSIONGATE_SECRET_KEY"
 _RSA_BITS: Final = 3072
 """As strong as a symmetric key of 128 bits (NIST SP 800-57 part 1, table 2)."""
 _RSA_EXPONENT: Final = 65537
+
+KeyFiles = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--secret-key-file",
+        metavar="FILE",
+        help="A file with a key, - for stdin; may be repeated. "
+        f"Otherwise the key is taken from ${_VARIABLE}.",
+    ),
+]
 
 
 def keygen(
@@ -41,17 +60,18 @@ def keygen(
     ] = None,
 ) -> None:
     """Make a secret key: 512 random bits, or a private key as PEM."""
-    key = _make(algorithm)
+    pair = checked(check_choice, algorithm, "algorithm", ALGORITHMS)
+    key = random_secret() if pair is None or pair.startswith("HS") else _private_key(pair)
     if output is None:
         typer.echo(key)
         return
     try:
-        descriptor = os.open(output, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+        private = partial(os.open, mode=0o600)
+        with open(output, "x", encoding="ascii", opener=private) as file:
+            file.write(key)
     except OSError as error:
         msg = f"--output: cannot make {output}: {error.strerror}"
         raise typer.BadParameter(msg) from None
-    with os.fdopen(descriptor, "w", encoding="ascii") as file:
-        file.write(key)
     note(f"Wrote {output}, for your eyes only (mode 0600).")
 
 
@@ -66,46 +86,69 @@ def jwks(
     """
     keys = read_keys(secret_key_file)
     if not keys:
-        msg = "no key: give --secret-key-file FILE, or set SESSIONGATE_SECRET_KEY"
+        msg = f"no key: give --secret-key-file FILE, or set {_VARIABLE}"
         raise ConfigurationError(msg)
     if algorithm.startswith("HS"):
         msg = f"algorithm {algorithm} shares a secret: there is no public key to publish"
         raise ConfigurationError(msg)
-    public = [key.public_jwk() for key in load_keys(keys, algorithm, strict=True)]
-    print_json({"keys": [jwk for at, jwk in enumerate(public) if jwk not in public[:at]]})
+    # Of a key that came in two forms there is one header.
+    public = {key.header: key.public_jwk() for key in load_keys(keys, algorithm, strict=True)}
+    print_json({"keys": [*public.values()]})
 
 
-def _make(algorithm: str | None) -> str:
-    if algorithm is None or algorithm.startswith("HS"):
-        if algorithm not in {None, *ALGORITHMS}:
-            raise _unknown(algorithm)
-        return random_secret()
-    if algorithm not in ALGORITHMS:
-        raise _unknown(algorithm)
+def read_keys(files: list[str] | None) -> list[bytes | str]:
+    """The keys that were given, none if there are none.
+
+    Of a file with a line break at its end it is not to be known whether the app
+    reads it with or without: both are tried.
+    """
+    if not files:
+        key = os.environ.get(_VARIABLE)
+        return [key] if key else []
+    texts = [_read(file) for file in files]
+    return list(dict.fromkeys(form for text in texts for form in (text.rstrip(b"\r\n"), text)))
+
+
+def read_token(token: str) -> str:
+    """The token itself, or from stdin; unseen if somebody types it."""
+    if token != STDIN:
+        note(
+            "Note: an argument is visible to other users and stays in the shell's history; "
+            "pass - and give the token on stdin."
+        )
+        return token.strip()
+    if sys.stdin.isatty():
+        return getpass("Token (not shown): ", sys.stderr).strip()
+    return sys.stdin.buffer.read(_ENOUGH).decode(errors="replace").strip()
+
+
+def _read(file: str) -> bytes:
+    if file == STDIN:
+        return sys.stdin.buffer.read()
+    try:
+        return Path(file).read_bytes()
+    except OSError as error:
+        msg = f"--secret-key-file: cannot read {file}: {error.strerror}"
+        raise typer.BadParameter(msg) from None
+
+
+def _private_key(algorithm: str) -> str:
     try:
         from cryptography.hazmat.primitives import serialization  # noqa: PLC0415 - an extra
+        from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa  # noqa: PLC0415
     except ImportError:
         msg = f"algorithm {algorithm} needs cryptography: pip install 'sessiongate[crypto]'"
         raise ConfigurationError(msg) from None
-    pem: bytes = _private_key(algorithm).private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.PKCS8,
-        serialization.NoEncryption(),
-    )
-    return pem.decode().rstrip()
-
-
-def _private_key(algorithm: str) -> Any:
-    from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa  # noqa: PLC0415 - as above
-
     makers: dict[str, Callable[[], Any]] = {
         "ES256": lambda: ec.generate_private_key(ec.SECP256R1()),
         "ES384": lambda: ec.generate_private_key(ec.SECP384R1()),
         "ES512": lambda: ec.generate_private_key(ec.SECP521R1()),
         "EdDSA": ed25519.Ed25519PrivateKey.generate,
     }
-    return makers.get(algorithm, lambda: rsa.generate_private_key(_RSA_EXPONENT, _RSA_BITS))()
-
-
-def _unknown(algorithm: str | None) -> ConfigurationError:
-    return ConfigurationError(f"algorithm {algorithm}: must be one of {', '.join(ALGORITHMS)}")
+    make = makers.get(algorithm, lambda: rsa.generate_private_key(_RSA_EXPONENT, _RSA_BITS))
+    pem: bytes = make().private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    return pem.decode().rstrip()

@@ -1,21 +1,35 @@
-"""``sessiongate sessions``: who is logged in, and their end."""
+"""``sessiongate sessions``, ``purge`` and ``stats``: who is logged in, and their end."""
 
 from __future__ import annotations
 
 import sys
+from collections import Counter
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
+from rich.console import Console
+from rich.progress import track
 
-from sessiongate.cli._output import confirm, date, facts, note, print_json, tell
-from sessiongate.cli._rows import described, details, device, print_rows
-from sessiongate.cli._store import URL, AsJSON, Scan, Sessions, Timeout, sessions_at
+from sessiongate.cli._output import (
+    ago,
+    answer,
+    date,
+    details,
+    device,
+    instant,
+    note,
+    plain,
+    print_json,
+    print_rows,
+    tell,
+)
+from sessiongate.cli._store import URL, AsJSON, Scan, Sessions, Timeout, checked, sessions_at
 from sessiongate.core.arguments import check_username, is_handle
+from sessiongate.core.decisions import BATCH_SIZE
 
 if TYPE_CHECKING:
-    from sessiongate.core.outcomes import Ended
-
-__all__ = ["app"]
+    from sessiongate.events import Event
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
@@ -23,6 +37,14 @@ _NOT_FOUND: Final = 1
 
 # A handle may begin with a dash. There are no short options that it could be taken for.
 _HANDLES: Final = {"ignore_unknown_options": True}
+
+
+def _check_handle(handle: str) -> str:
+    if not is_handle(handle):
+        # Not quoted: it may be a token.
+        msg = "a handle is 16 or more letters, digits, - and _, as “sessions list” shows it"
+        raise ValueError(msg)
+    return handle
 
 
 @app.callback()
@@ -42,12 +64,11 @@ def list_(
     as_json: AsJSON = False,
 ) -> None:
     """List the live sessions, the newest first."""
-    user = _checked_username(username)
+    owner = checked(check_username, username)
     with sessions_at(store, timeout) as sessions:
-        rows = sessions.all(scan=scan) if user is None else sessions.of(user)
-        now = sessions.now
+        rows = sessions.all(scan=scan) if owner is None else sessions.of(owner)
     shown = rows[:limit] if oldest else rows[::-1][:limit]
-    print_rows(shown, now, as_json=as_json)
+    print_rows(shown, sessions.now, as_json=as_json)
     if len(shown) < len(rows):
         note(f"{len(shown)} of {len(rows)} sessions; --limit shows more")
 
@@ -61,18 +82,17 @@ def show(
     as_json: AsJSON = False,
 ) -> None:
     """Show one session; that does not touch it."""
-    _check_handle(handle)
+    checked(_check_handle, handle)
     with sessions_at(store, timeout) as sessions:
         row, now = sessions.find(handle), sessions.now
     if row is None:
         note(f"There is no session {handle}.")
         raise typer.Exit(_NOT_FOUND)
-    live = now < row.expires_at
-    if as_json:
-        print_json({**details(row), "live": live})
-    else:
-        facts(described(row, now))
-    if not live:
+    found = details(row, now, instant if as_json else partial(ago, now=now))
+    if not as_json:
+        found |= {"device": device(row) or None, "recorded": found["device"]}
+    answer(found, as_json=as_json)
+    if row.expires_at <= now:
         note("It has expired, and waits to be removed.")
         raise typer.Exit(_NOT_FOUND)
 
@@ -99,11 +119,11 @@ def revoke(
     if keep is not None and user is None:
         msg = "--keep goes with --user"
         raise typer.BadParameter(msg)
-    for named in filter(None, (handle, keep)):
-        _check_handle(named)
-    owner = _checked_username(user)
+    checked(_check_handle, handle)
+    checked(_check_handle, keep)
+    owner = checked(check_username, user)
     if not yes and not sys.stdin.isatty():
-        msg = "there is nobody to ask: confirm with --yes"
+        msg = "not a terminal, so there is no prompt: add --yes"
         raise typer.BadParameter(msg)
     with sessions_at(store, timeout) as sessions:
         if owner is not None:
@@ -111,57 +131,83 @@ def revoke(
         else:
             ended = _end_one(sessions, handle or "", yes=yes)
     if as_json:
-        print_json({"ended": [{"handle": one.sid, "username": one.username} for one in ended]})
+        print_json({"ended": [{"handle": one.session, "username": one.username} for one in ended]})
     else:
         for one in ended:
-            tell(f"ended {one.sid} of {one.username}")
+            tell(f"ended {one.session} of {one.username}")
     if not ended:
         note("There is no such session.")
         raise typer.Exit(_NOT_FOUND)
 
 
-def _end_one(sessions: Sessions, handle: str, *, yes: bool) -> tuple[Ended, ...]:
+def _end_one(sessions: Sessions, handle: str, *, yes: bool) -> list[Event]:
     if not yes:
         row = sessions.find(handle)
         if row is None or row.expires_at <= sessions.now:
-            return ()
+            return []
         note(f"user {row.username}, opened {date(row.created_at)}, device {device(row) or '?'}")
-        _ask("End this session?")
+        _confirm("End this session?")
     return sessions.end(handle)
 
 
-def _end_user(
-    sessions: Sessions, username: str, keep: str | None, *, yes: bool
-) -> tuple[Ended, ...]:
-    if keep is not None:
+def _end_user(sessions: Sessions, username: str, keep: str | None, *, yes: bool) -> list[Event]:
+    handles = {row.sid for row in sessions.of(username)}
+    if keep is not None and keep not in handles:
         # One that is not theirs would spare nothing, and so end the one that was meant.
-        spared = sessions.find(keep)
-        if spared is None or spared.username != username or spared.expires_at <= sessions.now:
-            note(f"{username} has no session {keep} to keep; nothing was ended.")
-            raise typer.Exit(_NOT_FOUND)
+        note(f"{username} has no session {keep} to keep; nothing was ended.")
+        raise typer.Exit(_NOT_FOUND)
+    count = len(handles - {keep})
     if not yes:
-        count = sum(row.sid != keep for row in sessions.of(username))
         if count == 0:
-            return ()
-        _ask(f"End {count} session{'' if count == 1 else 's'} of {username}?")
+            return []
+        _confirm(f"End {count} session{'' if count == 1 else 's'} of {username}?")
     return sessions.end_user(username, keep)
 
 
-def _ask(question: str) -> None:
-    if not confirm(question):
+def _confirm(question: str) -> None:
+    """Ask on stderr: typer's own question puts a blank into the result."""
+    typer.echo(f"{plain(question)} [y/N] ", err=True, nl=False)
+    if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
         note("Nothing was ended.")
         raise typer.Exit(_NOT_FOUND)
 
 
-def _checked_username(username: str | None) -> str | None:
-    try:
-        return None if username is None else check_username(username)
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from None
+def purge(*, store: URL = None, timeout: Timeout = 3, as_json: AsJSON = False) -> None:
+    """Remove the expired sessions, a few at a time."""
+    removed, watched = 0, sys.stderr.isatty()
+    with sessions_at(store, timeout) as sessions:
+        bites = sessions.counts()[1] // BATCH_SIZE + 1 if watched else None
+        show = partial(track, console=Console(stderr=True), transient=True, disable=not watched)
+        try:
+            for bite in show(sessions.purge(), "removing", total=bites):
+                removed += bite
+        except KeyboardInterrupt:
+            note(f"{removed} expired sessions were removed before the interruption.")
+            raise
+    if as_json:
+        print_json({"removed": removed})
+    else:
+        tell(f"removed {removed} expired session{'' if removed == 1 else 's'}")
 
 
-def _check_handle(handle: str) -> None:
-    if not is_handle(handle):
-        # Not quoted: it may be a token.
-        msg = "a handle is 16 or more letters, digits, - and _, as “sessions list” shows it"
-        raise typer.BadParameter(msg)
+def stats(
+    *,
+    users: Annotated[
+        bool, typer.Option("--users", help="Count the users as well: reads every session.")
+    ] = False,
+    scan: Scan = False,
+    store: URL = None,
+    timeout: Timeout = 3,
+    as_json: AsJSON = False,
+) -> None:
+    """Count the live sessions, and the expired ones.
+
+    Expired sessions are not valid any more; the next purge removes them.
+    """
+    with sessions_at(store, timeout) as sessions:
+        live, expired = sessions.counts()
+        found = {"store": repr(sessions.store), "live": live, "expired": expired}
+        if users:
+            by_user = Counter(row.username for row in sessions.all(scan=scan))
+            found |= {"users": len(by_user), "most_of_one_user": max(by_user.values(), default=0)}
+    answer(found, as_json=as_json)

@@ -6,36 +6,25 @@ import json
 import math
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
-from functools import partial
-from typing import Any, Final, Literal, TypeAlias, TypedDict, TypeGuard
+from typing import Any, Final, Literal, TypeAlias, TypedDict, TypeGuard, TypeVar
 
 from sessiongate.core.row import SECOND
 
-__all__ = [
-    "Seconds",
-    "SessionOptions",
-    "check_choice",
-    "check_claims",
-    "check_count",
-    "check_device",
-    "check_scopes",
-    "check_store",
-    "check_text",
-    "check_username",
-    "is_handle",
-    "microseconds",
-]
+T = TypeVar("T", bound=str)
 
 Seconds: TypeAlias = int | float | timedelta
 """A duration in seconds, or a ``timedelta``."""
+
+ExistingPolicy: TypeAlias = Literal["reuse", "new", "replace"]
+EXISTING: Final[tuple[ExistingPolicy, ...]] = ("reuse", "new", "replace")
 
 
 class SessionOptions(TypedDict, total=False):
     """The keywords of ``create_session`` and of each other verb that opens a session."""
 
-    existing: Literal["reuse", "new", "replace"] | None
+    existing: ExistingPolicy | None
     """What to do if the user has a live session; ``None``: what the manager says."""
     scopes: Iterable[str]
     """What the session may do (RFC 6749, section 3.3)."""
@@ -52,6 +41,7 @@ _LONGEST: Final = 100 * 366 * 86400
 _CONTROL: Final = frozenset({"Cc", "Cs", "Zl", "Zp"})
 """Controls, lone surrogates and line separators: what breaks headers and log lines."""
 
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _HANDLE: Final = re.compile(r"[A-Za-z0-9_-]{16,128}", re.ASCII)
 _STORE_MEMBERS: Final = ("read", "swap", "commit", "aread", "codec", "shared", "touch_every")
 
@@ -62,17 +52,23 @@ _RESERVED: Final = frozenset(
 """Claims that the package writes itself."""
 
 
+def _wrong_type(name: str, requirement: str, value: object) -> TypeError:
+    return TypeError(f"{name} must {requirement}, not {type(value).__name__}")
+
+
+def _unfit(name: str, requirement: str) -> ValueError:
+    return ValueError(f"{name} must {requirement}")
+
+
 def microseconds(value: object, name: str, *, positive: bool = False) -> int:
     """A duration as integer microseconds."""
     if isinstance(value, timedelta):
         value = value.total_seconds()
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        msg = f"{name} must be seconds (int or float) or a timedelta, not {type(value).__name__}"
-        raise TypeError(msg)
+        raise _wrong_type(name, "be seconds (int or float) or a timedelta", value)
     if not 0 <= value <= _LONGEST or (positive and value == 0):
         least = "more than 0" if positive else "0 or more"
-        msg = f"{name} must be {least} seconds, finite and at most 100 years"
-        raise ValueError(msg)
+        raise _unfit(name, f"be {least} seconds, finite and at most 100 years")
     return max(round(value * SECOND), 1 if positive else 0)
 
 
@@ -81,37 +77,31 @@ def check_count(value: object, name: str) -> int | None:
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int):
-        msg = f"{name} must be a whole number or None (no limit), not {type(value).__name__}"
-        raise TypeError(msg)
+        raise _wrong_type(name, "be a whole number or None (no limit)", value)
     if value < 1:
-        msg = f"{name} must be 1 or more, or None for no limit; got {value}"
-        raise ValueError(msg)
+        raise _unfit(name, f"be 1 or more, or None for no limit; got {value}")
     return value
 
 
-def check_choice(value: object, name: str, choices: Iterable[str]) -> str:
+def check_choice(value: object, name: str, choices: Sequence[T]) -> T:
     """One of a few strings."""
-    allowed = tuple(choices)
-    if not isinstance(value, str) or value not in allowed:
-        msg = f"{name} must be one of {', '.join(map(repr, allowed))}"
-        raise ValueError(msg)
-    return value
+    if isinstance(value, str):
+        for choice in choices:
+            if value == choice:
+                return choice
+    raise _unfit(name, f"be one of {', '.join(map(repr, choices))}")
 
 
 def check_text(value: object, name: str) -> str:
     """A non-empty text that is safe in a header, a log line and a token."""
     if not isinstance(value, str):
-        msg = f"{name} must be a str, not {type(value).__name__}"
-        raise TypeError(msg)
+        raise _wrong_type(name, "be a str", value)
     if not value:
-        msg = f"{name} must not be empty"
-        raise ValueError(msg)
+        raise _unfit(name, "not be empty")
     if len(value) > _TEXT_LIMIT:
-        msg = f"{name} must be at most {_TEXT_LIMIT} characters long; got {len(value)}"
-        raise ValueError(msg)
+        raise _unfit(name, f"be at most {_TEXT_LIMIT} characters long; got {len(value)}")
     if not value.isprintable() and any(unicodedata.category(c) in _CONTROL for c in value):
-        msg = f"{name} must not contain control characters, surrogates or line separators"
-        raise ValueError(msg)
+        raise _unfit(name, "not contain control characters, surrogates or line separators")
     return value
 
 
@@ -127,13 +117,14 @@ def is_handle(value: object) -> TypeGuard[str]:
 
 def check_store(value: object) -> None:
     """A store, and neither its class nor its URL."""
-    if isinstance(value, type) or not all(map(partial(hasattr, value), _STORE_MEMBERS)):
-        what = value.__name__ if isinstance(value, type) else type(value).__name__
-        msg = (
-            f"store must be an object such as MemoryStore() or RedisStore('redis://…'); "
-            f"got {'the class ' if isinstance(value, type) else 'an object of type '}{what}"
-        )
-        raise TypeError(msg)
+    if isinstance(value, type):
+        found = f"the class {value.__name__}"
+    elif all(hasattr(value, member) for member in _STORE_MEMBERS):
+        return
+    else:
+        found = f"an object of type {type(value).__name__}"
+    msg = f"store must be an object such as MemoryStore() or RedisStore('redis://…'); got {found}"
+    raise TypeError(msg)
 
 
 def check_scopes(value: object) -> tuple[str, ...]:
@@ -171,7 +162,7 @@ def check_device(value: object) -> str:
 
 def to_json(value: object, name: str) -> str:
     """Canonical JSON of bounded size and depth: equal values give equal texts."""
-    _check_json(value, name, _JSON_DEPTH)
+    check_json(value, name)
     try:
         text = json.dumps(
             value, sort_keys=True, separators=(",", ":"), allow_nan=False, default=dict
@@ -180,34 +171,29 @@ def to_json(value: object, name: str) -> str:
         msg = f"{name} must not contain integers of thousands of digits"
         raise ValueError(msg) from None
     if len(text) > _JSON_LIMIT:
-        msg = f"{name} must be at most {_JSON_LIMIT} characters as JSON; got {len(text)}"
-        raise ValueError(msg)
+        raise _unfit(name, f"be at most {_JSON_LIMIT} characters as JSON; got {len(text)}")
     return text
 
 
-def _check_json(value: object, name: str, depth: int) -> None:
+def check_json(value: object, name: str, depth: int = _JSON_DEPTH) -> None:
+    """A JSON value that is nested no deeper, with no NaN and no lone surrogate."""
     if depth == 0:
-        msg = f"{name} must not be nested deeper than {_JSON_DEPTH} levels"
-        raise ValueError(msg)
+        raise _unfit(name, f"not be nested deeper than {_JSON_DEPTH} levels")
     if value is None or isinstance(value, (bool, int)):
         return
     if isinstance(value, float):
         if not math.isfinite(value):
-            msg = f"{name} must not contain NaN or infinity: JSON has none"
-            raise ValueError(msg)
+            raise _unfit(name, "not contain NaN or infinity: JSON has none")
     elif isinstance(value, str):
-        if any(unicodedata.category(c) == "Cs" for c in value):
-            msg = f"{name} must not contain lone surrogates"
-            raise ValueError(msg)
+        if _SURROGATE.search(value):
+            raise _unfit(name, "not contain lone surrogates")
     elif isinstance(value, Mapping):
         for key, member in value.items():
             if not isinstance(key, str):
-                msg = f"{name} must have str keys, not {type(key).__name__}"
-                raise TypeError(msg)
-            _check_json(member, name, depth - 1)
+                raise _wrong_type(name, "have str keys", key)
+            check_json(member, name, depth - 1)
     elif isinstance(value, (list, tuple)):
         for member in value:
-            _check_json(member, name, depth - 1)
+            check_json(member, name, depth - 1)
     else:
-        msg = f"{name} must hold JSON values only, not {type(value).__name__}"
-        raise TypeError(msg)
+        raise _wrong_type(name, "hold JSON values only", value)

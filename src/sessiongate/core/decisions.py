@@ -1,166 +1,219 @@
-"""Every decision about stored sessions, as steps over the verbs of a store.
+"""Every decision about stored sessions, as flows over the verbs of a store.
 
-A step reads, decides, and lets the store change the record if it is still what
-was read. If it is not, the step decides anew by what is there now. So no step
+A flow reads, decides, and lets the store change the record if it is still what
+was read. If it is not, the flow decides anew by what is there now. So none
 needs a lock, and nothing is written that was not read.
 """
 
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from sessiongate.core.admission import Admission
-from sessiongate.core.outcomes import Ended, Replayed, Rotated
+from sessiongate.core.arguments import check_username
 from sessiongate.core.record import Record, row_of
-from sessiongate.core.rotation import close, present
+from sessiongate.core.rotation import NOW, close, present
+from sessiongate.core.row import FOREVER, Row, to_datetime
 from sessiongate.core.steps import CROWDED, TRIES, locked
+from sessiongate.core.superseded import Superseded
 from sessiongate.errors import StoreError
+from sessiongate.events import Event
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
-    from sessiongate.core.outcomes import Policy
+    from sessiongate.core.admission import Login
     from sessiongate.core.record import RowCodec
-    from sessiongate.core.row import Row
-    from sessiongate.core.steps import Step
-
-__all__ = ["BATCH_SIZE", "Decisions"]
-
-T = TypeVar("T")
+    from sessiongate.core.rotation import Policy
+    from sessiongate.core.steps import Flow, Step
 
 BATCH_SIZE: Final = 500
 """Records that a store lists or sweeps in one call: a few milliseconds on each."""
 
+Answer: TypeAlias = Row | Literal["logout", "replayed", "expired"] | None
+"""The row to keep, the same object for no change; how the session ends; ``None``: a refusal."""
+
 
 class Decisions:
-    """The steps for the records of one codec. Holds no session."""
+    """The flows that need no token, for the records of one codec. Holds no session."""
 
     def __init__(self, codec: RowCodec) -> None:
         self._encode, self._decode = codec.encode, codec.decode
-        self.open = Admission(codec).open
+        self.admission = Admission(codec)
+        self.superseded = Superseded()
 
     # One session.
 
+    def admit(self, login: Login) -> Flow[Row | None]:
+        """Let a user in, by ``admission``: the session to use, or ``None`` at a limit."""
+        row, events = yield from self.admission.open(login)
+        for event in events:
+            if event.kind == "logout" and event.session is not None:
+                self.superseded.add(event.session, FOREVER)
+            yield event
+        return row
+
     def touch(
-        self, sid: str, generation: int, now: int, policy: Policy, rotation: int
-    ) -> Step[Row | Rotated | Replayed | None]:
-        """Present a generation, by the table of ``rotation``.
+        self,
+        data: Any,
+        sid: str,
+        generation: int,
+        now: int,
+        policy: Policy,
+        rotation: int,
+        *,
+        transport: str | None = None,
+    ) -> Flow[Row | None]:
+        """Present a generation of what was read, by the table of ``rotation``."""
+        row, answer = yield from self._settle(
+            data, sid, now, lambda row: present(row, generation, now, policy, rotation)
+        )
+        if row is None or answer is None or answer == "expired":
+            return None
+        if type(answer) is not Row:
+            yield self._ended("replayed", row, now, transport, "stale_token")
+            return None
+        if answer.generation != row.generation:
+            self.superseded.add(row.sid, answer.generation)
+            reason = "refreshed" if rotation == NOW else "due"
+            yield Event("rotated", to_datetime(now), row.username, row.sid, transport, reason)
+        return answer
 
-        Return the ``Row`` as it is afterwards, ``Rotated`` if this step made
-        the new generation, ``Replayed`` if it ended the session, or ``None``.
-        """
-        data = yield "read", sid
-        return (yield from self.touch_found(data, sid, generation, now, policy, rotation))
-
-    def touch_found(
-        self, data: Any, sid: str, generation: int, now: int, policy: Policy, rotation: int
-    ) -> Step[Row | Rotated | Replayed | None]:
-        """``touch``, where the data was read before."""
-
-        def decide(row: Row) -> tuple[Row | Rotated | Replayed | None, Row | None]:
-            answer = present(row, generation, now, policy, rotation)
-            if type(answer) is Rotated:
-                return answer, answer.row
-            if type(answer) is Replayed:
-                return answer, None
-            return answer, row if answer is None else answer
-
-        return (yield from self._settle(sid, now, data, decide))
-
-    def look(self, sid: str, now: int) -> Step[Row | None]:
+    def look(self, now: int, sid: str) -> Flow[Row | None]:
         """Return the live row of this sid, untouched; ``None`` if there is none."""
         data = yield "read", sid
-        return (yield from self.look_found(data, sid, now))
+        return (yield from self._look_at(data, sid, now))
 
-    def look_found(self, data: Any, sid: str, now: int) -> Step[Row | None]:
-        """``look``, where the data was read before."""
-        return (yield from self._settle(sid, now, data, lambda row: (row, row)))
+    def _look_at(self, data: Any, sid: str, now: int) -> Step[Row | None]:
+        row, answer = yield from self._settle(data, sid, now, lambda row: row)
+        return None if answer == "expired" else row
 
     def close(
-        self, sid: str, now: int, generation: int | None = None, username: str | None = None
-    ) -> Step[Ended | Replayed | None]:
-        """End one session, by ``rotation.close``; ``None``: there was none."""
+        self,
+        now: int,
+        sid: str,
+        *,
+        generation: int | None = None,
+        username: str | None = None,
+        transport: str | None = None,
+        named: bool = False,
+    ) -> Flow[str | None]:
+        """End a session, by ``rotation.close``: return its user, or ``None`` if there was none.
 
-        def decide(row: Row) -> tuple[Ended | Replayed | None, Row | None]:
-            answer = close(row, generation, username, now)
-            return answer, row if answer is None else None
-
+        ``named``: no token was presented, so nothing can be a replay.
+        """
         data = yield "read", sid
-        return (yield from self._settle(sid, now, data, decide))
+        row, answer = yield from self._settle(
+            data, sid, now, lambda row: close(row, generation, username, now)
+        )
+        if row is None or answer is None or answer == "expired":
+            return None
+        if answer == "replayed" and not named:
+            yield self._ended("replayed", row, now, transport, "stale_token")
+            return None
+        yield self._ended("logout", row, now, transport, "requested")
+        return row.username
 
     def _settle(
-        self, sid: str, now: int, data: Any, decide: Callable[[Row], tuple[T, Row | None]]
-    ) -> Step[T | None]:
-        """Store what ``decide`` makes of the row, or of what is there by then.
+        self, data: Any, sid: str, now: int, decide: Callable[[Row], Answer]
+    ) -> Step[tuple[Row | None, Answer]]:
+        """Carry out what ``decide`` says of the row that was read, or of what is there by then.
 
-        ``decide`` returns the outcome, and the row to keep: the same object for no
-        change, ``None`` to end the session. An expired row is removed on sight,
-        so that a clock set back does not revive it.
+        Return that row, and what was said of it. An expired row is removed on
+        sight, so that a clock set back does not revive it.
         """
         before: Row | None = None
         for _ in range(TRIES):
             row = None if data is None else self._decode(data, sid)
             if row is None:
-                return None
-            outcome: T | None
-            outcome, new = decide(row) if now < row.expires_at else (None, None)
-            if new is row:
-                return outcome
+                return None, None
+            answer = decide(row) if now < row.expires_at else "expired"
+            if answer is None or answer is row:
+                return row, answer
+            new = answer if type(answer) is Row else None
             only_touches = new is not None and _differ_in_access_alone(row, new)
             if only_touches and before is not None and _differ_in_access_alone(before, row):
-                return outcome  # another touch has come just before: this one may be dropped
+                return row, answer  # another touch has come just before: this one may be dropped
             before, old = row, Record(sid, row.username, row.expires_at, data)
             try:
                 data = yield "swap", old, None if new is None else self._record(new), now
             except StoreError:
                 if only_touches:
-                    return outcome  # it was read, and is valid
+                    return row, answer  # it was read, and is valid
                 raise
             if data is True:
-                return outcome
+                return row, answer
         raise StoreError(CROWDED)
 
     # Those of a user, and all.
 
-    def close_user(self, username: str, keep: str | None, now: int) -> Step[tuple[Ended, ...]]:
-        """End all sessions of a user but ``keep``: those that were live."""
-        return locked(username, False, partial(self._close_user, username, keep, now))  # noqa: FBT003
+    def close_user(
+        self, now: int, username: str, keep: str | None, transport: str | None = None
+    ) -> Flow[int]:
+        """End all sessions of a user but ``keep``; return how many were live."""
+        begin = partial(self._close_user, check_username(username), keep, now)
+        ended: tuple[Record, ...] = yield from locked(username, False, begin)  # noqa: FBT003
+        for record in ended:
+            yield self._ended("logout", record, now, transport, "requested")
+        return len(ended)
 
     def _close_user(
         self, username: str, keep: str | None, now: int
-    ) -> Step[tuple[Ended, ...] | None]:
+    ) -> Step[tuple[Record, ...] | None]:
         seen, records = yield "of_user", username
         to_end = [record for record in records if record.sid != keep]
         if to_end and not (yield "commit", username, to_end, None, seen, None, now):
             return None
         return tuple(
-            Ended(record.sid, username)
+            record
             for record in to_end
             if now < record.expires_at and row_of(record, self._decode) is not None
         )
 
-    def list_user(self, username: str, now: int) -> Step[tuple[Row, ...]]:
-        """Return the live rows of a user, oldest first."""
-        _, records = yield "of_user", username
-        return tuple(self._rows(records, now))
-
-    def list_all(self, now: int) -> Step[tuple[Row, ...]]:
-        """Return all live rows, oldest first."""
+    def list(self, now: int, username: str | None) -> Flow[tuple[Row, ...]]:
+        """Return the live rows of a user, or with ``None`` of all; oldest first."""
         rows: list[Row] = []
         place = None
         while True:
-            records, place = yield "live", now, BATCH_SIZE, place
-            rows += self._rows(records, now)
+            if username is None:
+                records, place = yield "live", now, BATCH_SIZE, place
+            else:
+                _, records = yield "of_user", username
+            found = (row_of(record, self._decode) for record in records if now < record.expires_at)
+            rows += (row for row in found if row is not None)
             if place is None:
                 return tuple(rows)
 
-    def _rows(self, records: Iterable[Record], now: int) -> list[Row]:
-        rows = (row_of(record, self._decode) for record in records if now < record.expires_at)
-        return [row for row in rows if row is not None]
+    def sweep(self, now: int) -> Flow[int]:
+        """Remove the expired sessions in batches; return how many there were."""
+        total = 0
+        while True:
+            removed: int = yield "sweep", now, BATCH_SIZE
+            total += removed
+            if removed < BATCH_SIZE:
+                return total
+
+    def count(self, now: int) -> Flow[int]:
+        return (yield "count", now)  # type: ignore[no-any-return]
+
+    def sweep_and_count(self, now: int) -> Flow[int]:
+        yield from self.sweep(now)
+        return (yield from self.count(now))
 
     def _record(self, row: Row) -> Record:
         return Record(row.sid, row.username, row.expires_at, self._encode(row))
+
+    def _ended(
+        self,
+        kind: Literal["logout", "replayed"],
+        session: Row | Record,
+        now: int,
+        transport: str | None,
+        reason: str,
+    ) -> Event:
+        self.superseded.add(session.sid, FOREVER)
+        return Event(kind, to_datetime(now), session.username, session.sid, transport, reason)
 
 
 def _differ_in_access_alone(old: Row, new: Row) -> bool:

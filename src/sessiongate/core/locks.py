@@ -12,8 +12,6 @@ from threading import Lock, RLock
 from typing import Final
 from weakref import WeakSet
 
-__all__ = ["ForkSafeLock"]
-
 _PATIENCE: Final = 1.0
 """Seconds a fork waits for each: the holder may be the forking thread itself."""
 

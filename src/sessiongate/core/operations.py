@@ -1,17 +1,18 @@
-"""The operations, once for sync and async, both stacks and all stores.
+"""The operations of a manager, once for sync and async, both stacks and all stores.
 
-A flow takes the steps of ``decisions`` and yields the events that follow from
-their outcome; ``steps`` runs it. A forged token costs no store call.
+A flow yields calls of the store and events; ``steps`` runs it. A forged token
+costs no store call.
 """
 
 from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from sessiongate.core.admission import Login
 from sessiongate.core.arguments import (
+    EXISTING,
     check_choice,
     check_claims,
     check_device,
@@ -20,22 +21,11 @@ from sessiongate.core.arguments import (
     is_handle,
     to_json,
 )
-from sessiongate.core.decisions import BATCH_SIZE, Decisions
-from sessiongate.core.outcomes import (
-    NOW,
-    Ended,
-    Existing,
-    ExistingPolicy,
-    LimitReached,
-    Policy,
-    Replayed,
-    Rotated,
-)
+from sessiongate.core.decisions import Decisions
 from sessiongate.core.recent import remembering
-from sessiongate.core.rotation import ACCEPT, TABLE, classify, present
+from sessiongate.core.rotation import NEVER, present
 from sessiongate.core.row import FOREVER, Row, to_datetime
 from sessiongate.core.scrubbing import scrubbed
-from sessiongate.core.superseded import LATE, Superseded
 from sessiongate.events import Event
 from sessiongate.tokens import LONGEST_TOKEN
 
@@ -43,14 +33,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from datetime import datetime
 
+    from sessiongate.core.arguments import ExistingPolicy
     from sessiongate.core.record import RowCodec
+    from sessiongate.core.rotation import Policy
     from sessiongate.core.steps import Flow
-    from sessiongate.events import EventKind
     from sessiongate.tokens import Codec, TokenPayload
-
-__all__ = ["BATCH_SIZE", "EXISTING", "Check", "Granted", "Operations", "Settings"]
-
-EXISTING: Final = ("reuse", "new", "replace")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,17 +59,15 @@ class Granted(NamedTuple):
     token: str
 
 
-class Check(NamedTuple):
-    """A check of one token: the middleware reads the data of ``sid``, then calls ``interpret``."""
+Check: TypeAlias = "tuple[TokenPayload, int, int, str | None]"
+"""A check of one token: what it says, now, ``NEVER``, ``WHEN_DUE`` or ``NOW``, and how it came.
 
-    sid: str
-    payload: TokenPayload
-    now: int
-    rotation: int
-    """``NEVER``, ``WHEN_DUE`` or ``NOW``."""
+The middleware reads the data of the token's sid, then calls ``interpret``. A plain tuple,
+because each request makes one.
+"""
 
 
-class Operations:
+class Operations(Decisions):
     """The operations of one manager. Holds no session, only the rules.
 
     Args:
@@ -103,15 +88,14 @@ class Operations:
         on_refused: Callable[[object, int], object],
         on_missing: Callable[[str], object] | None = None,
     ) -> None:
+        super().__init__(rows)
         self.codec = codec
-        self._decisions = Decisions(rows)
-        self._decode, self._replace_at_once = rows.decode, replace
+        self._replace_at_once = replace
         self._verify = remembering(codec.verify)
         self._on_refused = on_refused
         self._on_missing = on_missing
         self.settings = settings
         self._policy = settings.policy
-        self.superseded = Superseded(max(settings.policy.grace, LATE))
 
     def open(  # noqa: PLR0913 - the keywords of create_session
         self,
@@ -135,7 +119,7 @@ class Operations:
         """
         policy = self.settings.existing
         if existing is not None:
-            policy = cast(ExistingPolicy, check_choice(existing, "existing", EXISTING))
+            policy = check_choice(existing, "existing", EXISTING)
         row = self._new_row(now, username, scopes, claims, device)
         token = self.codec.mint(row)
         if len(token) > longest:
@@ -143,7 +127,7 @@ class Operations:
             raise ValueError(msg)
         if opening is not None:
             opening(row.sid)
-        outcome = yield from self._decisions.open(
+        session = yield from self.admit(
             Login(
                 row=row,
                 now=now,
@@ -152,21 +136,12 @@ class Operations:
                 limit=self.settings.limit,
                 user_limit=self.settings.user_limit,
                 evict=self.settings.evict,
+                transport=transport,
             )
         )
-        at = to_datetime(now)
-        if isinstance(outcome, LimitReached):
-            yield Event("limit_reached", at, username, None, transport, outcome.scope)
+        if session is None:
             return None
-        if isinstance(outcome, Existing):
-            yield Event("login", at, username, outcome.row.sid, transport, "reused")
-            return Granted(outcome.row, self.codec.mint(outcome.row))
-        for ended in outcome.replaced:
-            yield self._ended("logout", ended, now, transport, "replaced")
-        for ended in outcome.evicted:
-            yield self._ended("logout", ended, now, transport, "evicted")
-        yield Event("login", at, username, row.sid, transport, "requested")
-        return Granted(row, token)
+        return Granted(session, token if session is row else self.codec.mint(session))
 
     def is_genuine(self, token: str) -> bool:
         """Whether the token was minted by these keys; nothing is asked and nothing logged."""
@@ -192,40 +167,36 @@ class Operations:
         """The row that a token opens, rotated if asked and due, or ``None``."""
         if payload is None:
             return None
-        check = self.build_check(now, payload, rotation)
-        found = self.interpret(check, (yield "read", check.sid), transport)
+        check = payload, now, rotation, transport
+        found = self.interpret(check, (yield "read", payload.sid))
         if found is None or type(found) is Row:
             return found
         return (yield from found)
 
     # The two halves of ``present``, for the middleware, which needs no flow on most requests.
 
-    def build_check(self, now: int, payload: TokenPayload, rotation: int) -> Check:
-        # What ``Check(…)`` makes, in half the time.
-        return tuple.__new__(Check, (payload.sid, payload, now, rotation))
-
     def accepts(self, check: Check, data: Any) -> bool:
         """Whether the token opens its session; nothing is changed."""
-        sid, payload, now, _ = check
-        row = data if data is None or type(data) is Row else self._decode(data, sid)
+        payload, now, *_ = check
+        row = data if data is None or type(data) is Row else self._decode(data, payload.sid)
         if row is None or payload.username not in {None, row.username} or row.expires_at <= now:
             return False
         if payload.expires_at <= now or now < payload.valid_from:
             return False
-        return TABLE[classify(row, payload.generation, now)] == ACCEPT
+        return type(present(row, payload.generation, now, self._policy, NEVER)) is Row
 
-    def interpret(
-        self, check: Check, data: Any, transport: str | None
-    ) -> Row | Flow[Row | None] | None:
+    def interpret(self, check: Check, data: Any) -> Row | Flow[Row | None] | None:
         """Return the row that the token opens, or ``None``, or a flow that returns the same.
 
         There is a flow where the session has to change first.
         """
-        sid, payload, now, rotation = check
+        payload, now, rotation, _ = check
+        if data is None:
+            if self._on_missing is not None:
+                self._on_missing(payload.sid)
+            return None
         # Rows in memory are their own data: that saves a call on every request.
-        row = data if data is None or type(data) is Row else self._decode(data, sid)
-        if data is None and self._on_missing is not None:
-            self._on_missing(sid)
+        row = data if type(data) is Row else self._decode(data, payload.sid)
         if row is None or (payload.username is not None and payload.username != row.username):
             return None
         if now < row.expires_at:
@@ -237,62 +208,31 @@ class Operations:
             if answer is row:
                 return row
             if (
-                type(answer) is Row
-                and self._replace_at_once is not None
+                self._replace_at_once is not None
+                and type(answer) is Row
+                and answer.generation == row.generation  # a rotation is an event
                 and self._replace_at_once(row, answer)
             ):
                 return answer
-        return self._change(check, data, transport)
+        return self._change(check, data)
 
-    def _change(self, check: Check, data: Any, transport: str | None) -> Flow[Row | None]:
-        sid, payload, now, rotation = check
+    def _change(self, check: Check, data: Any) -> Flow[Row | None]:
+        payload, now, rotation, transport = check
+        sid = payload.sid
         if payload.expires_at <= now:
             # An expired row is removed, so that a clock set back does not revive it.
-            yield from self._decisions.look_found(data, sid, now)
+            yield from self._look_at(data, sid, now)
             return None
-        outcome = yield from self._decisions.touch_found(
-            data, sid, payload.generation, now, self._policy, rotation
+        touch = self.touch(
+            data, sid, payload.generation, now, self._policy, rotation, transport=transport
         )
-        if type(outcome) is Replayed:
-            yield self._ended("replayed", outcome, now, transport, "stale_token")
-            return None
-        if type(outcome) is not Rotated:
-            return outcome
-        row = outcome.row
-        self.superseded.add(row.sid, row.generation, now)
-        reason = "refreshed" if rotation == NOW else "due"
-        yield Event("rotated", to_datetime(now), row.username, row.sid, transport, reason)
-        return row
+        return (yield from touch)
 
     def failed(self, now: int, verb: str, error: Exception) -> Event:
         """The event of a verb that the store did not carry out, with the store's reason."""
         words = scrubbed(str(error))
         reason = f"{verb}: {words}" if words else verb
         return Event("store_failed", to_datetime(now), reason=reason)
-
-    def close(
-        self,
-        now: int,
-        sid: str,
-        *,
-        generation: int | None = None,
-        username: str | None = None,
-        transport: str | None = None,
-        named: bool = False,
-    ) -> Flow[str | None]:
-        """End a session and return its user, or ``None`` if there was none.
-
-        ``named``: no token was presented, so nothing can be a replay.
-        """
-        outcome = yield from self._decisions.close(sid, now, generation, username)
-        if isinstance(outcome, Replayed):
-            if not named:
-                yield self._ended("replayed", outcome, now, transport, "stale_token")
-                return None
-        elif outcome is None:
-            return None
-        yield self._ended("logout", outcome, now, transport, "requested")
-        return outcome.username
 
     def close_of(
         self, now: int, username: str, handle: object, transport: str | None = None
@@ -304,44 +244,13 @@ class Operations:
         closing = self.close(now, handle, username=username, transport=transport)
         return (yield from closing) is not None
 
-    def close_user(
-        self, now: int, username: str, keep: str | None, transport: str | None = None
-    ) -> Flow[int]:
-        """End all sessions of a user but ``keep``; return how many were live."""
-        ended = yield from self._decisions.close_user(check_username(username), keep, now)
-        for one in ended:
-            yield self._ended("logout", one, now, transport, "requested")
-        return len(ended)
-
-    def sweep(self, now: int) -> Flow[int]:
-        """Remove the expired sessions in batches; return how many there were."""
-        total = 0
-        while True:
-            removed: int = yield "sweep", now, BATCH_SIZE
-            total += removed
-            if removed < BATCH_SIZE:
-                return total
-
-    def count(self, now: int) -> Flow[int]:
-        return (yield "count", now)  # type: ignore[no-any-return]
-
-    def sweep_and_count(self, now: int) -> Flow[int]:
-        yield from self.sweep(now)
-        return (yield from self.count(now))
-
     def look_up(self, now: int, key: object) -> Flow[Row | None]:
         """The live session that has this key in ``sessions`` now; it is not touched."""
         payload = self.codec.parse_key(key)
         if payload is None:
             return None
-        row = yield from self._decisions.look(payload.sid, now)
+        row = yield from self.look(now, payload.sid)
         return row if row is not None and row.generation == payload.generation else None
-
-    def list(self, now: int, username: str | None) -> Flow[tuple[Row, ...]]:
-        """The live sessions of a user, or of all."""
-        if username is None:
-            return (yield from self._decisions.list_all(now))
-        return (yield from self._decisions.list_user(username, now))
 
     def rotates_at(self, row: Row) -> int | None:
         """When the token is due, in microseconds; ``None``: no request will rotate it."""
@@ -351,6 +260,14 @@ class Operations:
     def expires_at(self, row: Row) -> datetime:
         """When the session ends unless it is refreshed, as its token states it."""
         return to_datetime(row.expires_at - self.codec.leeway)
+
+    def dates(self, row: Row) -> dict[str, Any]:
+        """The times of a session, as they are shown."""
+        return {
+            "created_at": to_datetime(row.created_at),
+            "last_accessed": to_datetime(row.last_accessed),
+            "expires_at": self.expires_at(row),
+        }
 
     def _new_row(
         self,
@@ -383,9 +300,3 @@ class Operations:
             scopes_and_claims=described,
             device=check_device(device),
         )
-
-    def _ended(
-        self, kind: EventKind, ended: Ended | Replayed, now: int, transport: str | None, reason: str
-    ) -> Event:
-        self.superseded.add(ended.sid, FOREVER, now)
-        return Event(kind, to_datetime(now), ended.username, ended.sid, transport, reason)

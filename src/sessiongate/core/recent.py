@@ -1,22 +1,22 @@
 """What this process has seen lately, within bounds. It holds no session and no answer of a store.
 
-Three memories use it. Each keeps what a pure function of its key has found:
+Three memories keep what a pure function of the key has found:
 
 * ``core.operations``: what a verified token says. It saves the check of the signature: one
   microsecond for an opaque token, some 80 for a JWT.
 * ``http.token_reader``: what a ``Cookie`` or ``Authorization`` field says. It saves the parsing,
   a third of a check in memory.
 * ``stores.codec``: the row that bytes stand for. It saves the parsing and checking of JSON.
+
+``core.superseded`` keeps which tokens must not be sent any more.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-__all__ = ["BATCH", "Recent", "remembering"]
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -27,34 +27,33 @@ of them where tokens, cookies and claims are as large as they may be.
 """
 
 
-class Recent(Generic[K, V]):
-    """A mapping that forgets what was not used lately. Safe for any number of threads."""
+class Recent(dict[K, V | None]):
+    """A mapping that forgets what was not used lately. Safe for any number of threads.
 
-    __slots__ = ("_newer", "_older")
+    ``recent[key]`` is ``None`` for what is not known.
+    """
 
-    def __init__(self) -> None:
-        self._newer: dict[K, V] = {}
-        self._older: dict[K, V] = {}
+    __slots__ = ("_batch", "_older")
+
+    def __init__(self, batch: int = BATCH) -> None:
+        super().__init__()
+        self._batch = batch
+        self._older: dict[K, V | None] = {}
 
     def __repr__(self) -> str:
-        return f"<Recent: {len(self)}>"
+        return f"<Recent: {len(self) + len(self._older)}>"
 
-    def __len__(self) -> int:
-        return len(self._newer) + len(self._older)
-
-    def get(self, key: K) -> V | None:
-        value = self._newer.get(key)
-        if value is None:
-            value = self._older.get(key)
-            if value is not None:
-                self.keep(key, value)
+    def __missing__(self, key: K) -> V | None:
+        value = self._older.get(key)
+        if value is not None:
+            self.keep(key, value)
         return value
 
     def keep(self, key: K, value: V) -> None:
-        # The dictionary is not iterated: without a GIL, others write meanwhile.
-        if len(self._newer) >= BATCH:
-            self._older, self._newer = self._newer, {}
-        self._newer[key] = value
+        if len(self) >= self._batch:
+            self._older = self.copy()
+            self.clear()
+        self[key] = value
 
 
 def remembering(function: Callable[[K], V | None]) -> Callable[[K], V | None]:
@@ -62,7 +61,7 @@ def remembering(function: Callable[[K], V | None]) -> Callable[[K], V | None]:
     recent: Recent[K, V] = Recent()
 
     def remembered(key: K) -> V | None:
-        value = recent.get(key)
+        value = recent[key]
         if value is None:
             value = function(key)
             if value is not None:

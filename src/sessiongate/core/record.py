@@ -10,8 +10,6 @@ if TYPE_CHECKING:
 
     from sessiongate.core.row import Row
 
-__all__ = ["Page", "Record", "RowCodec", "row_of"]
-
 
 class Record(NamedTuple):
     """One session, as a store sees it.

@@ -27,32 +27,32 @@ before is accepted with it, so never more than two predecessors are alive.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
-from sessiongate.core.outcomes import NOW, WHEN_DUE, Ended, Policy, Replayed, Rotated
 from sessiongate.core.row import FOREVER, Row
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = [
-    "ACCEPT",
-    "CURRENT",
-    "END",
-    "PREVIOUS",
-    "REFUSE",
-    "RETIRED",
-    "STALE",
-    "TABLE",
-    "UNISSUED",
-    "classify",
-    "close",
-    "present",
-    "share",
-]
+
+class Policy(NamedTuple):
+    """The times of a manager, in microseconds."""
+
+    timeout: int
+    rotate_after: int
+    """``FOREVER``: not by age."""
+    grace: int
+    touch_every: int
+    time_resolution: int
+    """1, or ``SECOND`` where times must be whole seconds (JWT NumericDate)."""
 
 
-# Plain names and strings, because they are looked up on every request.
+# Plain names and values, because they are looked up on every request.
+
+NEVER: Final = 0
+WHEN_DUE: Final = 1
+NOW: Final = 2
+"""When a presented token is rotated."""
 
 UNISSUED: Final = "unissued"
 CURRENT: Final = "current"
@@ -73,6 +73,10 @@ TABLE: Final[Mapping[str, str]] = {
 }
 
 
+_LAST_ACCESSED: Final = Row._fields.index("last_accessed")
+_new_row: Final = tuple.__new__
+
+
 def classify(row: Row, generation: int, now: int) -> str:
     """Where a generation stands; the row is live."""
     if generation == row.generation:
@@ -88,45 +92,47 @@ def classify(row: Row, generation: int, now: int) -> str:
 
 def present(
     row: Row, generation: int, now: int, policy: Policy, rotation: int
-) -> Row | Rotated | Replayed | None:
-    """Apply the table to a live row: the row to keep, or why there is none.
+) -> Row | Literal["replayed"] | None:
+    """Apply the table to a live row: the row to keep, or ``None`` for a refusal.
 
     The very object that came in comes back where nothing is to be written.
+    ``"replayed"``: the session ends.
     """
     current = generation == row.generation  # nearly always, and then it is ``CURRENT``
     if not current:
         answer = TABLE[classify(row, generation, now)]
         if answer != ACCEPT:
-            return Replayed(row.sid, row.username) if answer == END else None
+            return "replayed" if answer == END else None
     if rotation == NOW:
-        return Rotated(_refresh(row, now, policy))
+        return _refresh(row, now, policy)
     if current:
         if rotation == WHEN_DUE and not row.shared and now - row.rotated_at >= policy.rotate_after:
-            return Rotated(_rotate(row, now, policy))
+            return _rotate(row, now, policy)
         if row.previous_until == FOREVER:
             seen = row._replace(previous_until=now + policy.grace)
             return seen.accessed(max(now, row.last_accessed))
     unseen = now - row.last_accessed
-    return row.accessed(now) if unseen > 0 and unseen >= policy.touch_every else row
+    if unseen > 0 and unseen >= policy.touch_every:
+        fields = [*row]
+        fields[_LAST_ACCESSED] = now
+        return _new_row(Row, fields)  # ``_replace`` takes four times as long
+    return row
 
 
 def close(
     row: Row, generation: int | None, username: str | None, now: int
-) -> Ended | Replayed | None:
-    """Apply the table to an end that was asked for: any answer but ``None`` removes the row.
+) -> Literal["logout", "replayed"] | None:
+    """Apply the table to an end that was asked for: how the session ends, ``None``: it does not.
 
     With a ``generation`` only if that one is valid (a stale one is a replay);
     with a ``username`` only if it is theirs.
     """
     if username not in {None, row.username}:
         return None
-    if generation is not None:
-        answer = TABLE[classify(row, generation, now)]
-        if answer == REFUSE:
-            return None
-        if answer == END:
-            return Replayed(row.sid, row.username)
-    return Ended(row.sid, row.username)
+    answer = ACCEPT if generation is None else TABLE[classify(row, generation, now)]
+    if answer == REFUSE:
+        return None
+    return "replayed" if answer == END else "logout"
 
 
 def share(row: Row, now: int) -> Row:

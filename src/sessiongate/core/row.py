@@ -10,8 +10,6 @@ import json
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple, final
 
-__all__ = ["FOREVER", "SECOND", "Row", "device_of", "scopes_and_claims_of", "to_datetime"]
-
 SECOND: Final = 1_000_000
 """The unit of time inside: so fine that a refresh always ends later than what it refreshes."""
 

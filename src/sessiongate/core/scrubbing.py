@@ -9,8 +9,6 @@ from __future__ import annotations
 import re
 from typing import Final
 
-__all__ = ["scrubbed"]
-
 _READ: Final = 4000
 _KEPT: Final = 300
 """Characters."""

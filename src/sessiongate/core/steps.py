@@ -14,8 +14,6 @@ from typing import Any, Final, TypeAlias, TypeVar
 from sessiongate.errors import StoreError
 from sessiongate.events import Event
 
-__all__ = ["CROWDED", "TRIES", "Call", "Flow", "Step", "aask", "arun", "ask", "locked", "run"]
-
 T = TypeVar("T")
 
 Call: TypeAlias = tuple[Any, ...]
@@ -32,7 +30,17 @@ TRIES: Final = 256
 CROWDED: Final = "others changed the sessions each time before this step could"
 
 
-def run(flow: Flow[T], ask: Callable[[Call], Any], emit: Callable[[Event], None]) -> T:
+def no_listener(_event: Event) -> None:
+    """For a step, which has no events."""
+
+
+async def no_async_listener(_event: Event) -> None:
+    """``no_listener``, to await."""
+
+
+def run(
+    flow: Flow[T], ask: Callable[[Call], Any], emit: Callable[[Event], None] = no_listener
+) -> T:
     """Run a flow to its end by calling."""
     advance: Callable[[Any], Call | Event] = flow.send
     value: Any = None
@@ -54,7 +62,7 @@ def run(flow: Flow[T], ask: Callable[[Call], Any], emit: Callable[[Event], None]
 async def arun(
     flow: Flow[T],
     ask: Callable[[Call], Awaitable[Any]],
-    emit: Callable[[Event], Awaitable[None]],
+    emit: Callable[[Event], Awaitable[None]] = no_async_listener,
 ) -> T:
     """Run a flow to its end by awaiting."""
     advance: Callable[[Any], Call | Event] = flow.send
@@ -78,7 +86,7 @@ def ask(store: Any, call: Call) -> Any:
     """Call a verb of the store; one without ``together`` has its step run as it is."""
     verb, *arguments = call
     if verb == "together" and getattr(store, verb, None) is None:
-        return run(arguments[-1](), lambda inner: ask(store, inner), _no_listener)
+        return run(arguments[-1](), lambda inner: ask(store, inner))
     return getattr(store, verb)(*arguments)
 
 
@@ -86,7 +94,7 @@ async def aask(store: Any, call: Call) -> Any:
     """``ask``, to await."""
     verb, *arguments = call
     if verb == "together" and getattr(store, "atogether", None) is None:
-        return await arun(arguments[-1](), lambda inner: aask(store, inner), _no_async_listener)
+        return await arun(arguments[-1](), lambda inner: aask(store, inner))
     return await getattr(store, f"a{verb}")(*arguments)
 
 
@@ -103,11 +111,3 @@ def locked(username: str | None, total: bool, begin: Callable[[], Step[Any]]) ->
         if answer is not None:
             return answer
     raise StoreError(CROWDED)
-
-
-def _no_listener(_event: Event) -> None:
-    """A step has no events."""
-
-
-async def _no_async_listener(_event: Event) -> None:
-    """A step has no events."""

@@ -12,48 +12,30 @@ from __future__ import annotations
 from typing import Final
 
 from sessiongate.core.locks import ForkSafeLock
-from sessiongate.core.row import SECOND
+from sessiongate.core.recent import Recent
 
-__all__ = ["LATE", "Superseded"]
-
-LATE: Final = SECOND
-"""How late, at least, a rotated token may still be sent, in microseconds."""
-
-_MOST: Final = 16_384
+_BATCH: Final = 16_384
 """Sessions that are kept, and as many older ones: some megabytes at the most."""
 
 
 class Superseded:
-    """Sids with the generation below which no token is sent. Thread-safe, bounded.
+    """Sids with the generation below which no token is sent. Thread-safe, bounded."""
 
-    Args:
-        keep: Microseconds for which an entry is kept, unless very many come.
-    """
-
-    def __init__(self, keep: int) -> None:
-        self._keep = keep
+    def __init__(self) -> None:
         self._lock = ForkSafeLock()
-        self._newer: dict[str, int] = {}
-        self._older: dict[str, int] = {}
-        self._since = 0
+        self._oldest_sent: Recent[str, int] = Recent(_BATCH)
 
     def __len__(self) -> int:
-        return len(self._newer.keys() | self._older.keys())
+        return len(self._oldest_sent)
 
-    def add(self, sid: str, generation: int, now: int) -> None:
+    def add(self, sid: str, generation: int) -> None:
         """Send no token of that session below the generation from now on."""
         with self._lock:
-            # Begin anew also when the clock was set back.
-            if len(self._newer) >= _MOST or abs(now - self._since) >= self._keep:
-                self._older, self._newer, self._since = self._newer, {}, now
             # A logout may have overtaken the rotation that reports now.
-            self._newer[sid] = max(generation, self._known(sid))
+            known = self._oldest_sent[sid] or 0
+            self._oldest_sent.keep(sid, max(generation, known))
 
     def covers(self, sid: str, generation: int) -> bool:
         """Whether a token of this generation must not be sent."""
-        return generation < self._known(sid)
-
-    def _known(self, sid: str) -> int:
-        # Newer first, because a thread may move the newer ones to the older meanwhile.
-        known = self._newer.get(sid)
-        return self._older.get(sid, 0) if known is None else known
+        with self._lock:  # a look keeps what it finds, and must not undo an addition
+            return generation < (self._oldest_sent[sid] or 0)

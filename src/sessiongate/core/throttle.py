@@ -7,13 +7,11 @@ from typing import Final
 from sessiongate.core.locks import ForkSafeLock
 from sessiongate.core.row import SECOND
 
-__all__ = ["Outages", "Throttle"]
-
 _PERIOD: Final = 60 * SECOND
 
 
 class Throttle:
-    """Passes once a minute. Thread-safe, never waits; ``now`` in microseconds."""
+    """Passes once a minute. Thread-safe; ``now`` in microseconds."""
 
     __slots__ = ("_lock", "_passed_at")
 
@@ -23,16 +21,13 @@ class Throttle:
 
     def passes(self, now: int) -> bool:
         """Whether the last pass is a minute away; then this is the last one."""
-        # Without waiting: a flood costs next to nothing, and the holder of the lock passes.
-        if self.is_closed(now) or not self._lock.acquire(blocking=False):
+        if self.is_closed(now):  # all that a flood costs
             return False
-        try:
+        with self._lock:
             if self.is_closed(now):
                 return False
             self._passed_at = now
             return True
-        finally:
-            self._lock.release()
 
     def is_closed(self, now: int) -> bool:
         """Whether none passes at the moment."""

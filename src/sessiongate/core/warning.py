@@ -6,8 +6,6 @@ import inspect
 import warnings
 from typing import Final
 
-__all__ = ["warn"]
-
 _PACKAGE: Final = "sessiongate."
 
 

@@ -8,23 +8,25 @@ say who it is.
 from __future__ import annotations
 
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Unpack
 
-from sessiongate.core.outcomes import NEVER, WHEN_DUE
+from sessiongate.core.rotation import NEVER, WHEN_DUE
 from sessiongate.core.row import SECOND, Row
 from sessiongate.errors import StoreError
-from sessiongate.http.csrf import SAFE_METHODS, WEBSOCKET, find_cross_site, is_handshake
+from sessiongate.http.csrf import SAFE_METHODS, find_cross_site
 from sessiongate.http.refusals import UNAVAILABLE
 from sessiongate.http.request_session import RequestSession
 from sessiongate.http.settings import MiddlewareOptions, MiddlewareSettings
 from sessiongate.http.token_reader import TokenReader
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from sessiongate.core.operations import Check
     from sessiongate.core.steps import Flow
     from sessiongate.events import Event
+    from sessiongate.http.client import Client
     from sessiongate.managers import SessionManager
 
 _REFUSED: Final = frozenset({401, 403})
@@ -50,44 +52,45 @@ class RequestAuthenticator:
     Takes the keywords of ``MiddlewareSettings``, which says what each means.
     """
 
-    def __init__(self, manager: SessionManager, **options: Unpack[MiddlewareOptions]) -> None:
+    def __init__(
+        self, manager: SessionManager, *, awaits: bool = False, **options: Unpack[MiddlewareOptions]
+    ) -> None:
         self.settings = MiddlewareSettings(manager, **options)
         self.manager = manager
-        self.store = manager.store
-        # Of its own class only: what inherits from it may wait.
-        self.blocking: bool = vars(type(manager.store)).get("blocking", True)
+        # Of its own class only: what inherits from it may block.
+        self.awaits = awaits and vars(type(manager.store)).get("blocking", True)
+        """Whether the store is to be awaited."""
         self._operations = manager.operations
         self._tokens = TokenReader(self.settings.cookie, manager.operations.read)
         self._outages = manager.outages
+        self._now = manager.now
 
     def parse_request(
         self,
         method: str,
-        fields: Mapping[bytes, Sequence[bytes]],
-        peer: Sequence[Any] | None,
+        cookies: Sequence[bytes],
+        authorizations: Sequence[bytes],
+        client: Client,
     ) -> RequestSession:
-        """What a request brings: nothing, a problem, or tokens to ask the store about.
+        """Find out who a request comes from, as far as nothing has to be awaited.
 
-        With a ``pending_check``, read the store, then call ``apply_result`` or
+        With a ``pending_check``, await the store, then call ``apply_data`` or
         ``read_failed``. With a ``pending_flow``, now or after that, run it.
         Where the store fails, the session's ``store_failed`` is set.
 
         Args:
-            method: The method, or ``"WEBSOCKET"``.
-            fields: The values of each of ``FIELDS``, as the bytes that came.
-            peer: Whom the server saw: the address first.
+            method: The method, or ``"WEBSOCKET"`` for all that opens one.
+            cookies: Each ``Cookie`` field, as the bytes that came.
+            authorizations: Each ``Authorization`` field.
+            client: Who asks, and where the other fields are.
         """
-        if b"upgrade" in fields and is_handshake(method, fields[b"upgrade"]):
-            method = WEBSOCKET  # a server may pass a handshake on as an HTTP request
         settings, elsewhere = self.settings, None
-        if method not in SAFE_METHODS and (b"sec-fetch-site" in fields or b"origin" in fields):
-            elsewhere = find_cross_site(fields, settings.trusted_origins)
-        client = (fields.get(b"user-agent", ()), peer) if settings.record_device else None
+        if method not in SAFE_METHODS:
+            elsewhere = find_cross_site(partial(client[0], client[1]), settings.trusted_origins)
         session = RequestSession(settings, client, elsewhere)
-        cookies, authorizations = fields.get(b"cookie", ()), fields.get(b"authorization", ())
         if not cookies and not authorizations:
             return session
-        now = self.manager.now()
+        now = self._now()
         session.credentials = credentials = self._tokens.read(cookies, authorizations, now)
         tokens = credentials.tokens
         if not tokens:
@@ -97,56 +100,31 @@ class RequestAuthenticator:
             settings.report_cross_site("a session cookie counted for nothing", elsewhere)
         else:
             rotation = NEVER if method == "OPTIONS" else WHEN_DUE
-            if len(tokens) == 1:
-                session.pending_check = self._operations.build_check(now, tokens[0], rotation)
-            else:
+            token, *others = tokens
+            if others:
                 session.pending_flow = self._run(session, self._choose(session, now, rotation), now)
+                return session
+            check = token, now, rotation, credentials.transport
+            if self.awaits:
+                session.pending_check = check
+                return session
+            try:
+                data = self.manager.store.read(token.sid)
+            except StoreError as error:
+                self.read_failed(session, error)
+            else:
+                self.apply_data(session, check, data)
         return session
 
-    def apply_result(self, session: RequestSession, check: Check, data: Any) -> None:
+    def apply_data(self, session: RequestSession, check: Check, data: Any) -> None:
         """Apply what the store has read; a ``pending_flow`` where the session has to change."""
         if self._outages.pending:
             self.manager.log_answer()
-        found = self._operations.interpret(check, data, session.credentials.transport)
+        found = self._operations.interpret(check, data)
         if found is None or type(found) is Row:
-            self._set_user(session, found, check.now)
+            self._set_user(session, found, check[1])
         else:
-            session.pending_flow = self._run(session, found, check.now)
-
-    def read_failed(self, session: RequestSession, check: Check, error: StoreError) -> None:
-        """Note that the store could not be read; the ``pending_flow`` emits the event."""
-        session.store_failed = True
-        session.pending_flow = _emit(self._operations.failed(check.now, "read", error))
-
-    def _run(self, session: RequestSession, finding: Flow[Row | None], now: int) -> Flow[None]:
-        try:
-            row = yield from finding
-        except StoreError:
-            session.store_failed = True
-        else:
-            self._set_user(session, row, now)
-
-    def _choose(self, session: RequestSession, now: int, rotation: int) -> Flow[Row | None]:
-        """Ask about each session that came: one live one counts, of two neither does."""
-        live: list[tuple[Check, Any]] = []
-        for token in session.credentials.tokens:
-            check = self._operations.build_check(now, token, rotation)
-            data = yield "read", token.sid
-            if self._operations.accepts(check, data):
-                live.append((check, data))
-            else:
-                yield from self._interpret(check, data)  # a replay still ends its session
-        if len(live) != 1:
-            session.problem = "invalid_request" if live else "invalid_token"
-            return None
-        check, data = live[0]
-        sent = check.payload.generation
-        session.credentials = session.credentials._replace(sent_generation=sent)
-        return (yield from self._interpret(check, data))
-
-    def _interpret(self, check: Check, data: Any) -> Flow[Row | None]:
-        found = self._operations.interpret(check, data, "cookie")
-        return found if found is None or type(found) is Row else (yield from found)
+            session.pending_flow = self._run(session, found, check[1])
 
     def _set_user(self, session: RequestSession, row: Row | None, now: int) -> None:
         if row is None:
@@ -157,6 +135,40 @@ class RequestAuthenticator:
         session.user.row = row
         if row.generation != credentials.sent_generation and not row.shared:
             session.send_token(row, rotated_at=now)
+
+    def read_failed(self, session: RequestSession, error: StoreError) -> None:
+        """Note that the store could not be read; the ``pending_flow`` emits the event."""
+        session.store_failed = True
+        session.pending_flow = _emit(self._operations.failed(self._now(), "read", error))
+
+    def _run(self, session: RequestSession, flow: Flow[Row | None], now: int) -> Flow[None]:
+        try:
+            row = yield from flow
+        except StoreError:
+            session.store_failed = True
+        else:
+            self._set_user(session, row, now)
+
+    def _choose(self, session: RequestSession, now: int, rotation: int) -> Flow[Row | None]:
+        """Ask about each session that came: one live one counts, of two neither does."""
+        live: list[tuple[Check, Any]] = []
+        for token in session.credentials.tokens:
+            check = token, now, rotation, "cookie"
+            data = yield "read", token.sid
+            if self._operations.accepts(check, data):
+                live.append((check, data))
+            else:
+                yield from self._settle(check, data)  # a replay still ends its session
+        if len(live) != 1:
+            session.problem = "invalid_request" if live else "invalid_token"
+            return None
+        sent = live[0][0][0].generation
+        session.credentials = session.credentials._replace(sent_generation=sent)
+        return (yield from self._settle(*live[0]))
+
+    def _settle(self, check: Check, data: Any) -> Flow[Row | None]:
+        found = self._operations.interpret(check, data)
+        return found if found is None or type(found) is Row else (yield from found)
 
     def prepare_response(self, session: RequestSession, status: int) -> ResponseChanges | None:
         """What the response of this status is to carry; ``None``: nothing of the session."""

@@ -1,15 +1,14 @@
-"""What a client is, as its request says; looked at only when somebody logs in."""
+"""The client of a request. It is looked at only when somebody logs in."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from ipaddress import IPv6Address, ip_address
 from typing import Any, Final, TypeAlias
 
-Client: TypeAlias = tuple[Sequence[bytes], Sequence[Any] | None]
-"""Values of ``User-Agent``, and the peer that the server saw: its address first.
-
-A plain tuple, because each request makes one and few are looked at.
+Client: TypeAlias = tuple[Callable[[Any, bytes], Sequence[bytes]], Any, Sequence[Any] | None]
+"""How to find the values of a header field, and where; and the peer that the server saw, its
+address first. A plain tuple, because each request makes one.
 """
 
 _LONGEST: Final = 256
@@ -22,17 +21,12 @@ def describe(client: Client) -> dict[str, str] | None:
     ``X-Forwarded-For`` is not read: anybody can write it. Behind a proxy the
     server, or a middleware outside of ours, puts the address in its place.
     """
-    agents, peer = client
+    find, source, peer = client
     # Joined as WSGI servers do, so that both stacks give the same.
-    agent = _printable(b",".join(agents))
-    known = {"user_agent": agent, "ip": _ip(peer[0] if peer else None)}
+    agent = b",".join(find(source, b"user-agent"))[: 4 * _LONGEST].decode("utf-8", "replace")
+    shown = " ".join("".join(c if c.isprintable() else " " for c in agent).split())[:_LONGEST]
+    known = {"user_agent": shown, "ip": _ip(peer[0] if peer else None)}
     return {name: value for name, value in known.items() if value} or None
-
-
-def _printable(value: bytes) -> str:
-    """A bounded text without control characters, whatever bytes came."""
-    text = value[: 4 * _LONGEST].decode("utf-8", "replace")
-    return " ".join("".join(c if c.isprintable() else " " for c in text).split())[:_LONGEST]
 
 
 def _ip(address: object) -> str:

@@ -21,12 +21,6 @@ TRANSPORTS: Final = ("cookie", "bearer")
 MALFORMED: Final = ""
 """In place of a bearer token: something stands where one belongs, and it is not clear which."""
 
-FIELDS: Final = frozenset(
-    {b"cookie", b"authorization", b"sec-websocket-protocol", b"user-agent", b"upgrade"}
-    | {b"sec-fetch-site", b"origin", b"host"}
-)
-"""The header fields of a request that are read."""
-
 SUBPROTOCOL: Final = "sessiongate.bearer"
 """Offered by a browser's websocket, right before the token."""
 

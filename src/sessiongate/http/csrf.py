@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 from sessiongate.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
 CrossSite: TypeAlias = tuple[str, str]
 """Where a request of another site came from, and its ``Host``, for the log."""
@@ -29,9 +29,9 @@ _LONGEST_SHOWN: Final = 128
 _DEFAULT_PORTS: Final = {"http": "80", "https": "443"}
 
 
-def is_handshake(method: str, upgrades: Sequence[bytes]) -> bool:
+def is_handshake(method: str, upgrade: bytes) -> bool:
     """Whether a request opens a websocket: a GET, but no safe one (RFC 6455, 4.1 and 10.2)."""
-    return method == "GET" and b"websocket" in b",".join(upgrades).lower()
+    return method == "GET" and b"websocket" in upgrade.lower()
 
 
 def check_origins(origins: Iterable[str]) -> frozenset[str]:
@@ -50,20 +50,23 @@ def check_origins(origins: Iterable[str]) -> frozenset[str]:
 
 
 def find_cross_site(
-    fields: Mapping[bytes, Sequence[bytes]], trusted: frozenset[str]
+    find: Callable[[bytes], Sequence[bytes]], trusted: frozenset[str]
 ) -> CrossSite | None:
-    """The two sites, if ``Sec-Fetch-Site``, ``Origin`` and ``Host`` name another than this one."""
-    fetch_site, origins, hosts = (
-        fields.get(name, ()) for name in (b"sec-fetch-site", b"origin", b"host")
-    )
-    origin = _one(origins)
+    """The two sites, if ``Sec-Fetch-Site``, ``Origin`` and ``Host`` name another than this one.
+
+    ``find`` gives the values of a header field.
+    """
+    fetch_site, origins = find(b"sec-fetch-site"), find(b"origin")
+    if not fetch_site and not origins:
+        return None
+    hosts, origin = find(b"host"), _one(origins)
     spelled = None if origin is None else _normalise(origin)
     if spelled is not None and spelled in trusted:
         return None
     if fetch_site:
         here = _one(fetch_site) in {"same-origin", "none"}
     else:
-        here = not origins or (spelled is not None and _is_host(spelled, _one(hosts)))
+        here = spelled is not None and _is_host(spelled, _one(hosts))
     if here:
         return None
     if origins:

@@ -9,9 +9,8 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar, Unpack, final
 
-from sessiongate.core.arguments import SessionOptions, check_choice
-from sessiongate.core.operations import EXISTING
-from sessiongate.core.outcomes import NOW
+from sessiongate.core.arguments import EXISTING, SessionOptions, check_choice
+from sessiongate.core.rotation import NOW
 from sessiongate.core.row import SECOND, to_datetime
 from sessiongate.errors import CrossSiteError, ResponseStartedError, StoreError
 from sessiongate.http.client import describe
@@ -66,14 +65,33 @@ class RequestSession:
 
     Starlette's ``request.auth`` as well. Belongs to its request; not for use by
     several threads at once. The ``a…`` twins are for async views and never
-    block the event loop.
+    block the event loop. What is not documented here is the middleware's business.
     """
 
-    __slots__ = (
-        *("_client", "_cross_site", "credentials", "delivery", "not_awaited", "opened"),
-        *("pending_check", "pending_flow", "problem", "response_started", "settings"),
-        *("store_failed", "transport", "user"),
-    )
+    # A request changes few of these: their first values are the class's, which saves time.
+
+    transport: Transport | None = None
+    """How the token came, ``"cookie"`` or ``"bearer"``; ``None`` for the anonymous."""
+    problem: Problem | None = None
+    """Why a credential that came makes no user; ``None`` if none came or it is valid.
+
+    ``"invalid_token"``: expired, ended, or not minted here;
+    ``"invalid_request"``: malformed, or two live sessions came;
+    ``"cross_site"``: a cookie that another site sent along.
+    """
+    credentials: Credentials = NOTHING
+    pending_check: Check | None = None
+    """What the store must be asked about the one token that came."""
+    pending_flow: Flow[None] | None = None
+    """What must run where several sessions came, or the one has to change."""
+    delivery: TokenDelivery | None = None
+    opened: str | None = None
+    """The session that this request has opened, until its token has gone out."""
+    not_awaited: tuple[str, ...] = ()
+    """The async verbs that were called and have not begun."""
+    response_started = False
+    store_failed = False
+    """Whether the store failed this request, so that its answer is a 503."""
 
     def __init__(
         self,
@@ -81,34 +99,11 @@ class RequestSession:
         client: Client | None = None,
         cross_site: CrossSite | None = None,
     ) -> None:
+        self.settings = settings
         self._client = client
         self._cross_site = cross_site
-        self.settings = settings
-        """Those of the middleware; its business, like all that is not documented here."""
-        self.credentials: Credentials = NOTHING
-        self.pending_check: Check | None = None
-        """What the store must be asked about the one token that came."""
-        self.pending_flow: Flow[None] | None = None
-        """What must run where several sessions came, or the one has to change."""
-        self.transport: Transport | None = None
-        """How the token came, ``"cookie"`` or ``"bearer"``; ``None`` for the anonymous."""
-        self.problem: Problem | None = None
-        """Why a credential that came makes no user; ``None`` if none came or it is valid.
-
-        ``"invalid_token"``: expired, ended, or not minted here;
-        ``"invalid_request"``: malformed, or two live sessions came;
-        ``"cross_site"``: a cookie that another site sent along.
-        """
-        self.user = User(settings.manager.information)
+        self.user = User(settings.inform)
         """Who it is; one object for the whole request."""
-        self.delivery: TokenDelivery | None = None
-        self.opened: str | None = None
-        """The session that this request has opened, until its token has gone out."""
-        self.not_awaited: list[str] = []
-        """The async verbs that were called and have not begun."""
-        self.response_started = False
-        self.store_failed = False
-        """Whether the store failed this request, so that its answer is a 503."""
 
     def __repr__(self) -> str:
         return f"<RequestSession: {self.user!r} by {self.transport}>"
@@ -174,7 +169,7 @@ class RequestSession:
         self, username: str, **options: Unpack[LoginOptions]
     ) -> Coroutine[Any, Any, str | None]:
         """``login``, to await."""
-        return self.to_await("alogin()", lambda: self.arun(self._login(username, **options)))
+        return self.to_await("alogin()", partial(self.arun, self._login(username, **options)))
 
     def logout(self) -> bool:
         """End every session whose genuine token came, and delete the cookie.
@@ -191,7 +186,7 @@ class RequestSession:
 
     def alogout(self) -> Coroutine[Any, Any, bool]:
         """``logout``, to await."""
-        return self.to_await("alogout()", lambda: self.arun(self.closing()))
+        return self.to_await("alogout()", partial(self.arun, self.closing()))
 
     def refresh(self) -> str | None:
         """Exchange the token now and return the new one, or ``None`` if the session is over.
@@ -206,7 +201,7 @@ class RequestSession:
 
     def arefresh(self) -> Coroutine[Any, Any, str | None]:
         """``refresh``, to await."""
-        return self.to_await("arefresh()", lambda: self.arun(self._refresh()))
+        return self.to_await("arefresh()", partial(self.arun, self._refresh()))
 
     # Inside: what the verbs mean, in one text for sync and async.
 
@@ -236,7 +231,8 @@ class RequestSession:
             wanted = "new"
         options["existing"] = wanted
         if options.get("device") is None:
-            options["device"] = None if self._client is None else describe(self._client)
+            client = self._client if settings.record_device else None
+            options["device"] = None if client is None else describe(client)
         opened_before = self.opened
         try:
             granted = yield from operations.open(
@@ -350,12 +346,14 @@ class RequestSession:
         self, verb: str, begin: Callable[[], Coroutine[Any, Any, T]]
     ) -> Coroutine[Any, Any, T]:
         """A coroutine that is noted until it begins: the log names one that never does."""
-        self.not_awaited.append(verb)
-        return self._awaited(verb, begin)
+        self.not_awaited += (verb,)
 
-    async def _awaited(self, verb: str, begin: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        self.not_awaited.remove(verb)
-        return await begin()
+        async def awaited() -> T:
+            at = self.not_awaited.index(verb)
+            self.not_awaited = self.not_awaited[:at] + self.not_awaited[at + 1 :]
+            return await begin()
+
+        return awaited()
 
     def run(self, flow: Flow[T]) -> T:
         """Run a flow for this request; a store that fails makes its answer a 503."""

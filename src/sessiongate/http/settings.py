@@ -79,6 +79,7 @@ class MiddlewareSettings:
             msg = "realm must be ASCII without quotes and backslashes"
             raise ConfigurationError(msg)
         self.manager = manager
+        self.inform = manager.information
         self.cookie = SessionCookie() if cookie is None else cookie
         self.refreshed_token_header = refreshed_token_header
         self.trusted_origins = check_origins(trusted_origins)

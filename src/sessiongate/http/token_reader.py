@@ -86,7 +86,7 @@ class TokenReader:
             recent, field = self._by_cookie, cookies[0]
         else:
             recent, field = self._by_bearer, authorizations[0]
-        known = recent.get(field)
+        known = recent[field]
         if known is not None and known[1][0].valid_from <= now:
             return known
         found = self._resolve(cookies, authorizations, now)

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from sessiongate.core.steps import Flow
     from sessiongate.tokens import Codec
 
-__all__ = ["JWTSessionManager"]
-
 
 class JWTSessionManager(SessionManager):
     """Sessions behind JWTs (RFC 7519) that other services can verify as well.

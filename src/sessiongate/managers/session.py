@@ -14,10 +14,10 @@ from typing import (
     SupportsIndex,
     TypeVar,
     Unpack,
-    cast,
 )
 
 from sessiongate.core.arguments import (
+    EXISTING,
     Seconds,
     SessionOptions,
     check_choice,
@@ -27,9 +27,9 @@ from sessiongate.core.arguments import (
     is_handle,
     microseconds,
 )
-from sessiongate.core.operations import EXISTING, Granted, Operations, Settings
-from sessiongate.core.outcomes import NEVER, NOW, ExistingPolicy, Policy
-from sessiongate.core.row import FOREVER, SECOND, Row, device_of, scopes_and_claims_of, to_datetime
+from sessiongate.core.operations import Granted, Operations, Settings
+from sessiongate.core.rotation import NEVER, NOW, Policy
+from sessiongate.core.row import FOREVER, SECOND, Row, device_of, scopes_and_claims_of
 from sessiongate.core.steps import aask, arun, ask, run
 from sessiongate.core.throttle import Outages, Throttle
 from sessiongate.errors import ConfigurationError, StoreError
@@ -46,8 +46,6 @@ if TYPE_CHECKING:
     from sessiongate.events import Event, Listener
     from sessiongate.stores.base import Store
     from sessiongate.tokens import Codec, TokenPayload
-
-__all__ = ["SessionManager", "SingleSessionManager", "ended_as_public"]
 
 T = TypeVar("T")
 
@@ -156,8 +154,7 @@ class SessionManager:
             type(on_event).__call__
         )
         codec = self._make_codec(self._key(secret_key), timeout, strict=strict_keys)
-        # Times that a JWT states are whole seconds; so are then the row's.
-        timeout = -(-timeout // codec.time_resolution) * codec.time_resolution
+        timeout = _rounded_up(timeout, codec.time_resolution)
         policy = Policy(
             timeout=timeout + codec.leeway,
             rotate_after=_rotate_after(rotate_after, timeout),
@@ -170,13 +167,13 @@ class SessionManager:
         lifetime = FOREVER
         if max_lifetime is not None:
             lifetime = microseconds(max_lifetime, "max_lifetime", positive=True)
-            lifetime = -(-lifetime // codec.time_resolution) * codec.time_resolution + codec.leeway
+            lifetime = _rounded_up(lifetime, codec.time_resolution) + codec.leeway
         self.operations = Operations(
             codec,
             Settings(
                 policy=policy,
                 lifetime=lifetime,
-                existing=cast(ExistingPolicy, check_choice(existing, "existing", EXISTING)),
+                existing=check_choice(existing, "existing", EXISTING),
                 limit=limit,
                 user_limit=check_count(max_sessions_per_user, "max_sessions_per_user"),
                 evict=check_choice(on_limit, "on_limit", ("reject", "evict_oldest"))
@@ -417,9 +414,7 @@ class SessionManager:
         return [
             {
                 "handle": row.sid,
-                "created_at": to_datetime(row.created_at),
-                "last_accessed": to_datetime(row.last_accessed),
-                "expires_at": self.operations.expires_at(row),
+                **self.operations.dates(row),
                 "scopes": list(scopes_and_claims_of(row)[0]),
                 "device": device_of(row),
             }
@@ -546,6 +541,11 @@ class SingleSessionManager(SessionManager):
     def __init__(self, session_timeout: Seconds = 3600, **kwargs: Any) -> None:
         kwargs["max_concurrent_sessions"] = 1
         super().__init__(session_timeout, **kwargs)
+
+
+def _rounded_up(time: int, resolution: int) -> int:
+    """Times that a JWT states are whole seconds; so are then the row's."""
+    return -(-time // resolution) * resolution
 
 
 def _rotate_after(value: Seconds | Literal["half"] | None, timeout: int) -> int:

@@ -5,12 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, ItemsView, Iterator, Mapping, ValuesView
 from typing import TYPE_CHECKING, Any
 
-from sessiongate.core.row import Row, to_datetime
-
 if TYPE_CHECKING:
     from sessiongate.core.operations import Operations
-
-__all__ = ["SessionsView"]
+    from sessiongate.core.row import Row
 
 
 class SessionsView(Mapping[str, dict[str, Any]]):
@@ -53,9 +50,4 @@ class SessionsView(Mapping[str, dict[str, Any]]):
         return {self._operations.codec.key(row): self._about(row) for row in rows}
 
     def _about(self, row: Row) -> dict[str, Any]:
-        return {
-            "username": row.username,
-            "created_at": to_datetime(row.created_at),
-            "last_accessed": to_datetime(row.last_accessed),
-            "expires_at": self._operations.expires_at(row),
-        }
+        return {"username": row.username, **self._operations.dates(row)}

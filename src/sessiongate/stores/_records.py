@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
     from sessiongate.core.row import Row
 
-__all__ = ["Records"]
-
 _FEW: Final = 16
 """Expired records that are removed along with each new one."""
 _CHUNK: Final = 9
@@ -33,8 +31,6 @@ class Records:
     are in a heap.
     """
 
-    __slots__ = ("_by_number", "_by_second", "_by_user", "_next", "_seconds", "ended", "rows")
-
     def __init__(self) -> None:
         self.rows: dict[str, Row] = {}
         self._by_user: dict[str, str | dict[str, None]] = {}
@@ -44,16 +40,6 @@ class Records:
         self._next = 0
         self.ended: Recent[str, str] = Recent()
         """Sids that were removed of late: they tell an ended session from one of elsewhere."""
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    @property
-    def entries(self) -> int:
-        """All that is kept, in all indexes."""
-        numbers, seconds = self._by_number.values(), self._by_second.values()
-        indexed = sum(map(len, numbers)) + sum(map(len, seconds))
-        return len(self.rows) + len(self._by_user) + indexed
 
     def read(self, sid: str) -> Row | None:
         return self.rows.get(sid)
@@ -68,7 +54,7 @@ class Records:
         if found is None or found != old.data:
             return found
         if new is None:
-            self._remove([found])
+            self._remove(found)
         else:
             self.replace(found, new.data)
         return True
@@ -98,7 +84,8 @@ class Records:
             exact = live[0] > 0 or len(self.rows) + added > live[1]
             if exact and not live[0] <= self.count(now) + added <= live[1]:
                 return False
-        self._remove([old.data for old in out])
+        for old in out:
+            self._remove(old.data)
         if new is not None:
             self._add(new.data)
             # Only of seconds that are over: all in them are expired.
@@ -133,9 +120,9 @@ class Records:
         while removed < most and self._seconds and self._seconds[0] * SECOND <= now:
             sids = self._by_second[self._seconds[0]]
             expired = (row for sid in sids if (row := self.rows[sid]).expires_at <= now)
-            some = list(islice(expired, most - removed))
-            self._remove(some)
-            removed += len(some)
+            for row in list(islice(expired, most - removed)):
+                self._remove(row)
+                removed += 1
             if sids:
                 break
             del self._by_second[heappop(self._seconds)]
@@ -155,16 +142,15 @@ class Records:
                 yield from (item for item in sids.items() if item[0] > start)
 
     def _add(self, row: Row) -> None:
-        sid, username, number = row.sid, row.username, self._next
-        self._next = number + 1
-        self.rows[sid] = row
-        others = self._by_user.setdefault(username, sid)
+        self.rows[row.sid] = row
+        others = self._by_user.setdefault(row.username, row.sid)
         if isinstance(others, dict):
-            others[sid] = None
-        elif others != sid:
-            self._by_user[username] = {others: None, sid: None}
-        self._by_number.setdefault(number >> _CHUNK, {})[number] = sid
-        self._expire_at(row, number)
+            others[row.sid] = None
+        elif others != row.sid:
+            self._by_user[row.username] = {others: None, row.sid: None}
+        self._by_number.setdefault(self._next >> _CHUNK, {})[self._next] = row.sid
+        self._expire_at(row, self._next)
+        self._next += 1
 
     def _expire_at(self, row: Row, number: int) -> None:
         second = row.expires_at // SECOND
@@ -173,19 +159,18 @@ class Records:
             heappush(self._seconds, second)
         self._by_second[second][row.sid] = number
 
-    def _remove(self, rows: Sequence[Row]) -> None:
-        for row in rows:
-            del self.rows[row.sid]
-            self.ended.keep(row.sid, row.sid)
-            number = self._by_second[row.expires_at // SECOND].pop(row.sid)
-            chunk = self._by_number[number >> _CHUNK]
-            del chunk[number]
-            if not chunk:
-                del self._by_number[number >> _CHUNK]
-            sids = self._by_user[row.username]
-            if isinstance(sids, str):
-                del self._by_user[row.username]
-                continue
+    def _remove(self, row: Row) -> None:
+        del self.rows[row.sid]
+        self.ended.keep(row.sid, row.sid)
+        number = self._by_second[row.expires_at // SECOND].pop(row.sid)
+        chunk = self._by_number[number >> _CHUNK]
+        del chunk[number]
+        if not chunk:
+            del self._by_number[number >> _CHUNK]
+        sids = self._by_user[row.username]
+        if isinstance(sids, str):
+            del self._by_user[row.username]
+        else:
             del sids[row.sid]
             if len(sids) == 1:
                 (self._by_user[row.username],) = sids

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections import deque
+from concurrent.futures import Future
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,8 +18,6 @@ from sessiongate.errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
-__all__ = ["GivenClients", "OwnClients"]
-
 _PAUSE: Final = 0.01
 """Seconds; no server is gone and back in less."""
 _NO_URL: Final = (
@@ -27,7 +26,6 @@ _NO_URL: Final = (
 )
 _EXHAUSTED: Final = "No connection available."
 """As redis-py says it."""
-_CLOSED: Final = "The connection was closed meanwhile."
 _BOTH: Final = (
     "pass client=redis.Redis(…) for the sync verbs, and async_client=redis.asyncio.Redis(…) "
     "for those to await"
@@ -88,26 +86,16 @@ class _ThreadsClient:
 
     def __init__(self, client: Any, wait: float) -> None:
         self.client = client
+        self.loops: dict[asyncio.AbstractEventLoop, _LoopClient] = {}
         self._wait = wait
         self._lock = Lock()
         self._free: int = client.connection_pool.max_connections
-        self._waiting: deque[Lock] = deque()
-        self._closed = False
-
-    def close(self) -> None:
-        """Close all connections, those in use as well."""
-        self._closed = True
-        self.client.close()
+        self._waiting: deque[Future[None]] = deque()
 
     def execute_command(self, *args: Any, **options: Any) -> Any:
         self._acquire()
         try:
             return self.client.execute_command(*args, **options)
-        except Exception:
-            if not self._closed:
-                raise
-            # redis-py, whose socket another thread has closed, fails with what it stumbles upon.
-            raise ConnectionError(_CLOSED) from None
         finally:
             self._release()
 
@@ -116,27 +104,25 @@ class _ThreadsClient:
             if self._free:
                 self._free -= 1
                 return
-            turn = Lock()
-            turn.acquire()
+            turn: Future[None] = Future()
             self._waiting.append(turn)
         try:
-            if not turn.acquire(timeout=self._wait):
-                raise ConnectionError(_EXHAUSTED)  # noqa: TRY301 - like an interrupted wait
-        except BaseException:
-            with self._lock:
-                gave_up = turn in self._waiting
-                if gave_up:
-                    self._waiting.remove(turn)
-            if not gave_up:  # the connection came too late
+            turn.result(self._wait)
+        except BaseException as error:
+            if not turn.cancel():  # the connection came too late
                 self._release()
+            if isinstance(error, TimeoutError):
+                raise ConnectionError(_EXHAUSTED) from None
             raise
 
     def _release(self) -> None:
         with self._lock:
-            if self._waiting:
-                self._waiting.popleft().release()
-            else:
-                self._free += 1
+            while self._waiting:
+                turn = self._waiting.popleft()
+                if turn.set_running_or_notify_cancel():
+                    turn.set_result(None)
+                    return
+            self._free += 1
 
 
 class _LoopClient:
@@ -169,9 +155,6 @@ class _LoopClient:
             yield
         finally:
             await self.client.aclose()
-
-    async def aclose(self) -> None:
-        await self.lifetime.aclose()
 
 
 class OwnClients:
@@ -212,54 +195,51 @@ class OwnClients:
         connecting, answering = where.get("socket_connect_timeout"), where["socket_timeout"]
         self.budget: float = wait + (connecting or 0) + (answering or 0)
         self._clients = {os.getpid(): _ThreadsClient(client, wait)}
-        # Not weakly, because an open connection refers to its loop anyway.
-        self._loops: dict[tuple[int, asyncio.AbstractEventLoop], _LoopClient] = {}
 
     def for_process(self) -> _ThreadsClient:
         pid = os.getpid()
-        client = self._clients.get(pid)
-        if client is None:
-            # Of two threads that come here at once, both get what the first one made.
-            client = self._clients.setdefault(pid, _ThreadsClient(*self._connect(redis)))
-        return client
+        # Of two threads that come here at once, both get what the first one made.
+        return self._clients.get(pid) or self._clients.setdefault(
+            pid, _ThreadsClient(*self._connect(redis))
+        )
 
     async def for_loop(self) -> _LoopClient:
         loop = asyncio.get_running_loop()
-        key = os.getpid(), loop
-        kept = self._loops.get(key)
-        if kept is None:
-            for other in [other for other in tuple(self._loops) if other[1].is_closed()]:
-                self._loops.pop(other, None)
-            kept = self._loops[key] = _LoopClient(*self._connect(redis.asyncio))
-            await anext(kept.lifetime)
+        # Not weakly, because an open connection refers to its loop anyway.
+        loops = self.for_process().loops
+        client = loops.get(loop)
+        if client is None:
+            for other in tuple(loops):
+                if other.is_closed():
+                    loops.pop(other, None)
+            client = loops[loop] = _LoopClient(*self._connect(redis.asyncio))
+            await anext(client.lifetime)
         now = loop.time()
-        if now - kept.used_at > _PAUSE:
+        if now - client.used_at > _PAUSE:
             # Let the loop notice which connections the server has closed. It would not have if
             # it was stopped or blocked meanwhile. Two rounds: in the first one, this task may go
             # on before the news arrives.
             await asyncio.sleep(0)
             await asyncio.sleep(0)
-        kept.used_at = now
-        return kept
+        client.used_at = now
+        return client
 
     def close(self) -> None:
-        """Close all; what belongs to a running loop is closed there, soon."""
-        pid = os.getpid()
-        client = self._clients.pop(pid, None)
+        """Close all, also what is in use; what belongs to a running loop there, soon."""
+        client = self._clients.pop(os.getpid(), None)
         if client is not None:
-            client.close()
-        for key in tuple(self._loops):
-            if key[0] == pid and key[1].is_running():
-                kept = self._loops.pop(key, None)
-                if kept is not None:
-                    asyncio.run_coroutine_threadsafe(kept.aclose(), key[1])
+            client.client.close()
+            for loop, other in tuple(client.loops.items()):
+                if loop.is_running():
+                    asyncio.run_coroutine_threadsafe(other.lifetime.aclose(), loop)
 
     async def aclose(self) -> None:
         """Close all, and await it for this loop."""
-        kept = self._loops.pop((os.getpid(), asyncio.get_running_loop()), None)
+        client = self._clients.get(os.getpid())
+        kept = None if client is None else client.loops.pop(asyncio.get_running_loop(), None)
         self.close()
         if kept is not None:
-            await kept.aclose()
+            await kept.lifetime.aclose()
 
     def _connect(self, kind: Any) -> tuple[Any, float]:
         """Return a client that connects when it is used, and how long to wait for its turn."""

@@ -33,23 +33,19 @@ def encode(row: Row) -> bytes:
 
 
 def decode(data: bytes, sid: str) -> Row | None:
-    """Return the row of that sid; ``None``, and one line in the log, for all else."""
-    row = _decode(data)
-    if row is None or row.sid != sid:
-        _warn_unreadable(sid, data)
-        return None
-    return row
+    """Return the row of that sid; ``None``, and one line in the log, for all else.
 
-
-def _warn_unreadable(sid: str, data: bytes) -> None:
-    """Log which session is none, once for each damage; never what was found in its place.
-
-    So no client can flood the log. Of thousands, those not met lately may be logged again.
+    The line names the session, never what was found in its place. Each damage is logged once, so
+    no client can flood the log. Of thousands, those not met lately may be logged again.
     """
+    row = _decode(data)
+    if row is not None and row.sid == sid:
+        return row
     damage = hash((sid, data))  # not the data, which may be long
-    if _warned.get(damage) is None:
+    if _warned[damage] is None:
         _warned.keep(damage, sid)
         _LOGGER.warning("session %.64r is unreadable (corrupt, or written by a newer version)", sid)
+    return None
 
 
 @remembering

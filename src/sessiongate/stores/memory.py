@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 from functools import partial, wraps
-from types import coroutine
 from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeVar
 from weakref import WeakSet
 
@@ -14,7 +13,7 @@ from sessiongate.core.steps import ask, run
 from sessiongate.stores._records import Records
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Generator
+    from collections.abc import Callable, Coroutine
 
     from sessiongate.core.row import Row
     from sessiongate.stores.base import Begin
@@ -30,7 +29,6 @@ _OF_ANOTHER_PROCESS: Final = (
     "the sessions of a MemoryStore live in one process, and this is another one (it was forked): "
     "they part ways from here on. Use SQLiteStore or RedisStore where several processes serve"
 )
-
 _NEVER_HERE: Final = (
     "a genuine token names a session that this MemoryStore never had: another process opened it, "
     "or this one before a restart. The sessions of a MemoryStore live and die with one process. "
@@ -67,11 +65,6 @@ def _locked(
     return called, awaited
 
 
-@coroutine
-def _let_others_run() -> Generator[None, None, None]:
-    yield
-
-
 class MemoryStore:
     """The default store: dictionaries and one lock.
 
@@ -95,7 +88,7 @@ class MemoryStore:
         _STORES.add(self)
 
     def __repr__(self) -> str:
-        return f"<MemoryStore: {len(self._records)} sessions>"
+        return f"<MemoryStore: {len(self._rows)} sessions>"
 
     def read(self, sid: str) -> Row | None:
         # One look into a dictionary is atomic: it takes no lock.
@@ -106,7 +99,7 @@ class MemoryStore:
 
     def missed(self, sid: str) -> None:
         """Log once that a genuine token names a session which was never here."""
-        if not self._told and self._records.ended.get(sid) is None:
+        if not self._told and self._records.ended[sid] is None:
             self._told = True
             _LOGGER.warning(_NEVER_HERE)
 
@@ -133,12 +126,14 @@ class MemoryStore:
     sweep = _locked(Records.sweep)[0]
 
     async def asweep(self, now: int, most: int) -> int:
-        await _let_others_run()  # many batches in a row would hold up the event loop
+        from asyncio import sleep  # noqa: PLC0415 - loaded where a loop runs anyway
+
+        await sleep(0)  # many batches in a row would hold up the event loop
         return self.sweep(now, most)
 
     def together(self, username: str | None, total: bool, begin: Begin) -> Any:  # noqa: ARG002, FBT001
         with self._lock:
-            return run(begin(), partial(ask, self._records), _no_listener)
+            return run(begin(), partial(ask, self._records))
 
     async def atogether(self, username: str | None, total: bool, begin: Begin) -> Any:  # noqa: FBT001
         return self.together(username, total, begin)
@@ -164,7 +159,7 @@ _STORES: Final[WeakSet[MemoryStore]] = WeakSet()
 def _after_fork() -> None:
     """Have the first call in a child say that these sessions are another process's."""
     for store in _STORES:
-        if store._records:  # noqa: SLF001 - its own module
+        if store._rows:  # noqa: SLF001 - its own module
             for verb in _FIRST_VERBS:
                 vars(store)[verb] = partial(_warn, store, verb)
 
@@ -177,7 +172,3 @@ def _warn(store: MemoryStore, verb: str, *arguments: Any) -> Any:
 
 
 os.register_at_fork(after_in_child=_after_fork)
-
-
-def _no_listener(_event: object) -> None:
-    """A step has no events."""

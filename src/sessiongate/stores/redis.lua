@@ -19,9 +19,7 @@ end
 
 local function remove(name)
   redis.call('DEL', session(name))
-  redis.call('ZREM', EXPIRY, name)
-  redis.call('ZREM', ORDER, name)
-  redis.call('ZREM', user(name), name)
+  for _, index in ipairs({EXPIRY, ORDER, user(name)}) do redis.call('ZREM', index, name) end
 end
 
 -- Let keys live as long as a session that they name; twice as long, so as to seldom put it off.
@@ -36,15 +34,14 @@ local function count(now) return redis.call('ZCOUNT', EXPIRY, '(' .. now, '+inf'
 -- Looks at some names anywhere, and at more while it finds sessions that Redis has dropped.
 function verbs.count(now)
   for _ = 1, 20 do
-    local place = redis.call('TIME')[2] % math.max(redis.call('ZCARD', ORDER), 1)
-    local dropped = 0
-    for _, name in ipairs(redis.call('ZRANGE', ORDER, math.max(place - 32, 0), place + 32)) do
+    local dropped = false
+    for _, name in ipairs(redis.call('ZRANDMEMBER', ORDER, 64)) do
       if redis.call('EXISTS', session(name)) == 0 then
         remove(name)
-        dropped = dropped + 1
+        dropped = true
       end
     end
-    if dropped == 0 then break end
+    if not dropped then break end
   end
   return count(now)
 end
@@ -89,28 +86,23 @@ function verbs.swap(name, old, new, expires_at, ttl)
   return 1
 end
 
--- `seen` is 'any', or the names of the user's sessions; `least` and `most` are '' for no limit;
--- `new` is '' or a name. From ARGV[11] on: name and data of each session to remove.
+-- `seen` is 'any', or the names of the user's sessions; `least` and `most` say how many may be live
+-- before this change, '' for any number; `new` is '' or a name. From ARGV[11] on: name and data of
+-- each session to remove.
 --
 -- Redis takes nothing back when a script fails. So everything is looked at before the first write,
 -- and the indexes name a session before it is there.
 function verbs.commit(now, username, seen, least, most, new, data, expires_at, ttl)
-  if seen ~= 'any' then
-    local there = redis.call('ZRANGE', user(':' .. username), 0, -1)
-    if table.concat(there, '\n') ~= seen then return 0 end
-  end
+  local mine = user(':' .. username)
+  if seen ~= 'any' and seen ~= table.concat(redis.call('ZRANGE', mine, 0, -1), '\n') then return 0 end
   if new ~= '' and redis.call('EXISTS', session(new)) == 1 then return 0 end
-  local change = new ~= '' and tonumber(expires_at) > tonumber(now) and 1 or 0
   for i = 11, #ARGV, 2 do
     if read(ARGV[i]) ~= ARGV[i + 1] then return 0 end
-    local ends = redis.call('ZSCORE', EXPIRY, ARGV[i])
-    if not ends or tonumber(ends) > tonumber(now) then change = change - 1 end
   end
   if most ~= '' then
-    least, most = tonumber(least) - change, tonumber(most) - change
     local live = count(now)
-    if least > 0 or live > most then live = verbs.count(now) end
-    if live < least or live > most then return 0 end
+    if tonumber(least) > 0 or live > tonumber(most) then live = verbs.count(now) end
+    if live < tonumber(least) or live > tonumber(most) then return 0 end
   end
   -- Only places that this script could have written.
   local newest = redis.call('ZREVRANGEBYSCORE', ORDER, 2^52, 0, 'WITHSCORES', 'LIMIT', 0, 1)[2] or 0

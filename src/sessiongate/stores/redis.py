@@ -45,6 +45,9 @@ _DIGEST: Final = sha1(_SCRIPT.encode(), usedforsecurity=False).hexdigest()
 _MISSING: Final = "RedisStore needs the redis package: pip install 'sessiongate[redis]'"
 _CLOSED: Final = "this RedisStore was closed; make a new one"
 
+_UNKNOWN: Final = object()
+"""The answer of a server that has not got the script."""
+
 
 class RedisStore:
     """The store for several machines: Redis 6.2 or later, or Valkey; no Redis Cluster.
@@ -141,7 +144,7 @@ class RedisStore:
             return self._clients.for_process().execute_command(  # type: ignore[no-any-return]
                 "GET", self._sessions + _bytes(sid), NEVER_DECODE=True
             )
-        except self._failures as error:
+        except Exception as error:  # noqa: BLE001
             return self._unreadable(error)
 
     async def aread(self, sid: str) -> bytes | None:
@@ -152,14 +155,12 @@ class RedisStore:
             return await client.execute_command(  # type: ignore[no-any-return]
                 "GET", self._sessions + _bytes(sid), NEVER_DECODE=True
             )
-        except self._failures as error:
+        except Exception as error:  # noqa: BLE001
             return self._unreadable(error)
 
     def _unreadable(self, error: Exception) -> bytes:
         """Return what no codec can read where the key holds no string."""
-        if not str(error).startswith("WRONGTYPE"):
-            self._fail(error)
-        return b""
+        return b"" if str(error).startswith("WRONGTYPE") else self._fail(error)
 
     def _swap(
         self, old: Record, new: Record | None, now: int
@@ -191,12 +192,15 @@ class RedisStore:
         now: int,
     ) -> Verb[bool]:
         added: tuple[Any, ...] = b"", b"", b"", b""
+        change = -sum(now < old.expires_at for old in out)
         if new is not None:
             added = _name(new), new.data, new.expires_at, _time_to_live(new, now)
+            change += now < new.expires_at
+        bounds = (b"", b"") if live is None else (live[0] - change, live[1] - change)
         mark = b"any" if seen is None else seen
         removed = (part for record in out for part in (_name(record), record.data))
         done = yield from self._call(
-            "commit", now, _bytes(username), mark, *(live or (b"", b"")), *added, *removed
+            "commit", now, _bytes(username), mark, *bounds, *added, *removed
         )
         return done == 1  # type: ignore[no-any-return]
 
@@ -258,10 +262,10 @@ class RedisStore:
         """Call a function of the script; a server that does not know it has done nothing."""
         if not self._ready:
             yield from self._open()
-        try:
-            return (yield "EVALSHA", _DIGEST, 1, self._layout, *arguments)
-        except self._unknown_script:
-            return (yield "EVAL", _SCRIPT, 1, self._layout, *arguments)
+        answer = yield "EVALSHA", _DIGEST, 1, self._layout, *arguments
+        if answer is _UNKNOWN:
+            answer = yield "EVAL", _SCRIPT, 1, self._layout, *arguments
+        return answer
 
     def _open(self) -> Verb[None]:
         """Check that the keys are in the layout of this version."""
@@ -287,17 +291,16 @@ class RedisStore:
             client = self._clients.for_process()
             request = verb.send(None)
             while True:
+                if time.monotonic() > give_up:
+                    raise TimeoutError  # noqa: TRY301 - like one of the driver
                 try:
                     answer = client.execute_command(*request, NEVER_DECODE=True)
-                except self._failures as error:
-                    request = verb.throw(error)
-                else:
-                    request = verb.send(answer)
-                if time.monotonic() > give_up:
-                    raise TimeoutError
+                except self._unknown_script:
+                    answer = _UNKNOWN
+                request = verb.send(answer)
         except StopIteration as stop:
             return stop.value  # type: ignore[no-any-return]
-        except self._failures as error:
+        except Exception as error:  # noqa: BLE001
             self._fail(error)
 
     async def _arun(self, verb: Verb[T]) -> T:
@@ -308,17 +311,21 @@ class RedisStore:
                 while True:
                     try:
                         answer = await client.execute_command(*request, NEVER_DECODE=True)
-                    except self._failures as error:
-                        request = verb.throw(error)
-                    else:
-                        request = verb.send(answer)
+                    except self._unknown_script:
+                        answer = _UNKNOWN
+                    request = verb.send(answer)
         except StopIteration as stop:
             return stop.value  # type: ignore[no-any-return]
-        except self._failures as error:
+        except Exception as error:  # noqa: BLE001
             self._fail(error)
 
     def _fail(self, error: Exception) -> NoReturn:
         """Raise the driver's class and words, without what was sent."""
+        if self._closed:
+            # A connection that was closed in the middle fails with anything.
+            raise StoreError(_CLOSED) from None
+        if not isinstance(error, self._failures):
+            raise error
         said = str(error)
         clean = self._sent.sub("…", said)
         words = " ".join(clean.split()) or "no answer in time"

@@ -12,10 +12,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 from sessiongate.core.admission import Login
 from sessiongate.core.decisions import Decisions
 from sessiongate.core.steps import aask, arun, ask, run
+from sessiongate.errors import StoreError
+from sessiongate.events import Event
+from sessiongate.testing import outcomes
 
 if TYPE_CHECKING:
-    from sessiongate.core.outcomes import Policy
-    from sessiongate.core.steps import Step
+    from collections.abc import Callable
+
+    from sessiongate.core.rotation import Policy
+    from sessiongate.core.row import Row
+    from sessiongate.core.steps import Call, Flow, Step
     from sessiongate.stores.base import Store
 
 __all__ = [
@@ -94,26 +100,56 @@ class Count(NamedTuple):
 Command: TypeAlias = Open | Touch | Read | Close | CloseUser | Sweep | List | Count
 
 
-def step_of(command: Command, store: Store) -> Step[Any]:
-    """The decision about a command, on the records of that store."""
+def step_of(command: Command, store: Store, *, full: bool = False) -> Step[Any]:
+    """The decision about a command, on the records of that store.
+
+    ``full``: whether a login guesses that the limit has been reached.
+    """
     decisions = Decisions(store.codec)
+    decisions.admission.full = full
     match command:
         case Login():
-            return decisions.open(command)
+            return _step(decisions.admit(command), outcomes.of_login)
         case Touch():
-            return decisions.touch(*command)
-        case Read():
-            return decisions.look(*command)
-        case Close():
-            return decisions.close(*command)
-        case CloseUser():
-            return decisions.close_user(*command)
-        case List(None, now):
-            return decisions.list_all(now)
-        case List(str(username), now):
-            return decisions.list_user(username, now)
+            return _step(_touch(decisions, command), outcomes.of_touch)
+        case Read(sid, now):
+            return _step(decisions.look(now, sid))
+        case Close(sid, now, generation, username):
+            closing = decisions.close(now, sid, generation=generation, username=username)
+            return _step(closing, outcomes.of_close)
+        case CloseUser(username, keep, now):
+            return _step(decisions.close_user(now, username, keep), outcomes.of_close_user)
+        case List(username, now):
+            return _step(decisions.list(now, username))
         case _:
             return _verb(type(command).__name__.lower(), *command)
+
+
+def _touch(decisions: Decisions, command: Touch) -> Flow[Row | None]:
+    data = yield "read", command.sid
+    return (yield from decisions.touch(data, *command))
+
+
+def _step(
+    flow: Flow[Any], outcome: Callable[[Any, list[Event]], Any] = lambda answer, _: answer
+) -> Step[Any]:
+    """A flow whose events become part of its outcome."""
+    events: list[Event] = []
+    advance: Callable[[Any], Call | Event] = flow.send
+    value: Any = None
+    try:
+        while True:
+            request = advance(value)
+            advance, value = flow.send, None
+            if isinstance(request, Event):
+                events.append(request)
+                continue
+            try:
+                value = yield request
+            except StoreError as error:
+                advance, value = flow.throw, error
+    except StopIteration as stop:
+        return outcome(stop.value, events)
 
 
 def _verb(*call: Any) -> Step[Any]:
@@ -121,18 +157,10 @@ def _verb(*call: Any) -> Step[Any]:
 
 
 def execute(store: Store, command: Command) -> Any:
-    """Carry out a command: its outcome, as ``core.outcomes`` has it."""
-    return run(step_of(command, store), partial(ask, store), _no_listener)
+    """Carry out a command: its outcome, as ``testing.outcomes`` has it."""
+    return run(step_of(command, store), partial(ask, store))
 
 
 async def aexecute(store: Store, command: Command) -> Any:
     """``execute``, to await."""
-    return await arun(step_of(command, store), partial(aask, store), _no_async_listener)
-
-
-def _no_listener(_event: object) -> None:
-    """A step has no events."""
-
-
-async def _no_async_listener(_event: object) -> None:
-    """A step has no events."""
+    return await arun(step_of(command, store), partial(aask, store))

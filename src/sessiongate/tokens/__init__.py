@@ -13,8 +13,6 @@ from sessiongate.core.row import FOREVER
 if TYPE_CHECKING:
     from sessiongate.core.row import Row
 
-__all__ = ["GENERATION", "LONGEST_TOKEN", "Codec", "TokenPayload"]
-
 GENERATION: Final = "(?:0|[1-9][0-9]{0,14})"
 """The pattern of a generation: one text for each number."""
 

@@ -12,27 +12,23 @@ from __future__ import annotations
 import json
 import math
 import re
-from base64 import urlsafe_b64decode, urlsafe_b64encode
+from base64 import urlsafe_b64decode
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, TypeGuard
 
-from sessiongate.core.arguments import check_text
+from sessiongate.core.arguments import check_json, check_text
 from sessiongate.core.row import SECOND, scopes_and_claims_of
 from sessiongate.errors import ConfigurationError
 from sessiongate.tokens import GENERATION, TokenPayload
-from sessiongate.tokens.jwt_keys import JWTKey, load_keys
+from sessiongate.tokens.jwt_keys import JWTKey, encode, load_keys
 
 if TYPE_CHECKING:
     from sessiongate.core.row import Row
-
-__all__ = ["JWTCodec", "unproven"]
-
 
 _LATEST: Final = 2**40
 """Seconds; far beyond any date, far below what floats and rows cannot hold."""
 _CLOCK_SKEW: Final = 10 * SECOND
 """How far ahead an ``iat`` may be: another machine's clock. Whether it is valid, its row says."""
-_DEPTH: Final = 16
 _SIGNATURE: Final = re.compile(r"[A-Za-z0-9_-]{43,}", re.ASCII)
 """That of HS256 is the shortest of all."""
 _JTI: Final = re.compile(rf"([A-Za-z0-9_-]{{16,128}})\.({GENERATION})", re.ASCII)
@@ -89,8 +85,9 @@ class JWTCodec:
         }
         if scopes:
             payload["scope"] = " ".join(scopes)  # RFC 8693, section 4.2
-        body = f"{self._signer.header}.{_encode(json.dumps(payload, separators=(',', ':')))}"
-        return f"{body}.{_encode(self._signer.sign(body.encode()))}"
+        text = json.dumps(payload, separators=(",", ":"))
+        body = f"{self._signer.header}.{encode(text.encode())}"
+        return f"{body}.{encode(self._signer.sign(body.encode()))}"
 
     def verify(self, token: str) -> TokenPayload | None:
         found = self.examine(token)
@@ -187,36 +184,23 @@ def _is_date(value: object) -> TypeGuard[float]:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= _LATEST
 
 
-def _encode(data: str | bytes) -> str:
-    raw = data.encode() if isinstance(data, str) else data
-    return urlsafe_b64encode(raw).rstrip(b"=").decode()
-
-
 def _decode(part: str) -> bytes | None:
     """Canonical base64url only: one text for each value (RFC 7515, section 2)."""
     try:
         raw = urlsafe_b64decode(part + "=" * (-len(part) % 4))
     except ValueError:
         return None
-    return raw if _encode(raw) == part else None
+    return raw if encode(raw) == part else None
 
 
 def _parse(raw: bytes) -> dict[str, Any]:
     """A JSON object of unique members (RFC 7519, section 4); ``{}`` for anything else."""
     try:
-        value = json.loads(raw.decode(), object_pairs_hook=_unique, parse_constant=_refuse_constant)
+        value = json.loads(raw.decode(), object_pairs_hook=_unique)
+        check_json(value, "claims")
     except (ValueError, RecursionError):
         return {}
-    return value if isinstance(value, dict) and _is_shallow(value, _DEPTH) else {}
-
-
-def _is_shallow(value: object, levels: int) -> bool:
-    """Whether containers are nested no deeper; what we issue is not."""
-    if isinstance(value, dict):
-        value = value.values()
-    elif not isinstance(value, list):
-        return True
-    return levels > 0 and all(_is_shallow(member, levels - 1) for member in value)
+    return value if isinstance(value, dict) else {}
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -224,8 +208,3 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(members) != len(pairs):
         raise ValueError
     return members
-
-
-def _refuse_constant(_: str) -> None:
-    """NaN and the infinities are not JSON."""
-    raise ValueError

@@ -18,8 +18,6 @@ from jwt.exceptions import InvalidKeyError
 from sessiongate.errors import ConfigurationError
 from sessiongate.tokens.keys import check_secret, check_strength, key_list
 
-__all__ = ["ALGORITHMS", "JWTKey", "load_keys"]
-
 _HMAC_BYTES: Final = {"HS256": 32, "HS384": 48, "HS512": 64}
 _CURVES: Final = {"ES256": "secp256r1", "ES384": "secp384r1", "ES512": "secp521r1"}
 _RSA: Final = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512")
@@ -41,7 +39,7 @@ class JWTKey:
         self._name = algorithm
         self._kid = kid
         header = json.dumps({"alg": algorithm, "typ": "JWT", "kid": kid}, separators=(",", ":"))
-        self.header = _b64(header.encode())
+        self.header = encode(header.encode())
 
     def __repr__(self) -> str:
         return f"<JWTKey: {self._name}>"
@@ -78,7 +76,7 @@ def load_keys(secret_key: object, algorithm: str, *, strict: bool) -> list[JWTKe
 def _shared(key: object, algorithm: str, *, strict: bool) -> JWTKey:
     secret = check_secret(key)
     check_strength(secret, _HMAC_BYTES[algorithm], algorithm, strict=strict)
-    kid = _b64(hmac.digest(secret, b"sessiongate kid v1", "sha256")[:9])
+    kid = encode(hmac.digest(secret, b"sessiongate kid v1", "sha256")[:9])
     return JWTKey(algorithm, secret, secret, kid)
 
 
@@ -104,7 +102,7 @@ def _asymmetric(key: object, name: str) -> JWTKey:
     jwk = _jwk(algorithm, public)
     members = {member: jwk[member] for member in _THUMBPRINT_MEMBERS[jwk["kty"]].split()}
     canonical = json.dumps(members, sort_keys=True, separators=(",", ":"))
-    return JWTKey(name, private, public, _b64(sha256(canonical.encode()).digest()))
+    return JWTKey(name, private, public, encode(sha256(canonical.encode()).digest()))
 
 
 def _jwk(algorithm: Any, public: Any) -> dict[str, Any]:
@@ -113,5 +111,6 @@ def _jwk(algorithm: Any, public: Any) -> dict[str, Any]:
     return jwk
 
 
-def _b64(raw: bytes) -> str:
+def encode(raw: bytes) -> str:
+    """Base64url without padding (RFC 7515, section 2)."""
     return urlsafe_b64encode(raw).rstrip(b"=").decode()

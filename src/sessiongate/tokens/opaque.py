@@ -20,8 +20,6 @@ from sessiongate.tokens.keys import check_secret, check_strength, key_list
 if TYPE_CHECKING:
     from sessiongate.core.row import Row
 
-__all__ = ["OpaqueCodec"]
-
 _PREFIX: Final = "sg_"
 """Lets secret scanners find a token that leaked into a log or a repository."""
 _MAC_BYTES: Final = 16

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sessiongate.core.outcomes import Ended, Existing, LimitReached, Opened
 from sessiongate.core.row import FOREVER
 from sessiongate.testing.commands import Close, Count, List, Read
 from sessiongate.testing.contract._material import HOUR, MINUTE, START, login, session
+from sessiongate.testing.outcomes import Ended, Existing, LimitReached, Opened
 
 if TYPE_CHECKING:
     from sessiongate.core.row import Row

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sessiongate.core.outcomes import NOW, Ended, Existing, Opened
+from sessiongate.core.rotation import NOW
 from sessiongate.core.row import FOREVER
 from sessiongate.testing.commands import Close, CloseUser, Count, List, Read
 from sessiongate.testing.contract._material import HOUR, POLICY, START, login, session, touch
+from sessiongate.testing.outcomes import Ended, Existing, Opened
 
 if TYPE_CHECKING:
     from sessiongate.testing.contract._calls import Call

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from sessiongate.core.outcomes import Ended, Existing, LimitReached, Opened, Replayed, Rotated
 from sessiongate.core.row import Row
+from sessiongate.testing.outcomes import Ended, Existing, LimitReached, Opened, Replayed, Rotated
 
 __all__ = ["exact"]
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from sessiongate.core.outcomes import WHEN_DUE, Policy
+from sessiongate.core.rotation import WHEN_DUE, Policy
 from sessiongate.core.row import FOREVER, SECOND, Row
 from sessiongate.testing.commands import Open, Touch
 
 if TYPE_CHECKING:
-    from sessiongate.core.outcomes import ExistingPolicy
+    from sessiongate.core.arguments import ExistingPolicy
 
 __all__ = ["HOUR", "MINUTE", "POLICY", "START", "login", "named", "session", "touch"]
 

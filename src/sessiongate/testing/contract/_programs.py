@@ -9,7 +9,7 @@ from __future__ import annotations
 from random import Random
 from typing import TYPE_CHECKING, Any, Final
 
-from sessiongate.core.outcomes import NEVER, NOW, WHEN_DUE, Opened, Policy
+from sessiongate.core.rotation import NEVER, NOW, WHEN_DUE, Policy
 from sessiongate.core.row import FOREVER, SECOND
 from sessiongate.stores.memory import MemoryStore
 from sessiongate.testing.commands import (
@@ -24,6 +24,7 @@ from sessiongate.testing.commands import (
     execute,
 )
 from sessiongate.testing.contract._material import HOUR, MINUTE, POLICY, START, named, session
+from sessiongate.testing.outcomes import Opened
 
 if TYPE_CHECKING:
     from sessiongate.testing.commands import Command

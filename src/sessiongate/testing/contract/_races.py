@@ -5,10 +5,11 @@ from __future__ import annotations
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from sessiongate.core.outcomes import NOW, WHEN_DUE, Ended, Existing, LimitReached, Opened, Rotated
+from sessiongate.core.rotation import NOW, WHEN_DUE
 from sessiongate.testing.commands import Close, CloseUser, Count, List, Read, Sweep
 from sessiongate.testing.contract._calls import RACERS
 from sessiongate.testing.contract._material import HOUR, POLICY, START, login, session, touch
+from sessiongate.testing.outcomes import Ended, Existing, LimitReached, Opened, Rotated
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sessiongate.core.outcomes import NEVER, NOW, WHEN_DUE, Ended, Opened, Replayed, Rotated
+from sessiongate.core.rotation import NEVER, NOW, WHEN_DUE
 from sessiongate.core.row import FOREVER
 from sessiongate.testing.commands import Close, CloseUser, Count, List, Read, Sweep
 from sessiongate.testing.contract._material import HOUR, POLICY, START, login, session, touch
+from sessiongate.testing.outcomes import Ended, Opened, Replayed, Rotated
 
 if TYPE_CHECKING:
     from sessiongate.core.row import Row

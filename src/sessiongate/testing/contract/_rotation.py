@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sessiongate.core.outcomes import NEVER, NOW, WHEN_DUE, Replayed, Rotated
+from sessiongate.core.rotation import NEVER, NOW, WHEN_DUE
 from sessiongate.core.row import FOREVER, SECOND
 from sessiongate.testing.commands import Read
 from sessiongate.testing.contract._material import (
@@ -16,6 +16,7 @@ from sessiongate.testing.contract._material import (
     session,
     touch,
 )
+from sessiongate.testing.outcomes import Replayed, Rotated
 
 if TYPE_CHECKING:
     from sessiongate.testing.contract._calls import Call

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sessiongate.core.outcomes import NEVER, NOW, WHEN_DUE, Ended, Opened, Replayed
+from sessiongate.core.rotation import NEVER, NOW, WHEN_DUE
 from sessiongate.testing.commands import Close, CloseUser, Count, List, Read, Sweep
 from sessiongate.testing.contract._material import HOUR, POLICY, START, login, session, touch
+from sessiongate.testing.outcomes import Ended, Opened, Replayed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
