@@ -35,7 +35,7 @@ PATIENCE: Final = 5
 
 @dataclass(frozen=True)
 class Task:
-    """All that one of the two server processes has to know."""
+    """What one of the two server processes needs."""
 
     site: Site
     listener: socket.socket
@@ -45,12 +45,12 @@ class Task:
     ready: Connection
 
     def run(self, server: Callable[[Task, Services], None]) -> None:
-        """Run in the new process, until it is told to end."""
+        """Run in the new process until the demo stops."""
         signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # so that the store gets closed
         logging.basicConfig(
             level=logging.INFO, format=f"%(asctime)s  {self.site.name:9}  %(message)s", datefmt="%X"
         )
-        # The session's own events are worth reading; a line for every request is not.
+        # Show the events of sessions, but not a line for every request.
         logging.getLogger("werkzeug").setLevel(logging.WARNING)
         with closing(SQLiteStore(self.database)) as store:
             manager = make_manager(store, self.secret_key)
@@ -102,7 +102,7 @@ def listen(port: int) -> socket.socket:
 def start(
     data: Path, flask_port: int, starlette_port: int, password: str
 ) -> Iterator[tuple[SpawnProcess, Connection, Site]]:
-    """Start both servers; each with the pipe on which it says that it is ready."""
+    """Start both servers. Each has a pipe on which it says that it is ready."""
     data.mkdir(mode=0o700, parents=True, exist_ok=True)
     secret_key = read_secret_key(data)
     accounts = Accounts()
@@ -119,7 +119,7 @@ def start(
         )
         process = spawn.Process(target=task.run, args=(server,), name=site.name, daemon=True)
         process.start()
-        # The process has its own now, so that its end is seen here as the end of the pipe.
+        # The process has its own copy now. When the process ends, the pipe ends here.
         say_ready.close()
         listeners[mine].close()
         yield process, ready, site

@@ -42,13 +42,13 @@ Reader = Annotated[User, Security(security.login_required, scopes=["notes:read"]
 Writer = Annotated[User, Security(security.login_required, scopes=["notes:write"])]
 
 FRESH: Final = 120
-"""Seconds: for what is dangerous the login must be this recent."""
+"""Seconds. Dangerous operations need a login that is at most this old."""
 
 router = APIRouter()
 
 
 def create_app(services: Services) -> FastAPI:
-    """The app; the one middleware is all that it takes to have sessions."""
+    """Make the app. The middleware is all that it needs for sessions."""
     app = FastAPI(title="Notes", description="Log in as alice.")
     app.add_middleware(SessionAuthMiddleware, manager=services.manager, cookie=COOKIE)
     app.include_router(router)
@@ -58,7 +58,7 @@ def create_app(services: Services) -> FastAPI:
 
 
 def demo() -> FastAPI:
-    """The app with a user, for uvicorn to start; its sessions end with it."""
+    """Make the app with one user, for uvicorn. Its sessions end with the process."""
     accounts, password = Accounts(), secrets.token_urlsafe(9)
     accounts.add("alice", password, scopes=("notes:read", "notes:write"))
     print(f"\n  Log in as alice, password {password}\n", flush=True)
@@ -67,13 +67,13 @@ def demo() -> FastAPI:
 
 
 async def our_services(request: Request) -> Services:
-    """What this app was made with."""
+    """The services that this app was made with."""
     services: Services = request.app.state.services
     return services
 
 
 async def our_notes(request: Request) -> list[str]:
-    """The notes; yours are in a database."""
+    """The notes. In your app, they are in a database."""
     notes: list[str] = request.app.state.notes
     return notes
 
@@ -82,8 +82,8 @@ Ours = Annotated[Services, Depends(our_services)]
 Notes = Annotated[list[str], Depends(our_notes)]
 
 
-# Logging in. FastAPI runs a sync dependency in a thread, and so the event loop does not wait for
-# the password hash. ``login_user`` answers 403 at a limit and to pages of other sites.
+# Logging in. FastAPI runs a sync dependency in a thread, so the event loop does not wait for the
+# password hash. ``login_user`` answers 403 at a limit and to pages of other sites.
 
 
 class Credentials(BaseModel):
@@ -125,7 +125,7 @@ async def login(request: Request, visitor: Checked) -> None:
 
 @router.post("/token", responses=REFUSED)
 async def get_token(request: Request, visitor: Checked) -> dict[str, str]:
-    """Log a program in: for it to keep the token, and to take newer ones from responses."""
+    """Log a program in. It keeps the token, and takes newer ones from responses."""
     token = await login_user(request, visitor.username, scopes=visitor.scopes, transport="bearer")
     return {"token": token}
 
@@ -174,5 +174,5 @@ async def delete_notes(
     notes: Notes,
     _writer: Annotated[User, Depends(security.login_required(scopes=["notes:write"], fresh=FRESH))],
 ) -> None:
-    """Delete all, if you have logged in a moment ago."""
+    """Delete all notes. The login must be recent."""
     notes.clear()

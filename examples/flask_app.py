@@ -46,11 +46,11 @@ pages = Blueprint("pages", __name__)
 api = Blueprint("api", __name__, url_prefix="/api")
 
 LOGIN: Final = "pages.login_form"
-"""Where people log in: a name holds wherever the app is mounted."""
+"""The endpoint of the login page. A name works wherever the app is mounted."""
 
 
 def create_app(services: Services) -> Flask:
-    """The app; ``install`` is all that it takes to have sessions."""
+    """Make the app. ``install`` is all that it needs for sessions."""
     app = Flask(__name__, template_folder=TEMPLATES, static_folder=STATIC)
     app.extensions["services"] = services
     app.register_blueprint(pages)
@@ -61,7 +61,7 @@ def create_app(services: Services) -> Flask:
 
 
 def our() -> Services:
-    """What this app was made with."""
+    """The services that this app was made with."""
     return cast("Services", current_app.extensions["services"])
 
 
@@ -82,20 +82,20 @@ def home() -> ResponseReturnValue:
 
 @pages.get("/login")
 def login_form() -> ResponseReturnValue:
-    """Ask who you are."""
+    """Show the login form."""
     return page("login.html", next=request.args.get("next", ""))
 
 
 @pages.post("/login")
 def login() -> ResponseReturnValue:
-    """Check it, and go on to where you wanted to go."""
+    """Check the password, and redirect to the page that the visitor wanted."""
     username, way_back = request.form.get("username", ""), request.form.get("next", "")
     account = our().accounts.check(username, request.form.get("password", ""))
     if account is None:
         return page("login.html", FORBIDDEN, error=WRONG, username=username, next=way_back)
     try:
         login_user(username, scopes=account.scopes)
-    except SessionRefused as refused:  # too many sessions, or a form of another site
+    except SessionRefused as refused:  # too many sessions, or another site sent the form
         error = refused.description
         return page("login.html", FORBIDDEN, error=error, username=username, next=way_back)
     return redirect(safe_redirect(way_back, url_for("pages.account")), 303)
@@ -125,7 +125,7 @@ def devices(found: DevicesPage) -> ResponseReturnValue:
 
 @api.errorhandler(HTTPException)
 def refused(error: HTTPException) -> ResponseReturnValue:
-    """Say what is wrong in the format of the API; the headers hold the challenge."""
+    """Say what is wrong in the API's format. Keep the headers, which hold the challenge."""
     headers = [field for field in error.get_headers() if field[0] != "Content-Type"]
     return {"error": error.description}, error.code or FORBIDDEN, headers
 

@@ -50,31 +50,31 @@ WRONG: Final = "That is not the right username and password."
 FORBIDDEN: Final = 403
 
 
-# The users. sessiongate has no opinion on them: it begins where you know who somebody is.
+# The users. sessiongate does not manage them: it starts where you know who the user is.
 
 
 class Account(NamedTuple):
-    """A user: how to know them, and what they may do."""
+    """A user: the password's hash, and what the user may do."""
 
     password_hash: str
     scopes: tuple[str, ...]
 
 
 class Accounts:
-    """The users of the demo, in a dictionary. Yours are in a database."""
+    """The users of the demo, in a dictionary. In your app, they are in a database."""
 
     def __init__(self) -> None:
         self._hasher = PasswordHasher()
         self._accounts: dict[str, Account] = {}
-        # Checked where there is no such user: an unknown name must not be refused sooner.
+        # Checked if there is no such user, so that an unknown name takes as long to refuse.
         self._nobody = Account(self._hasher.hash(secrets.token_urlsafe()), ())
 
     def add(self, username: str, password: str, scopes: tuple[str, ...] = ()) -> None:
-        """Add a user; of the password only a hash is kept."""
+        """Add a user. Only a hash of the password is kept."""
         self._accounts[username] = Account(self._hasher.hash(password), scopes)
 
     def check(self, username: str, password: str) -> Account | None:
-        """The account, if name and password are right.
+        """Return the account if name and password are right, else ``None``.
 
         Takes tens of milliseconds of CPU on purpose, so an async view calls it
         in a thread. A real app also limits how often one may try.
@@ -88,7 +88,7 @@ class Accounts:
 
 
 def credentials_of(sent: object) -> tuple[str, str]:
-    """The name and the password of a JSON body; empty ones, whatever else was sent."""
+    """The name and the password of a JSON body; empty strings if they are missing."""
     fields = sent if isinstance(sent, dict) else {}
     return str(fields.get("username", "")), str(fields.get("password", ""))
 
@@ -99,22 +99,22 @@ def credentials_of(sent: object) -> tuple[str, str]:
 def make_manager(
     store: Store, secret_key: str, clock: Callable[[], float] = time.time
 ) -> SessionManager:
-    """The one thing that both apps must agree on: the rules, the store and the key."""
+    """Make the manager. Both apps must have the same rules, store and key."""
     return SessionManager(
         SESSION_TIMEOUT,
         max_concurrent_sessions=None,
         max_sessions_per_user=5,
-        on_limit="evict_oldest",  # the sixth login ends the first: nobody is ever locked out
+        on_limit="evict_oldest",  # the sixth login ends the first, so a login never fails
         rotate_after=ROTATE_AFTER,
-        touch_every=0,  # for a "last seen" to the second; at the price of a write per request
+        touch_every=0,  # an exact "last seen", at the price of a write for each request
         store=store,
         secret_key=secret_key,
-        clock=clock,  # the tests have one that they can move
+        clock=clock,  # the tests pass a clock that they can move
     )
 
 
 def read_secret_key(directory: Path) -> str:
-    """The key that signs the tokens: from the environment, or made once and kept in a file.
+    """The key that signs the tokens, from the environment or from a file that is made once.
 
     Whoever reads it can log in as anybody, so the file is for its owner alone
     (mode 0600) and belongs in no repository.
@@ -136,7 +136,7 @@ def read_secret_key(directory: Path) -> str:
 
 @dataclass(frozen=True)
 class Site:
-    """Which of the two apps this is, and where the other one is found."""
+    """Which of the two apps this is, and where the other one is."""
 
     name: str
     url: str
@@ -145,7 +145,7 @@ class Site:
 
 
 class Services(NamedTuple):
-    """What the views of an app work with."""
+    """What the views of an app use."""
 
     manager: SessionManager
     accounts: Accounts
@@ -154,7 +154,7 @@ class Services(NamedTuple):
 
 @dataclass(frozen=True)
 class Facts:
-    """What a user is shown of the session of this request."""
+    """What a page shows of the session of this request."""
 
     username: str
     transport: str
@@ -172,7 +172,7 @@ class Facts:
 
 
 def facts_of(handle: Any) -> Facts:
-    """The facts of a logged-in request; ``handle`` is what the middleware attached to it."""
+    """The facts of a logged-in request. ``handle`` is its session, from the middleware."""
     user = handle.user
     return Facts(
         username=user.username,

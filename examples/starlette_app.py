@@ -47,7 +47,7 @@ templates = Jinja2Templates(TEMPLATES, context_processors=[user_context])
 
 
 def create_app(services: Services) -> Starlette:
-    """The app; the one middleware is all that it takes to have sessions."""
+    """Make the app. The middleware is all that it needs for sessions."""
     app = Starlette(
         routes=[
             Route("/", home),
@@ -69,7 +69,7 @@ def create_app(services: Services) -> Starlette:
 
 
 def our(connection: HTTPConnection) -> Services:
-    """What this app was made with."""
+    """The services that this app was made with."""
     return cast("Services", connection.app.state.services)
 
 
@@ -80,12 +80,12 @@ def page(request: Request, template: str, status: int = 200, **context: Any) -> 
 
 
 async def check(request: Request, username: str, password: str) -> Account | None:
-    """Check a password in a thread: it takes long on purpose, and the event loop must not."""
+    """Check a password in a thread, because it is slow on purpose and would block the loop."""
     return await run_in_threadpool(our(request).accounts.check, username, password)
 
 
 async def form_fields(request: Request, *names: str) -> list[str]:
-    """The fields of a posted form, ``""`` for what is missing."""
+    """The fields of a posted form; ``""`` if one is missing."""
     async with request.form() as form:
         return [str(form.get(name, "")) for name in names]
 
@@ -99,19 +99,19 @@ async def home(request: Request) -> Response:
 
 
 async def login_form(request: Request) -> Response:
-    """Ask who you are."""
+    """Show the login form."""
     return page(request, "login.html", next=request.query_params.get("next", ""))
 
 
 async def login(request: Request) -> Response:
-    """Check it, and go on to where you wanted to go."""
+    """Check the password, and redirect to the page that the visitor wanted."""
     username, password, way_back = await form_fields(request, "username", "password", "next")
     account = await check(request, username, password)
     if account is None:
         return page(request, "login.html", FORBIDDEN, error=WRONG, username=username, next=way_back)
     try:
         await login_user(request, username, scopes=account.scopes)
-    except HTTPException as refused:  # too many sessions, or a form of another site
+    except HTTPException as refused:  # too many sessions, or another site sent the form
         error = refused.detail
         return page(request, "login.html", FORBIDDEN, error=error, username=username, next=way_back)
     return RedirectResponse(safe_redirect(way_back, "/account"), 303)
@@ -167,16 +167,16 @@ async def api_logout(request: Request) -> Response:
     return Response(status_code=204)
 
 
-# The websocket: refused before it is accepted, unless a session comes with it.
+# The websocket. Without a session it is refused before it is accepted.
 
 
 @login_required
 async def websocket(websocket: WebSocket) -> None:
-    """Answer each message with who said it, for as long as the session lives."""
+    """Answer each message with the name of the user, while the session lives."""
     username, here = current_user(websocket).identity, websocket.scope["sessiongate"].session
     await websocket.accept()
     async for text in websocket.iter_text():
-        # The connection outlives the check at its beginning, so ask again.
+        # The session may have ended since the connection opened, so ask again.
         sessions = await our(websocket).manager.auser_sessions(username)
         if all(session["handle"] != here for session in sessions):
             await websocket.close(WS_1008_POLICY_VIOLATION, "The session has ended.")
