@@ -21,7 +21,7 @@ def test_no_more_is_kept_than_two_batches() -> None:
     recent: Recent[int, int] = Recent()
     for number in range(5 * BATCH):
         recent.keep(number, number)
-        assert len(recent) + len(recent._older) <= 2 * BATCH
+        assert recent.size <= 2 * BATCH
 
 
 def test_threads_do_not_disturb_each_other() -> None:

@@ -41,7 +41,12 @@ class Recent(dict[K, V | None]):
         self._older: dict[K, V | None] = {}
 
     def __repr__(self) -> str:
-        return f"<Recent: {len(self) + len(self._older)}>"
+        return f"<Recent: {self.size}>"
+
+    @property
+    def size(self) -> int:
+        """All entries that are kept, the older ones too."""
+        return len(self) + len(self._older)
 
     def __missing__(self, key: K) -> V | None:
         value = self._older.get(key)

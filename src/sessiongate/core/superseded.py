@@ -26,7 +26,7 @@ class Superseded:
         self._oldest_sent: Recent[str, int] = Recent(_BATCH)
 
     def __len__(self) -> int:
-        return len(self._oldest_sent)
+        return self._oldest_sent.size
 
     def add(self, sid: str, generation: int) -> None:
         """Send no token of that session below the generation from now on."""

@@ -93,23 +93,20 @@ class RequestAuthenticator:
         now = self._now()
         session.credentials = credentials = self._tokens.read(cookies, authorizations, now)
         tokens = credentials.tokens
+        rotation = NEVER if method == "OPTIONS" else WHEN_DUE
         if not tokens:
             session.problem = credentials.problem
         elif elsewhere is not None and not credentials.by_authorization:
             session.problem = "cross_site"
             settings.report_cross_site("a session cookie counted for nothing", elsewhere)
+        elif len(tokens) != 1:
+            session.pending_flow = self._run(session, self._choose(session, now, rotation), now)
+        elif self.awaits:
+            session.pending_check = tokens[0], now, rotation, credentials.transport
         else:
-            rotation = NEVER if method == "OPTIONS" else WHEN_DUE
-            token, *others = tokens
-            if others:
-                session.pending_flow = self._run(session, self._choose(session, now, rotation), now)
-                return session
-            check = token, now, rotation, credentials.transport
-            if self.awaits:
-                session.pending_check = check
-                return session
+            check = tokens[0], now, rotation, credentials.transport
             try:
-                data = self.manager.store.read(token.sid)
+                data = self.manager.store.read(tokens[0].sid)
             except StoreError as error:
                 self.read_failed(session, error)
             else:
