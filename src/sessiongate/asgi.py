@@ -67,6 +67,16 @@ class SessionAuthMiddleware:
         if kind not in {"http", "websocket"}:
             await self.app(scope, receive, send)
             return
+        authenticator, passive = self._authenticator, False
+        if authenticator.minds_paths:
+            path = _path_of(scope)
+            skipped = authenticator.skip(path)
+            if skipped is not None:
+                scope["sessiongate"] = scope["auth"] = skipped
+                scope["user"] = skipped.user
+                await self.app(scope, receive, send)
+                return
+            passive = authenticator.is_passive(path)
         headers = scope["headers"]
         if type(headers) is not list:
             headers = scope["headers"] = list(headers)  # ASGI lets it be read once only
@@ -82,9 +92,8 @@ class SessionAuthMiddleware:
                 elif is_handshake(method, value):
                     method = WEBSOCKET  # a server may pass a handshake on as an HTTP request
         taken = method == WEBSOCKET and _take_subprotocol(scope, authorizations)
-        authenticator = self._authenticator
         client = _find, headers, scope.get("client")
-        session = authenticator.parse_request(method, cookies, authorizations, client)
+        session = authenticator.parse_request(method, cookies, authorizations, client, passive)
         check = session.pending_check
         if check is not None:
             try:
@@ -153,6 +162,13 @@ class SessionAuthMiddleware:
         headers, body = self._fields.refuse(UNAVAILABLE)
         await send({"type": f"{kind}.start", "status": UNAVAILABLE.status, "headers": headers})
         await send({"type": f"{kind}.body", "body": body})
+
+
+def _path_of(scope: Scope) -> str:
+    """The path below ``root_path``, with which servers begin it or not."""
+    path: str = scope["path"]
+    root: str = scope.get("root_path", "").rstrip("/")
+    return path[len(root) :] if root and f"{path}/".startswith(f"{root}/") else path
 
 
 def _find(headers: list[tuple[bytes, bytes]], name: bytes) -> list[bytes]:

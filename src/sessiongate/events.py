@@ -14,7 +14,7 @@ from typing import Literal, TypeAlias, final
 __all__ = ["Event", "EventKind", "Listener"]
 
 EventKind: TypeAlias = Literal[
-    "login", "logout", "rotated", "replayed", "limit_reached", "store_failed"
+    "login", "logout", "rotated", "changed", "replayed", "limit_reached", "store_failed"
 ]
 
 
@@ -24,7 +24,7 @@ class Event:
     """One event, emitted after the change in the store and before the response."""
 
     kind: EventKind
-    """``"login"``, ``"logout"``, ``"rotated"``, ``"replayed"``, …"""
+    """``"login"``, ``"logout"``, ``"rotated"``, ``"changed"``, ``"replayed"``, …"""
     at: datetime
     """By the manager's clock, UTC."""
     username: str | None = None

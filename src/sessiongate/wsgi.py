@@ -52,10 +52,18 @@ class SessionAuthMiddleware:
         manager.check_listener()
         self._fields = ResponseFields(self._authenticator.settings, str, str)
 
-    def __call__(  # noqa: C901 - in one piece, for every call is paid by every request
+    def __call__(  # noqa: C901, PLR0915 - in one piece, for every call is paid by every request
         self, environ: WSGIEnvironment, start_response: StartResponse
     ) -> Iterable[bytes]:
-        authenticator = self._authenticator
+        authenticator, passive = self._authenticator, False
+        if authenticator.minds_paths:
+            path = _path_of(environ)
+            skipped = authenticator.skip(path)
+            if skipped is not None:
+                environ["sessiongate"] = skipped
+                _set_remote_user(environ, skipped)
+                return self.app(environ, start_response)
+            passive = authenticator.is_passive(path)
         method = environ["REQUEST_METHOD"]
         cookies: list[bytes] = []
         authorizations: list[bytes] = []
@@ -70,7 +78,7 @@ class SessionAuthMiddleware:
         # Not the environ itself, in which the session is going to be: neither would go at once.
         others = {key: environ[key] for key in _OTHERS if key in environ}
         client = _find, others, (environ.get("REMOTE_ADDR"),)
-        session = authenticator.parse_request(method, cookies, authorizations, client)
+        session = authenticator.parse_request(method, cookies, authorizations, client, passive)
         if session.pending_flow is not None:
             authenticator.manager.run(session.pending_flow)
         if session.store_failed:
@@ -181,6 +189,12 @@ class _WatchedBody:
         close = getattr(self._body, "close", None)
         if close is not None:
             close()
+
+
+def _path_of(environ: WSGIEnvironment) -> str:
+    """The path below ``SCRIPT_NAME``, from the Latin-1 that PEP 3333 has it in."""
+    path: str = environ.get("PATH_INFO", "")
+    return path.encode("latin-1", "replace").decode(errors="replace")
 
 
 def _find(environ: Mapping[str, Any], name: bytes) -> list[bytes]:

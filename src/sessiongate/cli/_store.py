@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
 
 import typer
 
-from sessiongate.core.decisions import BATCH_SIZE, Decisions
+from sessiongate.core.decisions import Decisions
+from sessiongate.core.listing import BATCH_SIZE
 from sessiongate.core.row import SECOND
 from sessiongate.core.steps import ask, no_listener, run
 from sessiongate.errors import ConfigurationError
@@ -78,7 +79,7 @@ class Sessions:
 
     def of(self, username: str) -> tuple[Row, ...]:
         """The live sessions of a user, oldest first."""
-        return self._run(self._decisions.list(self.now, username))
+        return self._run(self._decisions.listing.of_user(self.now, username))
 
     def all(self, *, scan: bool) -> tuple[Row, ...]:
         """All live sessions, oldest first; very many only with ``scan``."""
@@ -89,7 +90,7 @@ class Sessions:
                 "answers nobody else: name a user, or add --scan (and --timeout) if you mean it"
             )
             raise ConfigurationError(msg)
-        return self._run(self._decisions.list(self.now, None))
+        return self._run(self._decisions.listing.all(self.now))
 
     def counts(self) -> tuple[int, int]:
         """How many are live, and how many have expired and wait for the next purge."""

@@ -26,7 +26,7 @@ from sessiongate.cli._output import (
 )
 from sessiongate.cli._store import URL, AsJSON, Scan, Sessions, Timeout, checked, sessions_at
 from sessiongate.core.arguments import check_username, is_handle
-from sessiongate.core.decisions import BATCH_SIZE
+from sessiongate.core.listing import BATCH_SIZE
 
 if TYPE_CHECKING:
     from sessiongate.events import Event

@@ -30,7 +30,7 @@ class Login(NamedTuple):
     """A login, and the rules for it.
 
     In this order: ``existing="reuse"`` shares the newest live session of the
-    user with the same scopes and claims. Otherwise the sessions ``replaces``
+    user with the same scopes, claims and ``remembered``. Otherwise the sessions ``replaces``
     (of any user) end, and with ``existing="replace"`` all of this user. Then the
     user's limit and the total are checked: the oldest sessions are evicted, or
     the login is refused. A refusal changes nothing. The oldest is the one that
@@ -132,7 +132,8 @@ class Admission:
         mine = yield from self._sessions_of_user(login)
         if login.existing == "reuse":
             for record, other in reversed(mine.live.values()):
-                if other.scopes_and_claims == row.scopes_and_claims:
+                same = other.scopes_and_claims == row.scopes_and_claims
+                if same and other.remembered == row.remembered:
                     return (yield from self._reuse(login, record, other))
         to_end = _Departures(login)
         yield from self._replace(login, mine, to_end)

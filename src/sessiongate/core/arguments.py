@@ -32,6 +32,9 @@ class SessionOptions(TypedDict, total=False):
     """Custom JSON values, shown again by ``validate_session``."""
     device: Any
     """What the client is, as JSON; shown by ``user_sessions``. ``None``: unknown."""
+    remember: bool
+    """Whether the session lives ``remember_for`` without a request, and its cookie outlives the
+    browser."""
 
 
 _TEXT_LIMIT: Final = 256
@@ -70,6 +73,13 @@ def microseconds(value: object, name: str, *, positive: bool = False) -> int:
         least = "more than 0" if positive else "0 or more"
         raise _unfit(name, f"be {least} seconds, finite and at most 100 years")
     return max(round(value * SECOND), 1 if positive else 0)
+
+
+def check_flag(value: object, name: str) -> bool:
+    """``True`` or ``False``, and nothing that merely looks like it, such as ``"off"``."""
+    if not isinstance(value, bool):
+        raise _wrong_type(name, "be True or False", value)
+    return value
 
 
 def check_count(value: object, name: str) -> int | None:
@@ -153,6 +163,11 @@ def check_claims(value: object) -> dict[str, Any]:
             msg = f"claims must not contain {name!r}: it is written by the session itself"
             raise ValueError(msg)
     return dict(value) if to_json(value, "claims") else {}
+
+
+def describe(scopes: Iterable[str], claims: Mapping[str, Any]) -> str:
+    """Checked scopes and claims as canonical JSON, ``""`` for none."""
+    return to_json({"scopes": scopes, "claims": claims}, "claims") if scopes or claims else ""
 
 
 def check_device(value: object) -> str:

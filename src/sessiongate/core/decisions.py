@@ -8,12 +8,13 @@ needs a lock, and nothing is written that was not read.
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from sessiongate.core.admission import Admission
 from sessiongate.core.arguments import check_username
+from sessiongate.core.listing import BATCH_SIZE, Listing
 from sessiongate.core.record import Record, row_of
-from sessiongate.core.rotation import NOW, close, present
+from sessiongate.core.rotation import NOW, Change, change, close, present
 from sessiongate.core.row import FOREVER, Row, to_datetime
 from sessiongate.core.steps import CROWDED, TRIES, locked
 from sessiongate.core.superseded import Superseded
@@ -25,11 +26,8 @@ if TYPE_CHECKING:
 
     from sessiongate.core.admission import Login
     from sessiongate.core.record import RowCodec
-    from sessiongate.core.rotation import Policy
+    from sessiongate.core.rotation import Policy, Renewal
     from sessiongate.core.steps import Flow, Step
-
-BATCH_SIZE: Final = 500
-"""Records that a store lists or sweeps in one call: a few milliseconds on each."""
 
 Answer: TypeAlias = Row | Literal["logout", "replayed", "expired"] | None
 """The row to keep, the same object for no change; how the session ends; ``None``: a refusal."""
@@ -41,6 +39,7 @@ class Decisions:
     def __init__(self, codec: RowCodec) -> None:
         self._encode, self._decode = codec.encode, codec.decode
         self.admission = Admission(codec)
+        self.listing = Listing(codec.decode)
         self.superseded = Superseded()
 
     # One session.
@@ -61,7 +60,7 @@ class Decisions:
         generation: int,
         now: int,
         policy: Policy,
-        rotation: int,
+        rotation: Renewal,
         *,
         transport: str | None = None,
     ) -> Flow[Row | None]:
@@ -75,9 +74,7 @@ class Decisions:
             yield self._ended("replayed", row, now, transport, "stale_token")
             return None
         if answer.generation != row.generation:
-            self.superseded.add(row.sid, answer.generation)
-            reason = "refreshed" if rotation == NOW else "due"
-            yield Event("rotated", to_datetime(now), row.username, row.sid, transport, reason)
+            yield self._renewed(answer, now, transport, rotation)
         return answer
 
     def look(self, now: int, sid: str) -> Flow[Row | None]:
@@ -132,15 +129,20 @@ class Decisions:
             if answer is None or answer is row:
                 return row, answer
             new = answer if type(answer) is Row else None
-            only_touches = new is not None and _differ_in_access_alone(row, new)
-            if only_touches and before is not None and _differ_in_access_alone(before, row):
-                return row, answer  # another touch has come just before: this one may be dropped
+            only_touches = new is not None and _is_touched(row, new)
+            if (
+                only_touches
+                and before is not None
+                and _is_touched(before, row)
+                and (row.expires_at > before.expires_at or new.expires_at == row.expires_at)  # type: ignore[union-attr]
+            ):
+                return row, row  # another touch has come just before, and has done the same
             before, old = row, Record(sid, row.username, row.expires_at, data)
             try:
                 data = yield "swap", old, None if new is None else self._record(new), now
             except StoreError:
                 if only_touches:
-                    return row, answer  # it was read, and is valid
+                    return row, row  # it was read, and is valid
                 raise
             if data is True:
                 return row, answer
@@ -171,19 +173,19 @@ class Decisions:
             if now < record.expires_at and row_of(record, self._decode) is not None
         )
 
-    def list(self, now: int, username: str | None) -> Flow[tuple[Row, ...]]:
-        """Return the live rows of a user, or with ``None`` of all; oldest first."""
-        rows: list[Row] = []
-        place = None
-        while True:
-            if username is None:
-                records, place = yield "live", now, BATCH_SIZE, place
-            else:
-                _, records = yield "of_user", username
-            found = (row_of(record, self._decode) for record in records if now < record.expires_at)
-            rows += (row for row in found if row is not None)
-            if place is None:
-                return tuple(rows)
+    def change_user(self, now: int, username: str, wanted: Change, policy: Policy) -> Flow[int]:
+        """Change all live sessions of a user, each in one step; return how many there were."""
+        _, records = yield "of_user", check_username(username)
+        changed = 0
+        for record in records:
+            row, answer = yield from self._settle(
+                record.data, record.sid, now, lambda row: change(row, wanted, now, policy)
+            )
+            if row is not None and type(answer) is Row:
+                changed += 1
+                if answer is not row:
+                    yield self._renewed(answer, now, None, wanted)
+        return changed
 
     def sweep(self, now: int) -> Flow[int]:
         """Remove the expired sessions in batches; return how many there were."""
@@ -204,6 +206,14 @@ class Decisions:
     def _record(self, row: Row) -> Record:
         return Record(row.sid, row.username, row.expires_at, self._encode(row))
 
+    def _renewed(self, new: Row, now: int, transport: str | None, renewal: Renewal) -> Event:
+        self.superseded.add(new.sid, new.generation)
+        at = to_datetime(now)
+        if type(renewal) is Change:
+            return Event("changed", at, new.username, new.sid, transport, "requested")
+        reason = "refreshed" if renewal == NOW else "due"
+        return Event("rotated", at, new.username, new.sid, transport, reason)
+
     def _ended(
         self,
         kind: Literal["logout", "replayed"],
@@ -216,6 +226,6 @@ class Decisions:
         return Event(kind, to_datetime(now), session.username, session.sid, transport, reason)
 
 
-def _differ_in_access_alone(old: Row, new: Row) -> bool:
-    """Whether the two rows of one session are the same but for ``last_accessed``."""
-    return old[4:] == new[4:] and old[:3] == new[:3]
+def _is_touched(old: Row, new: Row) -> bool:
+    """Whether the rows of one session are the same but for ``last_accessed``, ``expires_at``."""
+    return old[5:] == new[5:] and old[:3] == new[:3]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from sessiongate.core.admission import Login
@@ -16,14 +17,15 @@ from sessiongate.core.arguments import (
     check_choice,
     check_claims,
     check_device,
+    check_flag,
     check_scopes,
     check_username,
+    describe,
     is_handle,
-    to_json,
 )
 from sessiongate.core.decisions import Decisions
 from sessiongate.core.recent import remembering
-from sessiongate.core.rotation import NEVER, present
+from sessiongate.core.rotation import PASSIVE, Change, present
 from sessiongate.core.row import FOREVER, Row, to_datetime
 from sessiongate.core.scrubbing import scrubbed
 from sessiongate.events import Event
@@ -35,7 +37,7 @@ if TYPE_CHECKING:
 
     from sessiongate.core.arguments import ExistingPolicy
     from sessiongate.core.record import RowCodec
-    from sessiongate.core.rotation import Policy
+    from sessiongate.core.rotation import Policy, Renewal
     from sessiongate.core.steps import Flow
     from sessiongate.tokens import Codec, TokenPayload
 
@@ -59,8 +61,8 @@ class Granted(NamedTuple):
     token: str
 
 
-Check: TypeAlias = "tuple[TokenPayload, int, int, str | None]"
-"""A check of one token: what it says, now, ``NEVER``, ``WHEN_DUE`` or ``NOW``, and how it came.
+Check: TypeAlias = "tuple[TokenPayload, int, Renewal, str | None]"
+"""A check of one token: what it says, now, whether to renew it, and how it came.
 
 The middleware reads the data of the token's sid, then calls ``interpret``. A plain tuple,
 because each request makes one.
@@ -106,6 +108,7 @@ class Operations(Decisions):
         scopes: Iterable[str] = (),
         claims: Mapping[str, Any] | None = None,
         device: object = None,
+        remember: bool = False,
         replaces: Iterable[str] = (),
         transport: str | None = None,
         longest: int = LONGEST_TOKEN,
@@ -120,11 +123,8 @@ class Operations(Decisions):
         policy = self.settings.existing
         if existing is not None:
             policy = check_choice(existing, "existing", EXISTING)
-        row = self._new_row(now, username, scopes, claims, device)
-        token = self.codec.mint(row)
-        if len(token) > longest:
-            msg = f"claims and scopes make a token of {len(token)} characters, more than {longest}"
-            raise ValueError(msg)
+        row = self._new_row(now, username, scopes, claims, device, remember=remember)
+        token = self._mint_within(row, longest)
         if opening is not None:
             opening(row.sid)
         session = yield from self.admit(
@@ -161,13 +161,40 @@ class Operations(Decisions):
             return None
         return payload
 
+    def wanted(
+        self,
+        scopes: Iterable[str] | None,
+        claims: Mapping[str, Any] | None,
+        longest: int = LONGEST_TOKEN,
+    ) -> Change:
+        """Check a change of scopes, of claims, or of both; ``None``: as they are."""
+        if scopes is None and claims is None:
+            msg = "there is nothing to change: pass scopes= or claims=; empty ones take all away"
+            raise TypeError(msg)
+        return Change(
+            None if scopes is None else check_scopes(scopes),
+            None if claims is None else check_claims(claims),
+            partial(self._mint_within, longest=longest),
+        )
+
+    def _mint_within(self, row: Row, longest: int) -> str:
+        token = self.codec.mint(row)
+        if len(token) > longest:
+            msg = f"claims and scopes make a token of {len(token)} characters, more than {longest}"
+            raise ValueError(msg)
+        return token
+
     def present(
-        self, now: int, payload: TokenPayload | None, rotation: int, transport: str | None = None
+        self,
+        now: int,
+        payload: TokenPayload | None,
+        renewal: Renewal,
+        transport: str | None = None,
     ) -> Flow[Row | None]:
-        """The row that a token opens, rotated if asked and due, or ``None``."""
+        """The row that a token opens, renewed if asked and due, or ``None``."""
         if payload is None:
             return None
-        check = payload, now, rotation, transport
+        check = payload, now, renewal, transport
         found = self.interpret(check, (yield "read", payload.sid))
         if found is None or type(found) is Row:
             return found
@@ -183,14 +210,14 @@ class Operations(Decisions):
             return False
         if payload.expires_at <= now or now < payload.valid_from:
             return False
-        return type(present(row, payload.generation, now, self._policy, NEVER)) is Row
+        return type(present(row, payload.generation, now, self._policy, PASSIVE)) is Row
 
     def interpret(self, check: Check, data: Any) -> Row | Flow[Row | None] | None:
         """Return the row that the token opens, or ``None``, or a flow that returns the same.
 
         There is a flow where the session has to change first.
         """
-        payload, now, rotation, _ = check
+        payload, now, renewal, _ = check
         if data is None:
             if self._on_missing is not None:
                 self._on_missing(payload.sid)
@@ -202,7 +229,7 @@ class Operations(Decisions):
         if now < row.expires_at:
             if payload.expires_at <= now or now < payload.valid_from:
                 return None  # the token is out of its time, and its session lives on
-            answer = present(row, payload.generation, now, self._policy, rotation)
+            answer = present(row, payload.generation, now, self._policy, renewal)
             if answer is None:
                 return None
             if answer is row:
@@ -217,14 +244,14 @@ class Operations(Decisions):
         return self._change(check, data)
 
     def _change(self, check: Check, data: Any) -> Flow[Row | None]:
-        payload, now, rotation, transport = check
+        payload, now, renewal, transport = check
         sid = payload.sid
         if payload.expires_at <= now:
             # An expired row is removed, so that a clock set back does not revive it.
             yield from self._look_at(data, sid, now)
             return None
         touch = self.touch(
-            data, sid, payload.generation, now, self._policy, rotation, transport=transport
+            data, sid, payload.generation, now, self._policy, renewal, transport=transport
         )
         return (yield from touch)
 
@@ -257,6 +284,15 @@ class Operations(Decisions):
         due = row.rotated_at + self._policy.rotate_after
         return None if row.shared or due >= row.expires_at else due
 
+    def last_sent_until(self, row: Row) -> int:
+        """When the client may forget the token, in microseconds.
+
+        A session that goes on without a new token outlives any ``expires_at`` of now.
+        """
+        policy = self._policy
+        rotates = policy.rotate_after != FOREVER or not policy.touch_extends
+        return row.expires_at if rotates else row.lifetime_ends_at
+
     def expires_at(self, row: Row) -> datetime:
         """When the session ends unless it is refreshed, as its token states it."""
         return to_datetime(row.expires_at - self.codec.leeway)
@@ -276,20 +312,19 @@ class Operations(Decisions):
         scopes: Iterable[str],
         claims: Mapping[str, Any] | None,
         device: object,
+        *,
+        remember: bool,
     ) -> Row:
-        names, members = check_scopes(scopes), check_claims(claims)
-        described = (
-            to_json({"scopes": names, "claims": members}, "claims") if names or members else ""
-        )
         policy = self.settings.policy
         issued_at = now - now % policy.time_resolution
+        timeout = policy.remember_for if check_flag(remember, "remember") else policy.timeout
         lifetime_ends_at = min(issued_at + self.settings.lifetime, FOREVER)
         return Row(
             sid=secrets.token_urlsafe(16),
             username=check_username(username),
             created_at=now,
             last_accessed=now,
-            expires_at=min(issued_at + policy.timeout, lifetime_ends_at),
+            expires_at=min(issued_at + timeout, lifetime_ends_at),
             lifetime_ends_at=lifetime_ends_at,
             generation=0,
             rotated_at=issued_at,
@@ -297,6 +332,7 @@ class Operations(Decisions):
             oldest_accepted=0,
             revoked_below=0,
             shared=False,
-            scopes_and_claims=described,
+            scopes_and_claims=describe(check_scopes(scopes), check_claims(claims)),
             device=check_device(device),
+            remembered=remember,
         )

@@ -27,12 +27,13 @@ before is accepted with it, so never more than two predecessors are alive.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias
 
-from sessiongate.core.row import FOREVER, Row
+from sessiongate.core.arguments import describe
+from sessiongate.core.row import FOREVER, Row, scopes_and_claims_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 
 class Policy(NamedTuple):
@@ -45,6 +46,10 @@ class Policy(NamedTuple):
     touch_every: int
     time_resolution: int
     """1, or ``SECOND`` where times must be whole seconds (JWT NumericDate)."""
+    remember_for: int = FOREVER
+    """``timeout`` of the sessions that are ``remembered``."""
+    touch_extends: bool = False
+    """Whether a touch of the middleware extends the session: its token states no end."""
 
 
 # Plain names and values, because they are looked up on every request.
@@ -53,6 +58,21 @@ NEVER: Final = 0
 WHEN_DUE: Final = 1
 NOW: Final = 2
 """When a presented token is rotated."""
+PASSIVE: Final = 3
+"""Never, and nothing is written either, as for a poll; a replay still ends the session."""
+
+
+class Change(NamedTuple):
+    """Other scopes, other claims; ``None``: as they are. Both are checked."""
+
+    scopes: tuple[str, ...] | None
+    claims: dict[str, Any] | None
+    check: Callable[[Row], object]
+    """Raises for a row whose token would be too long."""
+
+
+Renewal: TypeAlias = "int | Change"
+"""``NEVER``, ``WHEN_DUE``, ``NOW`` or ``PASSIVE``; or what is changed, under a new token."""
 
 UNISSUED: Final = "unissued"
 CURRENT: Final = "current"
@@ -73,7 +93,9 @@ TABLE: Final[Mapping[str, str]] = {
 }
 
 
-_LAST_ACCESSED: Final = Row._fields.index("last_accessed")
+_LAST_ACCESSED, _EXPIRES_AT, _PREVIOUS_UNTIL = map(
+    Row._fields.index, ("last_accessed", "expires_at", "previous_until")
+)
 _new_row: Final = tuple.__new__
 
 
@@ -91,7 +113,7 @@ def classify(row: Row, generation: int, now: int) -> str:
 
 
 def present(
-    row: Row, generation: int, now: int, policy: Policy, rotation: int
+    row: Row, generation: int, now: int, policy: Policy, rotation: Renewal
 ) -> Row | Literal["replayed"] | None:
     """Apply the table to a live row: the row to keep, or ``None`` for a refusal.
 
@@ -103,20 +125,51 @@ def present(
         answer = TABLE[classify(row, generation, now)]
         if answer != ACCEPT:
             return "replayed" if answer == END else None
-    if rotation == NOW:
-        return _refresh(row, now, policy)
-    if current:
-        if rotation == WHEN_DUE and not row.shared and now - row.rotated_at >= policy.rotate_after:
+    counts = rotation == WHEN_DUE and not row.shared
+    if counts:
+        if current and now - row.rotated_at >= policy.rotate_after:
             return _rotate(row, now, policy)
-        if row.previous_until == FOREVER:
-            seen = row._replace(previous_until=now + policy.grace)
-            return seen.accessed(max(now, row.last_accessed))
+    elif rotation == NOW:
+        return _refresh(row, now, policy)
+    elif rotation == PASSIVE:
+        return row
+    elif type(rotation) is Change:
+        return change(row, rotation, now, policy, newest_came=current)
+    first_sight = current and row.previous_until == FOREVER
     unseen = now - row.last_accessed
-    if unseen > 0 and unseen >= policy.touch_every:
-        fields = [*row]
+    if not first_sight and (unseen <= 0 or unseen < policy.touch_every):
+        return row
+    fields = [*row]  # ``_replace`` takes four times as long
+    if first_sight:
+        fields[_PREVIOUS_UNTIL] = now + policy.grace
+    if unseen > 0:
         fields[_LAST_ACCESSED] = now
-        return _new_row(Row, fields)  # ``_replace`` takes four times as long
-    return row
+    if counts and policy.touch_extends:
+        until = now + (policy.remember_for if row.remembered else policy.timeout)
+        until = min(until, row.lifetime_ends_at)
+        if until > row.expires_at:
+            fields[_EXPIRES_AT] = until
+    return _new_row(Row, fields)
+
+
+def change(row: Row, wanted: Change, now: int, policy: Policy, *, newest_came: bool = False) -> Row:
+    """The row with other scopes and claims, and a successor for its token (ASVS 7.2.4).
+
+    The same row where nothing changes. Unless the newest token came, its holder may
+    still be without it: then all that are accepted now stay so.
+    """
+    scopes, claims = scopes_and_claims_of(row)
+    scopes_and_claims = describe(
+        scopes if wanted.scopes is None else wanted.scopes,
+        claims if wanted.claims is None else wanted.claims,
+    )
+    if scopes_and_claims == row.scopes_and_claims:
+        return row
+    new = _rotate(row, now, policy)._replace(scopes_and_claims=scopes_and_claims)
+    if now < row.previous_until and not newest_came:
+        new = new._replace(oldest_accepted=row.oldest_accepted)
+    wanted.check(new)
+    return new
 
 
 def close(
@@ -164,9 +217,10 @@ def _refresh(row: Row, now: int, policy: Policy) -> Row:
 
 def _successor(row: Row, now: int, policy: Policy) -> Row:
     rotated_at = now - now % policy.time_resolution
+    timeout = policy.remember_for if row.remembered else policy.timeout
     return row._replace(
         generation=row.generation + 1,
         rotated_at=rotated_at,
         last_accessed=max(now, row.last_accessed),
-        expires_at=min(rotated_at + policy.timeout, row.lifetime_ends_at),
+        expires_at=min(rotated_at + timeout, row.lifetime_ends_at),
     )

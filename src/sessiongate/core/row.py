@@ -52,12 +52,8 @@ class Row(NamedTuple):
     """Scopes and claims as canonical JSON, ``""`` for none."""
     device: str
     """What the client is, as JSON, ``""`` for unknown."""
-
-    def accessed(self, now: int) -> Row:
-        """The row with a later ``last_accessed``; ``_replace`` takes four times as long."""
-        fields = [*self]
-        fields[3] = now
-        return tuple.__new__(Row, fields)
+    remembered: bool = False
+    """It outlives the browser, and lives longer without a request than others."""
 
 
 def to_datetime(microseconds: int) -> datetime:

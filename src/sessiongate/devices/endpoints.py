@@ -149,7 +149,7 @@ class Endpoints:
 def _list(asked: Asked) -> Flow[tuple[Device, ...]]:
     session, manager = asked.session, asked.session.settings.manager
     # The identity, which is "" for nobody: no name at all would list everybody's.
-    rows = yield from manager.operations.list(manager.now(), session.user.identity)
+    rows = yield from manager.operations.listing.of_user(manager.now(), session.user.identity)
     return devices_of(session, rows)
 
 

@@ -11,7 +11,7 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Unpack
 
-from sessiongate.core.rotation import NEVER, WHEN_DUE
+from sessiongate.core.rotation import NEVER, PASSIVE, WHEN_DUE
 from sessiongate.core.row import SECOND, Row
 from sessiongate.errors import StoreError
 from sessiongate.http.csrf import SAFE_METHODS, find_cross_site
@@ -64,6 +64,28 @@ class RequestAuthenticator:
         self._tokens = TokenReader(self.settings.cookie, manager.operations.read)
         self._outages = manager.outages
         self._now = manager.now
+        self.minds_paths = bool(self.settings.skip or self.settings.passive)
+        """Whether the path of a request matters: then call ``skip`` and ``is_passive``."""
+        self._skipped: dict[str, RequestSession] = {}
+
+    def skip(self, path: str) -> RequestSession | None:
+        """The session of all requests that a rule skips, or ``None``.
+
+        It is nobody's, and can be nothing else: no verb works on it.
+        """
+        rule = None if self.settings.skip is None else self.settings.skip(path)
+        if rule is None:
+            return None
+        session = self._skipped.get(rule)
+        if session is None:
+            session = RequestSession(self.settings)
+            session.skipped = rule
+            self._skipped[rule] = session
+        return session
+
+    def is_passive(self, path: str) -> bool:
+        """Whether the request does not count as activity."""
+        return self.settings.passive is not None and self.settings.passive(path) is not None
 
     def parse_request(
         self,
@@ -71,6 +93,7 @@ class RequestAuthenticator:
         cookies: Sequence[bytes],
         authorizations: Sequence[bytes],
         client: Client,
+        passive: bool = False,  # noqa: FBT001, FBT002 - by position, on each request
     ) -> RequestSession:
         """Find out who a request comes from, as far as nothing has to be awaited.
 
@@ -83,6 +106,7 @@ class RequestAuthenticator:
             cookies: Each ``Cookie`` field, as the bytes that came.
             authorizations: Each ``Authorization`` field.
             client: Who asks, and where the other fields are.
+            passive: Whether the request does not count as activity.
         """
         settings, elsewhere = self.settings, None
         if method not in SAFE_METHODS:
@@ -93,7 +117,7 @@ class RequestAuthenticator:
         now = self._now()
         session.credentials = credentials = self._tokens.read(cookies, authorizations, now)
         tokens = credentials.tokens
-        rotation = NEVER if method == "OPTIONS" else WHEN_DUE
+        rotation = PASSIVE if passive else NEVER if method == "OPTIONS" else WHEN_DUE
         if not tokens:
             session.problem = credentials.problem
         elif elsewhere is not None and not credentials.by_authorization:
@@ -204,8 +228,9 @@ class RequestAuthenticator:
                 return None
         token = self._operations.codec.mint(row)
         if delivery.cookie in {"issue", "renew"}:
-            seconds_left = max(1, -(-(row.expires_at - now) // SECOND))
-            set_cookies += (cookie.issue(token, seconds_left),)
+            ends_at = self._operations.last_sent_until(row)
+            seconds_left = max(1, -(-(ends_at - now) // SECOND))
+            set_cookies += (cookie.issue(token, seconds_left, persists=row.remembered),)
         header = token if delivery.by_header else None
         by_itself = delivery.rotated_at is not None
         return ResponseChanges(status, set_cookies, header, by_itself=by_itself)

@@ -121,9 +121,10 @@ class SessionCookie:
         """Characters of a value that a browser can have kept."""
         return _LARGEST - len(self.name)
 
-    def issue(self, token: str, seconds_left: int) -> str:
-        """The value of a ``Set-Cookie`` that hands out a token."""
-        return self._dump(token, min(seconds_left, _LONGEST_LIFE) if self.persistent else None)
+    def issue(self, token: str, seconds_left: int, *, persists: bool = False) -> str:
+        """The value of a ``Set-Cookie`` that hands out a token; ``persists`` as ``persistent``."""
+        persists = persists or self.persistent
+        return self._dump(token, min(seconds_left, _LONGEST_LIFE) if persists else None)
 
     def expire(self) -> str:
         """The value of a ``Set-Cookie`` that deletes it: the same attributes, in the past."""

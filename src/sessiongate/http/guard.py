@@ -114,6 +114,10 @@ class Guard:
         """
         user, realm = session.user, session.settings.realm
         if not user.is_authenticated:
+            if session.skipped is not None:
+                page = describe()
+                path = "a websocket" if page is None else page.path
+                session.settings.report_skipped(session.skipped, path)
             if session.problem == "cross_site":
                 return refusals.CROSS_SITE  # the login page would come from that site as well
             refusal = _refuse_anonymous(session, realm)

@@ -12,7 +12,12 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar, Unpack, fin
 from sessiongate.core.arguments import EXISTING, SessionOptions, check_choice
 from sessiongate.core.rotation import NOW
 from sessiongate.core.row import SECOND, to_datetime
-from sessiongate.errors import CrossSiteError, ResponseStartedError, StoreError
+from sessiongate.errors import (
+    ConfigurationError,
+    CrossSiteError,
+    ResponseStartedError,
+    StoreError,
+)
 from sessiongate.http.client import describe
 from sessiongate.http.credentials import TRANSPORTS, Transport
 from sessiongate.http.token_reader import NOTHING
@@ -20,10 +25,11 @@ from sessiongate.http.user import User
 from sessiongate.tokens import TokenPayload
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Coroutine, Iterable, Mapping
     from datetime import datetime
 
     from sessiongate.core.operations import Check
+    from sessiongate.core.rotation import Renewal
     from sessiongate.core.row import Row
     from sessiongate.core.steps import Flow
     from sessiongate.http.client import Client
@@ -89,6 +95,8 @@ class RequestSession:
     """The session that this request has opened, until its token has gone out."""
     not_awaited: tuple[str, ...] = ()
     """The async verbs that were called and have not begun."""
+    skipped: str | None = None
+    """The rule of ``skip`` that covers this request, so that no credential was read."""
     response_started = False
     store_failed = False
     """Whether the store failed this request, so that its answer is a 503."""
@@ -127,6 +135,12 @@ class RequestSession:
         """When the session ends unless it is refreshed; ``None`` for the anonymous."""
         row = self.user.row
         return None if row is None else self.settings.manager.operations.expires_at(row)
+
+    @property
+    def remembered(self) -> bool:
+        """Whether the session was opened with ``remember=True``; ``False`` for the anonymous."""
+        row = self.user.row
+        return row is not None and row.remembered
 
     @property
     def rotates_at(self) -> datetime | None:
@@ -203,6 +217,33 @@ class RequestSession:
         """``refresh``, to await."""
         return self.to_await("arefresh()", partial(self.arun, self._refresh()))
 
+    def update(
+        self,
+        *,
+        scopes: Iterable[str] | None = None,
+        claims: Mapping[str, Any] | None = None,
+    ) -> str | None:
+        """Change what the session may do, and return its new token, or ``None`` if it is over.
+
+        See ``SessionManager.update_session``; ``.user`` follows at once.
+
+        Raises:
+            ResponseStartedError: The headers have gone out; nothing was done.
+            StoreError: The store is down; the session may be as before.
+            ValueError, TypeError: An argument is unfit, or the token would be
+                too large for a cookie; nothing was changed.
+        """
+        return self.run(self._update(scopes, claims))
+
+    def aupdate(
+        self,
+        *,
+        scopes: Iterable[str] | None = None,
+        claims: Mapping[str, Any] | None = None,
+    ) -> Coroutine[Any, Any, str | None]:
+        """``update``, to await."""
+        return self.to_await("aupdate()", partial(self.arun, self._update(scopes, claims)))
+
     # Inside: what the verbs mean, in one text for sync and async.
 
     def _login(
@@ -265,6 +306,7 @@ class RequestSession:
 
     def closing(self) -> Flow[bool]:
         """``logout`` as a flow."""
+        self._check_read("logout()")
         elsewhere = self._sent_by_another_site()
         if elsewhere is not None and self.opened is None:
             self.settings.report_cross_site("a logout did nothing", elsewhere)
@@ -281,12 +323,26 @@ class RequestSession:
 
     def _refresh(self) -> Flow[str | None]:
         self._before_response("refresh()")
+        return (yield from self._renew(NOW))
+
+    def _update(
+        self, scopes: Iterable[str] | None, claims: Mapping[str, Any] | None
+    ) -> Flow[str | None]:
+        self._before_response("update()")
+        longest = self.settings.longest_token(self.transport or "cookie")
+        wanted = self.settings.manager.operations.wanted(scopes, claims, longest)
+        return (yield from self._renew(wanted))
+
+    def _renew(self, renewal: Renewal) -> Flow[str | None]:
         manager, row = self.settings.manager, self.user.row
         token = None if row is None else TokenPayload(row.sid, row.generation)
-        renewed = yield from manager.operations.present(manager.now(), token, NOW, self.transport)
+        renewed = yield from manager.operations.present(
+            manager.now(), token, renewal, self.transport
+        )
         if renewed is not None:
             self._set_session(renewed, self.transport)
-            self.send_token(renewed)
+            if row is None or renewed.generation != row.generation:
+                self.send_token(renewed)
             return manager.operations.codec.mint(renewed)
         if self.user.row is not None:
             self._set_session(None, None)
@@ -337,7 +393,16 @@ class RequestSession:
         self.transport = transport
         self.problem = None
 
+    def _check_read(self, verb: str) -> None:
+        if self.skipped is not None:
+            msg = (
+                f"{verb} cannot work on a path of skip= ({self.skipped!r}), where no credential "
+                "is read: take the path out of skip; passive= is for polls"
+            )
+            raise ConfigurationError(msg)
+
     def _before_response(self, verb: str) -> None:
+        self._check_read(verb)
         if self.response_started:
             msg = f"{verb} came after the response had started: call it before the first byte"
             raise ResponseStartedError(msg)
@@ -346,6 +411,7 @@ class RequestSession:
         self, verb: str, begin: Callable[[], Coroutine[Any, Any, T]]
     ) -> Coroutine[Any, Any, T]:
         """A coroutine that is noted until it begins: the log names one that never does."""
+        self._check_read(verb)
         self.not_awaited += (verb,)
 
         async def awaited() -> T:

@@ -10,6 +10,7 @@ from sessiongate.core.throttle import Throttle
 from sessiongate.errors import ConfigurationError
 from sessiongate.http.cookies import SessionCookie
 from sessiongate.http.csrf import check_origins
+from sessiongate.http.paths import path_rules
 from sessiongate.managers import SessionManager
 from sessiongate.tokens import LONGEST_TOKEN
 
@@ -18,12 +19,17 @@ if TYPE_CHECKING:
 
     from sessiongate.http.credentials import Transport
     from sessiongate.http.csrf import CrossSite
+    from sessiongate.http.paths import Paths
 
 _HEADER: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}")
 _REALM: Final = re.compile(r"[ !#-\[\]-~]*")
 _CROSS_SITE: Final = (
     "%s: it came from another site (%s), this one is %r. If that site is yours, "
     "pass it to the middleware in trusted_origins; behind a proxy, have it keep the Host header"
+)
+_SKIPPED: Final = (
+    "skip=%r covers %r, which login_required protects: no credential is read there, so nobody is "
+    "let in. Take the path out of skip, or the guard off the view"
 )
 
 
@@ -35,6 +41,8 @@ class MiddlewareOptions(TypedDict, total=False):
     trusted_origins: Iterable[str]
     realm: str
     record_device: bool
+    passive: Paths
+    skip: Paths
 
 
 class MiddlewareSettings:
@@ -51,6 +59,12 @@ class MiddlewareSettings:
         realm: Named in ``WWW-Authenticate`` challenges.
         record_device: Keep the user agent and the IP with a session that is
             opened by ``login`` without ``device=``, until it ends.
+        passive: Paths whose requests are answered as usual, but do not count
+            as activity: they neither rotate the token nor extend the session.
+            For polls. Prefixes match whole segments of the path below
+            ``root_path`` or ``SCRIPT_NAME``; or a function of that path.
+        skip: Paths whose requests are anonymous: no credential is read. For
+            static files and health checks, never for a login or logout page.
 
     Raises:
         ValueError, TypeError: An argument is unfit; the message says how.
@@ -65,6 +79,8 @@ class MiddlewareSettings:
         trusted_origins: Iterable[str] = (),
         realm: str = "sessiongate",
         record_device: bool = True,
+        passive: Paths = (),
+        skip: Paths = (),
     ) -> None:
         if not isinstance(manager, SessionManager):
             msg = f"manager must be a SessionManager, not {type(manager).__name__}"
@@ -85,11 +101,20 @@ class MiddlewareSettings:
         self.trusted_origins = check_origins(trusted_origins)
         self.realm = realm
         self.record_device = record_device
+        self.passive = path_rules(passive, "passive")
+        self.skip = path_rules(skip, "skip")
         self._reports: dict[str, Throttle] = {}
+        self._skipped_and_guarded: set[str] = set()
 
     def longest_token(self, transport: Transport) -> int:
         """Characters of a token that fit into this way to carry it."""
         return self.cookie.longest_value if transport == "cookie" else LONGEST_TOKEN
+
+    def report_skipped(self, rule: str, path: str) -> None:
+        """Log, once for each rule, that a guard protects what is skipped."""
+        if rule not in self._skipped_and_guarded:
+            self._skipped_and_guarded.add(rule)
+            self.manager.logger.warning(_SKIPPED, rule, path)
 
     def report_cross_site(self, what_happened: str, cross_site: CrossSite) -> None:
         """Log what another site asked for, once a minute for each thing that can happen."""

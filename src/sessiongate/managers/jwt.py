@@ -12,6 +12,7 @@ from sessiongate.managers.session import SessionManager, ended_as_public
 
 if TYPE_CHECKING:
     import builtins
+    from collections.abc import Iterable, Mapping
 
     from sessiongate.core.steps import Flow
     from sessiongate.tokens import Codec
@@ -73,6 +74,26 @@ class JWTSessionManager(SessionManager):
     async def arefresh_session(self, jwt_token: str) -> str | None:
         """``refresh_session``, to await."""
         return await super().arefresh_session(jwt_token)
+
+    def update_session(
+        self,
+        jwt_token: str,
+        *,
+        scopes: Iterable[str] | None = None,
+        claims: Mapping[str, Any] | None = None,
+    ) -> str | None:
+        """A JWT with other scopes and claims; see ``SessionManager.update_session``."""
+        return super().update_session(jwt_token, scopes=scopes, claims=claims)
+
+    async def aupdate_session(
+        self,
+        jwt_token: str,
+        *,
+        scopes: Iterable[str] | None = None,
+        claims: Mapping[str, Any] | None = None,
+    ) -> str | None:
+        """``update_session``, to await."""
+        return await super().aupdate_session(jwt_token, scopes=scopes, claims=claims)
 
     def invalidate_session(
         self, jwt_token: str | None = None, jti: str | None = None

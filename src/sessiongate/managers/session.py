@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import logging
 import time
+from datetime import timedelta
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -42,6 +43,7 @@ from sessiongate.tokens.opaque import OpaqueCodec
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from sessiongate.core.rotation import Renewal
     from sessiongate.core.steps import Call, Flow
     from sessiongate.events import Event, Listener
     from sessiongate.stores.base import Store
@@ -96,6 +98,8 @@ class SessionManager:
             never. Choose it well above ``rotation_grace``.
         rotation_grace: Seconds the old token lives on once its successor was
             seen.
+        remember_for: Seconds a session lives without a request if it was opened with
+            ``remember=True``; at least ``session_timeout``.
         touch_every: Seconds that ``last_accessed`` may lag behind; by default
             what suits the store (0 in memory; elsewhere 300, or a tenth of
             ``session_timeout`` if that is less).
@@ -125,6 +129,7 @@ class SessionManager:
         max_lifetime: Seconds | None = None,
         rotate_after: Seconds | Literal["half"] | None = "half",
         rotation_grace: Seconds = 30,
+        remember_for: Seconds = timedelta(days=30),
         touch_every: Seconds | None = None,
         clock: Callable[[], float] = time.time,
         logger: logging.Logger | None = None,
@@ -153,7 +158,8 @@ class SessionManager:
         self._listens_async = inspect.iscoroutinefunction(on_event) or inspect.iscoroutinefunction(
             type(on_event).__call__
         )
-        codec = self._make_codec(self._key(secret_key), timeout, strict=strict_keys)
+        remembered = max(microseconds(remember_for, "remember_for", positive=True), timeout)
+        codec = self._make_codec(self._key(secret_key), remembered, strict=strict_keys)
         timeout = _rounded_up(timeout, codec.time_resolution)
         policy = Policy(
             timeout=timeout + codec.leeway,
@@ -163,6 +169,8 @@ class SessionManager:
             if touch_every is None
             else microseconds(touch_every, "touch_every"),
             time_resolution=codec.time_resolution,
+            remember_for=_rounded_up(remembered, codec.time_resolution) + codec.leeway,
+            touch_extends=not codec.states_end,
         )
         lifetime = FOREVER
         if max_lifetime is not None:
@@ -218,8 +226,8 @@ class SessionManager:
 
         Args:
             username: 1 to 256 characters, none of them control characters.
-            options: ``existing``, ``scopes``, ``claims`` and ``device``; see
-                ``SessionOptions``.
+            options: ``existing``, ``scopes``, ``claims``, ``device`` and
+                ``remember``; see ``SessionOptions``.
 
         Raises:
             ValueError, TypeError: An argument is unfit; nothing was opened.
@@ -253,6 +261,65 @@ class SessionManager:
     async def arefresh_session(self, session_id: str) -> str | None:
         """``refresh_session``, to await."""
         return self._minted(await self.arun(self._present(session_id, NOW)))
+
+    def update_session(
+        self,
+        session_id: str,
+        *,
+        scopes: Iterable[str] | None = None,
+        claims: Mapping[str, Any] | None = None,
+    ) -> str | None:
+        """Change what a valid session may do, at once for every holder of it.
+
+        Return its new token: it is renewed as a rotation does (ASVS 7.2.4), so
+        the older token is accepted until the new one has come and
+        ``rotation_grace`` is over. The same token if nothing changes; ``None``
+        if the token is not valid.
+
+        Args:
+            session_id: A token.
+            scopes: Instead of the present ones; ``None``: as they are.
+            claims: Instead of the present ones; ``None``: as they are.
+
+        Raises:
+            ValueError, TypeError: An argument is unfit, or there is nothing to
+                change; nothing was changed.
+        """
+        return self._minted(self.run(self._update(session_id, scopes, claims)))
+
+    async def aupdate_session(
+        self,
+        session_id: str,
+        *,
+        scopes: Iterable[str] | None = None,
+        claims: Mapping[str, Any] | None = None,
+    ) -> str | None:
+        """``update_session``, to await."""
+        return self._minted(await self.arun(self._update(session_id, scopes, claims)))
+
+    def update_user_sessions(
+        self,
+        username: str,
+        *,
+        scopes: Iterable[str] | None = None,
+        claims: Mapping[str, Any] | None = None,
+    ) -> int:
+        """``update_session`` for all live sessions of a user: how many there were.
+
+        Each holder gets the new token with the next response. A login that is
+        under way meanwhile brings what its view gives it.
+        """
+        return self.run(self._update_user(username, scopes, claims))
+
+    async def aupdate_user_sessions(
+        self,
+        username: str,
+        *,
+        scopes: Iterable[str] | None = None,
+        claims: Mapping[str, Any] | None = None,
+    ) -> int:
+        """``update_user_sessions``, to await."""
+        return await self.arun(self._update_user(username, scopes, claims))
 
     def invalidate_session(self, session_id: str) -> tuple[bool, str | None]:
         """End a session: ``(True, username)``, or ``(False, None)`` if there was none.
@@ -291,6 +358,32 @@ class SessionManager:
         """``cleanup_expired_sessions``, to await."""
         await self.arun(self.operations.sweep(self.now()))
 
+    def list_sessions(
+        self, *, username: str | None = None, limit: int = 100, after: str | None = None
+    ) -> list[dict[str, Any]]:
+        """Live sessions, oldest first, for an administrator's page; never a usable token.
+
+        Each as in ``user_sessions``, and with its ``username``. An empty list:
+        there are no more.
+
+        Args:
+            username: Whose sessions; ``None``: everybody's.
+            limit: How many at most.
+            after: The ``handle`` of the last session of the page before. That
+                session may have ended meanwhile, if this process listed it.
+
+        Raises:
+            ValueError, TypeError: An argument is unfit, or ``after`` names a
+                session that has ended and that this process did not list.
+        """
+        return self._listing(self.run(self._page(username, limit, after)), named=True)
+
+    async def alist_sessions(
+        self, *, username: str | None = None, limit: int = 100, after: str | None = None
+    ) -> list[dict[str, Any]]:
+        """``list_sessions``, to await."""
+        return self._listing(await self.arun(self._page(username, limit, after)), named=True)
+
     def user_sessions(self, username: str) -> list[dict[str, Any]]:
         """The live sessions of a user, oldest first, for a “my devices” page.
 
@@ -298,13 +391,11 @@ class SessionManager:
         ``last_accessed``, ``expires_at``, ``scopes`` and ``device``, which is
         ``None`` if none was given. No sessions: an empty list.
         """
-        return self._listing(self.run(self.operations.list(self.now(), check_username(username))))
+        return self._listing(self.run(self._of_user(username)))
 
     async def auser_sessions(self, username: str) -> list[dict[str, Any]]:
         """``user_sessions``, to await."""
-        return self._listing(
-            await self.arun(self.operations.list(self.now(), check_username(username)))
-        )
+        return self._listing(await self.arun(self._of_user(username)))
 
     def invalidate_user_session(self, username: str, handle: str) -> bool:
         """End the session of that ``handle`` if it is this user's: whether it was."""
@@ -364,10 +455,17 @@ class SessionManager:
         scopes: Iterable[str] = (),
         claims: Mapping[str, Any] | None = None,
         device: object = None,
+        remember: bool = False,  # noqa: FBT001, FBT002 - a keyword of the public verb
     ) -> Flow[Granted | None]:
         # The keywords of the public verb, and none of those that are the middleware's.
         return self.operations.open(
-            self.now(), username, existing=existing, scopes=scopes, claims=claims, device=device
+            self.now(),
+            username,
+            existing=existing,
+            scopes=scopes,
+            claims=claims,
+            device=device,
+            remember=remember,
         )
 
     def _read(self, token: object) -> TokenPayload | None:
@@ -385,9 +483,37 @@ class SessionManager:
         payload = self._read(keep) or self.operations.codec.parse_key(keep)
         return None if payload is None else payload.sid
 
-    def _present(self, token: object, rotation: int = NEVER) -> Flow[Row | None]:
+    def _present(self, token: object, renewal: Renewal = NEVER) -> Flow[Row | None]:
         now = self.now()
-        return self.operations.present(now, self.operations.read(token, now), rotation)
+        return self.operations.present(now, self.operations.read(token, now), renewal)
+
+    def _update(
+        self, token: object, scopes: Iterable[str] | None, claims: Mapping[str, Any] | None
+    ) -> Flow[Row | None]:
+        return self._present(token, self.operations.wanted(scopes, claims))
+
+    def _update_user(
+        self, username: str, scopes: Iterable[str] | None, claims: Mapping[str, Any] | None
+    ) -> Flow[int]:
+        wanted = self.operations.wanted(scopes, claims)
+        return self.operations.change_user(
+            self.now(), username, wanted, self.operations.settings.policy
+        )
+
+    def _of_user(self, username: str) -> Flow[tuple[Row, ...]]:
+        return self.operations.listing.of_user(self.now(), check_username(username))
+
+    def _page(self, username: str | None, limit: int, after: str | None) -> Flow[tuple[Row, ...]]:
+        now, listing = self.now(), self.operations.listing
+        if check_count(limit, "limit") is None:
+            msg = "limit must be 1 or more: page by page, any number of sessions can be listed"
+            raise ValueError(msg)
+        if after is not None and not is_handle(after):
+            msg = "after must be the handle of the last session of the page before, or None"
+            raise ValueError(msg)
+        if username is None:
+            return listing.page(now, limit, after)
+        return listing.page_of_user(now, check_username(username), limit, after)
 
     def _close(self, payload: TokenPayload | None) -> Flow[str | None]:
         if payload is None:
@@ -410,10 +536,11 @@ class SessionManager:
             information["scopes"] = list(scopes)
         return information | claims
 
-    def _listing(self, rows: tuple[Row, ...]) -> list[dict[str, Any]]:
+    def _listing(self, rows: tuple[Row, ...], *, named: bool = False) -> list[dict[str, Any]]:
         return [
             {
                 "handle": row.sid,
+                **({"username": row.username} if named else {}),
                 **self.operations.dates(row),
                 "scopes": list(scopes_and_claims_of(row)[0]),
                 "device": device_of(row),

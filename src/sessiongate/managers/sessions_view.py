@@ -46,7 +46,7 @@ class SessionsView(Mapping[str, dict[str, Any]]):
         return f"<{len(self)} sessions>"
 
     def _snapshot(self) -> dict[str, dict[str, Any]]:
-        rows: tuple[Row, ...] = self._run(self._operations.list(self._now(), None))
+        rows: tuple[Row, ...] = self._run(self._operations.listing.all(self._now()))
         return {self._operations.codec.key(row): self._about(row) for row in rows}
 
     def _about(self, row: Row) -> dict[str, Any]:

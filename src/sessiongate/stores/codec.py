@@ -17,10 +17,12 @@ from sessiongate.core.row import FOREVER, Row, device_of
 
 __all__ = ["VERSION", "decode", "encode"]
 
-VERSION: Final = 2
-"""Of the format. Data of another version was written by a newer sessiongate."""
+VERSION: Final = 3
+"""Of the format. Data of a greater version was written by a newer sessiongate."""
 
 _LOGGER: Final = logging.getLogger("sessiongate.stores")
+_UNREMEMBERED: Final = 2
+"""The version before, whose rows do not say whether they are remembered."""
 _FIELDS: Final = len(Row._fields)
 _NUMBERS: Final = frozenset({int})
 _warned: Final[Recent[int, str]] = Recent()
@@ -54,6 +56,8 @@ def _decode(data: bytes) -> Row | None:
         version, *fields = json.loads(data)
     except (TypeError, ValueError, RecursionError):
         return None
+    if version == _UNREMEMBERED:
+        version, fields = VERSION, [*fields, False]
     if type(version) is not int or version != VERSION or len(fields) != _FIELDS:
         return None
     row = tuple.__new__(Row, fields)
@@ -62,9 +66,9 @@ def _decode(data: bytes) -> Row | None:
 
 def _is_valid(row: Row) -> bool:
     """Check types, ranges and order, and that texts are text and JSON is JSON."""
-    sid, username, *numbers, shared, scopes_and_claims, device = row
+    sid, username, *numbers, shared, scopes_and_claims, device, remembered = row
     texts = (sid, username, scopes_and_claims, device)
-    if type(shared) is not bool or not _NUMBERS.issuperset(map(type, numbers)):
+    if not type(shared) is type(remembered) is bool or not _NUMBERS.issuperset(map(type, numbers)):
         return False
     if not (min(numbers) >= 0 and max(numbers) <= FOREVER):
         return False

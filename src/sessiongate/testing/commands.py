@@ -120,9 +120,14 @@ def step_of(command: Command, store: Store, *, full: bool = False) -> Step[Any]:
         case CloseUser(username, keep, now):
             return _step(decisions.close_user(now, username, keep), outcomes.of_close_user)
         case List(username, now):
-            return _step(decisions.list(now, username))
+            return _step(_list(decisions, now, username))
         case _:
             return _verb(type(command).__name__.lower(), *command)
+
+
+def _list(decisions: Decisions, now: int, username: str | None) -> Flow[tuple[Row, ...]]:
+    listing = decisions.listing
+    return listing.all(now) if username is None else listing.of_user(now, username)
 
 
 def _touch(decisions: Decisions, command: Touch) -> Flow[Row | None]:

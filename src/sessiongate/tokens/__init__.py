@@ -39,6 +39,8 @@ class Codec(Protocol):
 
     time_resolution: int
     """The grain of ``rotated_at`` and ``expires_at`` in microseconds."""
+    states_end: bool
+    """Whether a token states when its session ends: then only a new token extends it."""
     leeway: int
     """Microseconds a session outlives the expiry that its token states."""
 

@@ -41,6 +41,7 @@ class JWTCodec:
     """
 
     time_resolution = SECOND
+    states_end = True
 
     def __init__(
         self,

@@ -34,6 +34,7 @@ class OpaqueCodec:
     """Mints and reads opaque tokens; the first key signs, all verify."""
 
     time_resolution = 1
+    states_end = False
     leeway = 0
 
     def __init__(self, secret_key: object, *, strict: bool) -> None:
