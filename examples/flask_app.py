@@ -94,7 +94,7 @@ def login() -> ResponseReturnValue:
     if account is None:
         return page("login.html", FORBIDDEN, error=WRONG, username=username, next=way_back)
     try:
-        login_user(username, scopes=account.scopes)
+        login_user(username, scopes=account.scopes, remember="remember" in request.form)
     except SessionRefused as refused:  # too many sessions, or another site sent the form
         error = refused.description
         return page("login.html", FORBIDDEN, error=error, username=username, next=way_back)

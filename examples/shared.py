@@ -159,6 +159,8 @@ class Facts:
     username: str
     transport: str
     scopes: tuple[str, ...]
+    remembered: bool
+    age: int
     logged_in_at: datetime
     rotates_at: datetime
     ends_at: datetime
@@ -178,6 +180,8 @@ def facts_of(handle: Any) -> Facts:
         username=user.username,
         transport=handle.transport,
         scopes=user.scopes,
+        remembered=handle.remembered,
+        age=int(handle.age),
         logged_in_at=user.info["created_at"],
         rotates_at=handle.rotates_at,
         ends_at=handle.expires_at,

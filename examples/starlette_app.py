@@ -105,12 +105,14 @@ async def login_form(request: Request) -> Response:
 
 async def login(request: Request) -> Response:
     """Check the password, and redirect to the page that the visitor wanted."""
-    username, password, way_back = await form_fields(request, "username", "password", "next")
+    username, password, way_back, remember = await form_fields(
+        request, "username", "password", "next", "remember"
+    )
     account = await check(request, username, password)
     if account is None:
         return page(request, "login.html", FORBIDDEN, error=WRONG, username=username, next=way_back)
     try:
-        await login_user(request, username, scopes=account.scopes)
+        await login_user(request, username, scopes=account.scopes, remember=bool(remember))
     except HTTPException as refused:  # too many sessions, or another site sent the form
         error = refused.detail
         return page(request, "login.html", FORBIDDEN, error=error, username=username, next=way_back)

@@ -12,10 +12,11 @@ from playwright.sync_api import expect, sync_playwright
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from playwright.sync_api import Browser, BrowserContext
 
-__all__ = ["LONG", "cookies", "running_chromium"]
+__all__ = ["LONG", "cookies", "running_chromium", "running_with_profile"]
 
 LONG: Final = 60_000
 """Milliseconds, after which a test that hangs is a test that fails."""
@@ -61,6 +62,22 @@ def running_chromium() -> Iterator[Browser]:
             yield browser
         finally:
             browser.close()
+
+
+@contextmanager
+def running_with_profile(directory: Path) -> Iterator[BrowserContext]:
+    """A browser whose profile is kept in a directory, as when a user starts it again."""
+    binary = _binary()
+    expect.set_options(timeout=LONG)
+    with sync_playwright() as playwright:
+        visitor = playwright.chromium.launch_persistent_context(
+            directory, executable_path=binary, args=_FLAGS, chromium_sandbox=False, timeout=LONG
+        )
+        visitor.set_default_timeout(LONG)
+        try:
+            yield visitor
+        finally:
+            visitor.close()
 
 
 def cookies(visitor: BrowserContext) -> list[dict[str, Any]]:
