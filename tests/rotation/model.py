@@ -32,8 +32,10 @@ class Session:
     ends_at: float
     shared: bool = False
     tokens: list[Token] = field(default_factory=list)
-    overlapping: bool = False
-    """The last rotation fell into an open overlap: the token before is honoured along."""
+    reach: int = 1
+    """How many predecessors are honoured: two where a rotation fell into an open overlap."""
+    team: int | None = None
+    """A claim."""
 
     @property
     def current(self) -> int:
@@ -44,10 +46,19 @@ class Model:
     """All sessions, and what each request on them must come to."""
 
     def __init__(
-        self, timeout: float, lifetime: float, rotate_after: float, grace: float, now: float
+        self,
+        timeout: float,
+        lifetime: float,
+        rotate_after: float,
+        grace: float,
+        now: float,
+        *,
+        extends: bool,
     ) -> None:
         self.timeout, self.lifetime = timeout, lifetime
         self.rotate_after, self.grace = rotate_after, grace
+        self.extends = extends
+        """Whether each request extends: tokens state no end."""
         self.now = now
         self.sessions: dict[int, Session] = {}
         self.replays = 0
@@ -65,7 +76,9 @@ class Model:
         return self._next
 
     def reuse(self, username: str) -> int:
-        mine = [key for key, one in self.live().items() if one.username == username]
+        # With the same claims: none.
+        live = self.live().items()
+        mine = [key for key, one in live if one.username == username and one.team is None]
         if not mine:
             return self.login(username)
         session = self.sessions[mine[-1]]
@@ -103,13 +116,44 @@ class Model:
         open_overlap = session is not None and self._overlap(session)
         if not self.accept(key, index) or session is None:
             return False, None
-        if index != session.current:
-            return True, None if session.shared else session.current
-        if session.shared or self.now - session.tokens[index].made_at < self.rotate_after:
-            return True, None
-        session.overlapping = open_overlap
+        due = self.now - session.tokens[index].made_at >= self.rotate_after
+        if index == session.current and due and not session.shared:
+            session.reach = 2 if open_overlap else 1
+            self._renew(session)
+            return True, session.current
+        if self.extends and not session.shared:
+            self._extend(session)
+        return True, None if session.shared or index == session.current else session.current
+
+    def update(self, key: int, index: int, team: int) -> bool:
+        session = self.sessions.get(key)
+        open_overlap = session is not None and self._overlap(session)
+        if not self.accept(key, index) or session is None:
+            return False
+        if session.team != team:
+            newest_came = index == session.current
+            self._change(session, team, open_overlap=open_overlap, newest_came=newest_came)
+        return True
+
+    def update_user(self, username: str, team: int) -> int:
+        mine = [one for one in self.live().values() if one.username == username]
+        for session in mine:
+            if session.team != team:
+                overlap = self._overlap(session)
+                self._change(session, team, open_overlap=overlap, newest_came=False)
+        return len(mine)
+
+    def _change(
+        self, session: Session, team: int, *, open_overlap: bool, newest_came: bool
+    ) -> None:
+        session.team = team
+        if not open_overlap:
+            session.reach = 1
+        elif newest_came:
+            session.reach = 2
+        else:
+            session.reach += 1  # whoever has not seen the newest keeps what they have
         self._renew(session)
-        return True, session.current
 
     def refresh(self, key: int, index: int) -> bool:
         if not self.accept(key, index):
@@ -117,7 +161,7 @@ class Model:
         session = self.sessions[key]
         for token in session.tokens:
             token.retired = True
-        session.shared = session.overlapping = False
+        session.shared, session.reach = False, 1
         self._renew(session)
         session.tokens[-2].successor_seen_at = self.now - self.grace
         return True
@@ -138,8 +182,7 @@ class Model:
         if index == session.current:
             return True
         last = session.tokens[session.current - 1]
-        reach = 2 if session.overlapping else 1
-        return session.current - index <= reach and last.honoured(self.now, self.grace)
+        return session.current - index <= session.reach and last.honoured(self.now, self.grace)
 
     def _overlap(self, session: Session) -> bool:
         if session.current == 0 or session.tokens[session.current - 1].retired:
@@ -148,4 +191,7 @@ class Model:
 
     def _renew(self, session: Session) -> None:
         session.tokens.append(Token(self.now))
+        self._extend(session)
+
+    def _extend(self, session: Session) -> None:
         session.expires_at = min(self.now + self.timeout, session.ends_at)

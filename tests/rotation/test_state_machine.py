@@ -58,12 +58,14 @@ class Sessions(RuleBasedStateMachine):
             "max_lifetime": LIFETIME,
             "rotate_after": ROTATE_AFTER,
             "rotation_grace": GRACE,
+            "touch_every": 0,
             "clock": self.clock,
             "on_event": self.note,
         }
         self.managers = [self.kind(TIMEOUT, **options) for _ in range(2)]
         self.clients = [Client(manager) for manager in self.managers]
-        self.model = Model(TIMEOUT, LIFETIME, ROTATE_AFTER, GRACE, self.clock())
+        extends = self.kind is SessionManager
+        self.model = Model(TIMEOUT, LIFETIME, ROTATE_AFTER, GRACE, self.clock(), extends=extends)
         self.tokens: dict[tuple[int, int], str] = {}
         """Every token ever handed out, by session and place in it."""
 
@@ -133,6 +135,30 @@ class Sessions(RuleBasedStateMachine):
             assert (fresh is not None) == done
             if fresh is not None:
                 self.tokens[key, self.model.sessions[key].current] = fresh
+
+    @rule(side=SIDES, number=PICKS, team=st.integers(1, 3))
+    def update(self, side: int, number: int, team: int) -> None:
+        if picked := self.pick(number):
+            (key, index), token = picked
+            fresh = self.managers[side].update_session(token, claims={"team": team})
+            done = self.is_dated(key, index) and self.model.update(key, index, team)
+            assert (fresh is not None) == done
+            if fresh is not None:
+                place = key, self.model.sessions[key].current
+                assert self.tokens.setdefault(place, fresh) == fresh
+
+    @rule(side=SIDES, user=USERS, team=st.integers(1, 3))
+    def update_user(self, side: int, user: str, team: int) -> None:
+        changed = self.managers[side].update_user_sessions(user, claims={"team": team})
+        assert changed == self.model.update_user(user, team)
+
+    @rule(side=SIDES, number=PICKS)
+    def come_back_in_time(self, side: int, number: int) -> None:
+        """Neither so late that the token rotates, nor after the timeout."""
+        self.wait(ROTATE_AFTER - 1)
+        self.request(side, number, "bearer", arrives=True)
+        self.wait(TIMEOUT - 1)
+        self.request(side, number, "bearer", arrives=True)
 
     @rule(side=SIDES, number=PICKS)
     def logout(self, side: int, number: int) -> None:

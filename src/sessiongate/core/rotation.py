@@ -136,19 +136,19 @@ def present(
     elif type(rotation) is Change:
         return change(row, rotation, now, policy, newest_came=current)
     first_sight = current and row.previous_until == FOREVER
-    unseen = now - row.last_accessed
-    if not first_sight and (unseen <= 0 or unseen < policy.touch_every):
+    unseen, gained, every = now - row.last_accessed, 0, policy.touch_every
+    if counts and policy.touch_extends:
+        until = now + (policy.remember_for if row.remembered else policy.timeout)
+        gained = min(until, row.lifetime_ends_at) - row.expires_at
+    if not first_sight and (unseen <= 0 or unseen < every) and (gained <= 0 or gained < every):
         return row
     fields = [*row]  # ``_replace`` takes four times as long
     if first_sight:
         fields[_PREVIOUS_UNTIL] = now + policy.grace
     if unseen > 0:
         fields[_LAST_ACCESSED] = now
-    if counts and policy.touch_extends:
-        until = now + (policy.remember_for if row.remembered else policy.timeout)
-        until = min(until, row.lifetime_ends_at)
-        if until > row.expires_at:
-            fields[_EXPIRES_AT] = until
+    if gained > 0:
+        fields[_EXPIRES_AT] = row.expires_at + gained
     return _new_row(Row, fields)
 
 
