@@ -24,9 +24,9 @@ from starlette.requests import HTTPConnection
 
 from sessiongate.core.arguments import check_scopes, check_text
 from sessiongate.http.cookies import SessionCookie
-from sessiongate.http.guard import Guard, GuardOptions, safe_redirect
 from sessiongate.http.request_session import LoginOptions, RequestSession
 from sessiongate.http.user import User
+from sessiongate.kits.guard import Guard, GuardOptions, safe_redirect
 from sessiongate.starlette import (
     guard_raising,
     login_raising,

@@ -21,9 +21,10 @@ from werkzeug.local import LocalProxy
 from werkzeug.wrappers import Response
 
 from sessiongate.errors import ConfigurationError, CrossSiteError, StoreError
-from sessiongate.http import refusals
-from sessiongate.http.guard import Guard, Page, check_view, safe_redirect
+from sessiongate.http.refusals import UNAVAILABLE
 from sessiongate.http.user import User
+from sessiongate.kits import refusals
+from sessiongate.kits.guard import Guard, Page, check_view, safe_redirect
 from sessiongate.wsgi import SessionAuthMiddleware
 
 if TYPE_CHECKING:
@@ -31,10 +32,10 @@ if TYPE_CHECKING:
 
     from flask import Flask
 
-    from sessiongate.http.guard import GuardOptions, LoginURL
     from sessiongate.http.refusals import Refusal
     from sessiongate.http.request_session import LoginOptions, RequestSession
     from sessiongate.http.settings import MiddlewareOptions
+    from sessiongate.kits.guard import GuardOptions, LoginURL
     from sessiongate.managers import SessionManager
 
 __all__ = [
@@ -76,7 +77,7 @@ def install(app: Flask, manager: SessionManager, **options: Unpack[MiddlewareOpt
     if StoreError not in app.error_handler_spec[None][None]:
         # Else Flask answers with its page of a 500, and logs a traceback for each request.
         app.register_error_handler(
-            StoreError, lambda _: app.handle_http_exception(StoreUnavailable(refusals.UNAVAILABLE))
+            StoreError, lambda _: app.handle_http_exception(StoreUnavailable(UNAVAILABLE))
         )
 
 

@@ -16,17 +16,17 @@ from starlette.responses import Response
 from starlette.websockets import WebSocket
 
 from sessiongate.errors import ConfigurationError, CrossSiteError
-from sessiongate.http import refusals
-from sessiongate.http.guard import Guard, Page, check_view, quote_path, safe_redirect
 from sessiongate.http.websockets import POLICY_VIOLATION, can_deny
+from sessiongate.kits import refusals
+from sessiongate.kits.guard import Guard, Page, check_view, quote_path, safe_redirect
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
-    from sessiongate.http.guard import GuardOptions, LoginURL
     from sessiongate.http.refusals import Refusal
     from sessiongate.http.request_session import LoginOptions, RequestSession
     from sessiongate.http.user import User
+    from sessiongate.kits.guard import GuardOptions, LoginURL
 
 __all__ = [
     "current_user",

@@ -9,7 +9,7 @@ from urllib.parse import quote, urlsplit
 
 from sessiongate.core.arguments import Seconds, check_scopes, microseconds
 from sessiongate.core.row import SECOND
-from sessiongate.http import refusals
+from sessiongate.kits import refusals
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
