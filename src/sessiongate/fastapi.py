@@ -26,15 +26,10 @@ from sessiongate.core.arguments import check_scopes, check_text
 from sessiongate.http.cookies import SessionCookie
 from sessiongate.http.request_session import LoginOptions, RequestSession
 from sessiongate.http.user import User
-from sessiongate.kits.guard import Guard, GuardOptions, safe_redirect
-from sessiongate.starlette import (
-    guard_raising,
-    login_raising,
-    logout_raising,
-    page_of,
-    raise_refusal,
-    session_of,
-)
+from sessiongate.kits import verbs
+from sessiongate.kits.guard import Guard, GuardOptions
+from sessiongate.kits.page import safe_redirect
+from sessiongate.starlette import guarding, page_of, refuse, refused, session_of
 
 __all__ = [
     "CurrentSession",
@@ -53,6 +48,8 @@ __all__ = [
 ]
 
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
+
+_refused: Final = functools.partial(refused, exception=HTTPException)
 
 _COOKIE: Final = "SessionCookie"
 _OPTIONAL: Final = "SessionCookieIfAny"
@@ -148,7 +145,7 @@ class _Dependency(SecurityBase):
         session = session_of(connection)
         refusal = guard.check(session, functools.partial(page_of, connection))
         if refusal is not None:
-            raise_refusal(HTTPException, connection, refusal)
+            refuse(connection, refusal, _refused)
         return session.user
 
 
@@ -170,7 +167,7 @@ async def _override(give: Callable[..., Any], guard: Guard, connection: HTTPConn
         raise ConfigurationError(_NO_PARAMETERS)
     refusal = guard.check_scopes(getattr(user, "scopes", ()), "sessiongate")
     if refusal is not None:
-        raise_refusal(HTTPException, connection, refusal)
+        refuse(connection, refusal, _refused)
     return user
 
 
@@ -206,7 +203,7 @@ class _Demand(_Dependency):
     ) -> None:
         super().__init__(security, **demands)
         scopes = check_scopes(scopes)
-        self._decorate = guard_raising(HTTPException, Guard(scopes=scopes, **demands))
+        self._decorate = guarding(_refused, Guard(scopes=scopes, **demands), None)
         within = _CurrentUser(security, **demands)
 
         async def give(connection: HTTPConnection, security_scopes: SecurityScopes) -> User:
@@ -307,12 +304,14 @@ def login_user(
     Sync endpoints call ``login`` of a ``CurrentSession`` instead, which gives ``None``
     at a limit and raises ``CrossSiteError``.
     """
-    return login_raising(HTTPException, connection, username, **options)
+    session = session_of(connection)
+    return session.to_await("login_user()", verbs.login(session, _refused, username, **options))
 
 
 def logout_user(connection: HTTPConnection) -> Coroutine[Any, Any, None]:
     """``logout_user`` of ``sessiongate.starlette``, whose refusals are FastAPI's."""
-    return logout_raising(HTTPException, connection)
+    session = session_of(connection)
+    return session.to_await("logout_user()", verbs.logout(session, _refused))
 
 
 async def current_session(connection: HTTPConnection) -> RequestSession:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.frameworks.cases import way_back
 
 from sessiongate import flask, starlette
-from sessiongate.kits.guard import Page, safe_redirect
+from sessiongate.kits.page import Page, safe_redirect
 
 ACCOUNT = "https://app.example.com/account/login"
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias
 from sessiongate.core.row import to_datetime
 from sessiongate.devices import page
 from sessiongate.devices.listing import DevicesPage, devices_of
-from sessiongate.kits.guard import quote_path
+from sessiongate.kits.page import quote_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

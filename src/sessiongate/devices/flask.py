@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from sessiongate.core.arguments import Seconds
     from sessiongate.devices.endpoints import Endpoint
     from sessiongate.devices.listing import DevicesPage
-    from sessiongate.kits.guard import LoginURL
+    from sessiongate.kits.page import LoginURL
 
 __all__ = ["my_devices"]
 

@@ -18,7 +18,7 @@ from sessiongate.devices.endpoints import (
     Asked,
     Endpoints,
 )
-from sessiongate.kits.guard import under_prefix
+from sessiongate.kits.page import under_prefix
 from sessiongate.starlette import login_required, prefix_of
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from sessiongate.core.arguments import Seconds
     from sessiongate.devices.endpoints import Endpoint
     from sessiongate.devices.listing import DevicesPage
-    from sessiongate.kits.guard import LoginURL
+    from sessiongate.kits.page import LoginURL
 
     Rendered: TypeAlias = Response | str
 

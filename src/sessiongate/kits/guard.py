@@ -1,68 +1,33 @@
-"""What a protected view demands of a request, once for all frameworks."""
+"""What a protected view demands of a request, and the decorator that demands it.
+
+Refusals are those of RFC 6750, section 3, and RFC 9470. There is one text for
+every kind of bad token, and nothing of the input in it.
+"""
 
 from __future__ import annotations
 
+import functools
 import inspect
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias, TypedDict
-from urllib.parse import quote, urlsplit
+from typing import TYPE_CHECKING, Any, Final, TypedDict
 
 from sessiongate.core.arguments import Seconds, check_scopes, microseconds
 from sessiongate.core.row import SECOND
-from sessiongate.kits import refusals
+from sessiongate.http.refusals import Refusal, refuse
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
-    from sessiongate.http.refusals import Refusal
     from sessiongate.http.request_session import RequestSession
+    from sessiongate.kits.page import LoginURL, Page
 
-_LONGEST_WAY: Final = 2048
-"""Characters of a path and query that a redirect carries as the way back."""
+SEE_OTHER: Final = 303
+"""The status of a refusal that is a redirect, so no error."""
 
-_ADDRESS: Final = ("/", "http://", "https://", "?")
-"""How a login URL begins; anything else is the name of a route."""
-
-_RESERVED: Final = "%:/?#[]@!$&'()*+,;="
-"""What a URL may hold as it is (RFC 3986, section 2); frameworks encode theirs, or do not."""
-
-
-LoginURL: TypeAlias = str | Callable[..., str]
-"""Where people log in: a path or URL, the name of a route, or a function that gives either."""
-
-
-class Page(NamedTuple):
-    """A request that may be a browser's for a page."""
-
-    method: str
-    path: str
-    """As routed, so decoded."""
-    query: str
-    """As the client wrote it."""
-    accept: str
-    fetch_mode: str
-    prefix: str
-    """What the app is mounted under: ``SCRIPT_NAME`` or ``root_path``; ``""`` for the root."""
-    locate: Callable[[LoginURL], str]
-    """The URL of a route by its name, or what a function of the app gives."""
-
-    @property
-    def target(self) -> str:
-        """Path and query, to come back to."""
-        path = under_prefix(quote_path(self.path), quote_path(self.prefix))
-        return f"{path}?{self.query}" if self.query else path
-
-    @property
-    def is_browsed(self) -> bool:
-        """Whether a browser requests a page, so that a person sees the redirect.
-
-        ``Accept`` names ``text/html``, or there is no ``Accept`` at all. One that
-        names other types only, ``*/*`` among them, is a script's or a tool's, such as
-        ``fetch()`` or curl. So is a ``Sec-Fetch-Mode`` other than ``navigate``.
-        """
-        return self.fetch_mode in {"", "navigate"} and (
-            not self.accept or "text/html" in self.accept.lower()
-        )
+CROSS_SITE: Final = refuse(
+    403,
+    "This request came from another site, so your login was not used. "
+    "Open this site itself and try again.\n",
+)
 
 
 class GuardOptions(TypedDict, total=False):
@@ -95,17 +60,17 @@ class Guard:
     ) -> None:
         self._scopes = check_scopes(scopes)
         self._fresh = None if fresh is None else microseconds(fresh, "fresh") / SECOND
-        is_usable = callable(login_url) or (isinstance(login_url, str) and login_url)
-        if login_url is not None and not is_usable:
+        self._login_url = login_url
+        if inspect.iscoroutinefunction(login_url):
+            msg = "login_url must not be an async function: it is called, not awaited"
+            raise TypeError(msg)
+        is_address = isinstance(login_url, str) and login_url != ""
+        if not (login_url is None or is_address or callable(login_url)):
             msg = (
                 "login_url must be the address of the login page, such as '/login', the name of "
                 "its route, or a function that gives one of them"
             )
             raise TypeError(msg)
-        if inspect.iscoroutinefunction(login_url):
-            msg = "login_url must not be an async function: it is called, not awaited"
-            raise TypeError(msg)
-        self._login_url = login_url
 
     def check(self, session: RequestSession, describe: Callable[[], Page | None]) -> Refusal | None:
         """Why the request is refused, or ``None``.
@@ -115,12 +80,15 @@ class Guard:
         user, realm = session.user, session.settings.realm
         if not user.is_authenticated:
             if session.problem == "cross_site":
-                return refusals.CROSS_SITE  # the login page would come from that site as well
+                return CROSS_SITE  # the login page would come from that site as well
             refusal = _refuse_anonymous(session, realm)
         elif (lacking := self.check_scopes(user.scopes, realm)) is not None:
             return lacking
         elif self._fresh is not None and (session.age or 0) > self._fresh:
-            refusal = refusals.stale_login(realm, int(self._fresh))
+            error, seconds = "insufficient_user_authentication", str(int(self._fresh))
+            refusal = _challenge(
+                401, "A fresh login is required", realm, error=error, max_age=seconds
+            )
         else:
             return None
         if self._login_url is None or session.credentials.by_authorization:
@@ -128,71 +96,65 @@ class Guard:
         page = describe()
         if page is None or not page.is_browsed:
             return refusal
-        return refusals.redirect(_with_way_back(self._login_url, page))
+        return refuse(SEE_OTHER, "", ("Location", page.login_page(self._login_url)))
 
     def check_scopes(self, scopes: Iterable[str], realm: str) -> Refusal | None:
         """Why a user with these scopes is refused, or ``None``."""
         if not self._scopes or set(self._scopes) <= set(scopes):
             return None
-        return refusals.insufficient_scope(realm, self._scopes)
+        error, text = "insufficient_scope", "The session lacks a scope"
+        return _challenge(403, text, realm, error=error, scope=" ".join(self._scopes))
 
 
 def _refuse_anonymous(session: RequestSession, realm: str) -> Refusal:
+    if session.problem is None:
+        return _challenge(401, "Authentication is required", realm)
+    status, reason = 401, "The token is not valid"
     if session.problem == "invalid_request":
-        two_sessions = session.credentials.problem is None  # the fields are well-formed
-        return refusals.invalid_request(realm, two_sessions=two_sessions)
-    return refusals.login_required(realm, invalid_token=session.problem == "invalid_token")
+        status, reason = 400, "The Authorization header is malformed"
+        if session.credentials.problem is None:  # the fields are well-formed
+            reason = "The request came with two sessions, log in again"
+    return _challenge(status, reason, realm, error=session.problem, error_description=reason)
 
 
-def _with_way_back(login_url: LoginURL, page: Page) -> str:
-    """The login page, with the way back where the request can be repeated."""
-    url = page.locate(login_url) if callable(login_url) else login_url
-    if not url.startswith(_ADDRESS):
-        url = page.locate(url)
-    url = under_prefix(quote(url, safe=_RESERVED), quote_path(page.prefix))
-    if page.method not in {"GET", "HEAD"} or len(page.path) + len(page.query) > _LONGEST_WAY:
-        return url
-    separator = "&" if urlsplit(url).query else "?"
-    return f"{url}{separator}next={quote(page.target, safe='/')}"
+def _challenge(status: int, text: str, realm: str, **parameters: str) -> Refusal:
+    named = [f'{name}="{value}"' for name, value in {"realm": realm, **parameters}.items()]
+    return refuse(status, f"{text}.\n", ("WWW-Authenticate", f"Bearer {', '.join(named)}"))
 
 
-def under_prefix(url: str, prefix: str) -> str:
-    """A path of the app as the client knows it; one that has the prefix, and a whole URL, stay."""
-    if not url.startswith("/") or url.startswith("//"):
-        return url
-    prefix = prefix.rstrip("/")
-    if url == prefix or url.startswith((f"{prefix}/", f"{prefix}?")):
-        return url
-    return prefix + url
+def guarded(
+    endpoint: Callable[..., Any] | None,
+    check: Callable[[tuple[Any, ...], dict[str, Any]], Any],
+    for_classes: str,
+) -> Any:
+    """The endpoint behind a check, sync or async as it is itself; for ``None`` the decorator.
 
-
-def check_view(view: object, for_classes: str) -> None:
-    """Refuse to decorate what is no function, and say what to do instead."""
-    if isinstance(view, type):
+    Args:
+        endpoint: What ``login_required`` was given without parentheses, if anything.
+        check: Is called with the arguments of the endpoint. It raises, gives an
+            answer in the endpoint's place, or ``None``.
+        for_classes: What is to be done with a class, for the message.
+    """
+    if endpoint is None:
+        return lambda endpoint: guarded(endpoint, check, for_classes)
+    if isinstance(endpoint, type):
         msg = f"login_required is for functions: {for_classes}"
         raise TypeError(msg)
-    if not callable(view):
+    if not callable(endpoint):
         msg = "login_required takes keywords, such as scopes=['read'] or login_url='/login'"
         raise TypeError(msg)
+    if inspect.iscoroutinefunction(endpoint):
 
+        @functools.wraps(endpoint)
+        async def asynchronous(*args: Any, **kwargs: Any) -> Any:
+            answer = check(args, kwargs)
+            return await endpoint(*args, **kwargs) if answer is None else answer
 
-def quote_path(path: str) -> str:
-    """A decoded path as it stands in a URL (RFC 3986, section 3.3)."""
-    return quote(path, safe="/:@!$&'()*+,;=~")
+        return asynchronous
 
+    @functools.wraps(endpoint)
+    def synchronous(*args: Any, **kwargs: Any) -> Any:
+        answer = check(args, kwargs)
+        return endpoint(*args, **kwargs) if answer is None else answer
 
-def safe_redirect(target: str | None, default: str = "/") -> str:
-    """``target`` if it stays on this site, else ``default``.
-
-    For the ``next`` parameter of a login page, which anybody can write (OWASP
-    Unvalidated Redirects and Forwards Cheat Sheet). Only a path that begins
-    with one slash stays; browsers read a backslash as a slash.
-    """
-    if (
-        not isinstance(target, str)
-        or not target.startswith("/")
-        or target.startswith(("//", "/\\"))
-        or any(ord(c) <= ord(" ") or c == "\x7f" for c in target)
-    ):
-        return default
-    return target
+    return synchronous
