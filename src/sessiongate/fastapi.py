@@ -206,16 +206,13 @@ class _Demand(_Dependency):
         self._decorate = guarding(_refused, Guard(scopes=scopes, **demands), None)
         within = _CurrentUser(security, **demands)
 
-        async def give(connection: HTTPConnection, security_scopes: SecurityScopes) -> User:
-            return await _settled(self.find(connection, security_scopes))
-
         # Only a dependency of its own shows scopes in the document.
         async def give_scoped(user: Annotated[User, Security(within, scopes=scopes)]) -> User:
             return user
 
         # Python looks for the call in the class, where it is a plain one. FastAPI looks here
         # whether to await it; should it ever not, the call below has refused before.
-        vars(self)["__call__"] = given = give_scoped if scopes else give
+        vars(self)["__call__"] = given = give_scoped if scopes else within.__call__
         self.__signature__ = inspect.signature(given)
 
     def __call__(self, *endpoint: Any, **solved: Any) -> Any:
@@ -275,20 +272,19 @@ class SessionSecurity:
         if cookie is not None and not isinstance(cookie, SessionCookie):
             msg = "cookie must be a SessionCookie: the one that the middleware was given"
             raise TypeError(msg)
-        if bearer_format is not None:
-            check_text(bearer_format, "bearer_format")
         bearer = {
             "type": "http",
             "scheme": "bearer",
-            "bearerFormat": bearer_format,
             "description": "What the login gave; a response may bring its successor.",
         }
+        if bearer_format is not None:
+            bearer["bearerFormat"] = check_text(bearer_format, "bearer_format")
         self.scheme = APIKey.model_validate(
             {
                 "in": "cookie",
                 "name": (cookie or SessionCookie()).name,
                 "description": "The login sets it; a browser sends it by itself.",
-                _BESIDE: {name: value for name, value in bearer.items() if value is not None},
+                _BESIDE: bearer,
             }
         )
         self.login_required = _LoginRequired(self)

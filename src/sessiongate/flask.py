@@ -184,15 +184,9 @@ _BY_STATUS: Final = {400: CredentialsRefused, 401: LoginRequired, 403: ScopeRequ
 
 
 def _page() -> Page:
-    return Page(
-        request.method,
-        request.script_root + request.path,
-        request.query_string.decode("latin-1"),
-        request.headers.get("Accept", ""),
-        request.headers.get("Sec-Fetch-Mode", ""),
-        request.script_root,
-        _locate,
-    )
+    prefix, query = request.script_root, request.query_string.decode("latin-1")
+    path = prefix + request.path
+    return Page(request.method, path, query, request.headers.get, prefix, _locate)
 
 
 def _locate(login_url: LoginURL) -> str:

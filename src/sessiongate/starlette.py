@@ -118,21 +118,6 @@ def login_required(
     return guarding(refused, Guard(**demands), endpoint)
 
 
-def _connection(args: tuple[Any, ...], kwargs: dict[str, Any]) -> HTTPConnection:
-    connection: HTTPConnection
-    for connection in (*args, *kwargs.values()):
-        if _is_connection(type(connection)):
-            return connection
-    msg = "a login_required endpoint must take a `request` or a `websocket`"
-    raise ConfigurationError(msg)
-
-
-@lru_cache
-def _is_connection(kind: type) -> bool:
-    # Remembered, because it is an abstract class, which is slow to tell what belongs to it.
-    return issubclass(kind, HTTPConnection)
-
-
 # What FastAPI's kit builds on as well; its exception is its own, and handlers tell them apart.
 
 
@@ -156,7 +141,7 @@ def guarding(
     """The endpoint behind the guard; for ``None`` the decorator."""
 
     def check(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Response | None:
-        connection = _connection(args, kwargs)
+        connection = _connection_of(args, kwargs)
         refusal = guard.check(session_of(connection), partial(page_of, connection))
         if refusal is None:
             return None
@@ -188,15 +173,9 @@ def page_of(connection: HTTPConnection) -> Page | None:
     scope = connection.scope
     if scope["type"] == "websocket":
         return None
-    return Page(
-        scope["method"],
-        scope["path"],
-        scope["query_string"].decode("latin-1"),
-        connection.headers.get("accept", ""),
-        connection.headers.get("sec-fetch-mode", ""),
-        prefix_of(connection),
-        partial(_locate, connection),
-    )
+    prefix, query = prefix_of(connection), scope["query_string"].decode("latin-1")
+    header, locate = connection.headers.get, partial(_locate, connection)
+    return Page(scope["method"], scope["path"], query, header, prefix, locate)
 
 
 def prefix_of(connection: HTTPConnection) -> str:
@@ -212,3 +191,16 @@ def _locate(connection: HTTPConnection, login_url: LoginURL) -> str:
     # Not url_for: it begins with the host that the client names.
     path = connection.scope["router"].url_path_for(login_url)
     return quote_path(prefix_of(connection) + path)
+
+
+def _connection_of(args: tuple[Any, ...], kwargs: dict[str, Any]) -> HTTPConnection:
+    connection: HTTPConnection
+    for connection in (*args, *kwargs.values()):
+        if _is_connection(type(connection)):
+            return connection
+    msg = "a login_required endpoint must take a `request` or a `websocket`"
+    raise ConfigurationError(msg)
+
+
+# Remembered, because it is an abstract class, which is slow to tell what belongs to it.
+_is_connection = lru_cache(lambda kind: issubclass(kind, HTTPConnection))

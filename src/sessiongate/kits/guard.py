@@ -31,25 +31,18 @@ CROSS_SITE: Final = refuse(
 
 
 class GuardOptions(TypedDict, total=False):
-    """The keywords of ``login_required``; ``Guard`` says what each means."""
+    """The keywords of ``login_required``."""
 
     scopes: Iterable[str]
+    """All of them are needed; missing ones are a 403."""
     fresh: Seconds | None
+    """Seconds since the user last logged in, at most; rotation does not renew it."""
     login_url: LoginURL | None
+    """Where a person in a browser is sent instead of a 401, with the way back in ``next``."""
 
 
 class Guard:
-    """The demands of one ``login_required``.
-
-    Args:
-        scopes: All of them are needed; missing ones are a 403.
-        fresh: Seconds since the user last proved who they are, at most;
-            ``None``: no matter. ``login`` renews it, rotation does not.
-        login_url: Where a person in a browser is sent instead of a 401, with
-            the way back in the query parameter ``next``: a path within the
-            app, a whole URL, the name of a route, or a function that gives one
-            of them. ``Page.is_browsed`` says what counts as a browser.
-    """
+    """The demands of one ``login_required``; unfit ones are refused at once."""
 
     def __init__(
         self,
@@ -85,10 +78,8 @@ class Guard:
         elif (lacking := self.check_scopes(user.scopes, realm)) is not None:
             return lacking
         elif self._fresh is not None and (session.age or 0) > self._fresh:
-            error, seconds = "insufficient_user_authentication", str(int(self._fresh))
-            refusal = _challenge(
-                401, "A fresh login is required", realm, error=error, max_age=seconds
-            )
+            text, error = "A fresh login is required", "insufficient_user_authentication"
+            refusal = _challenge(401, text, realm, error=error, max_age=str(int(self._fresh)))
         else:
             return None
         if self._login_url is None or session.credentials.by_authorization:

@@ -27,8 +27,8 @@ class Page(NamedTuple):
     """As routed, so decoded."""
     query: str
     """As the client wrote it."""
-    accept: str
-    fetch_mode: str
+    header: Callable[[str, str], str]
+    """The value of a header field, or the second argument."""
     prefix: str
     """What the app is mounted under: ``SCRIPT_NAME`` or ``root_path``; ``""`` for the root."""
     locate: Callable[[LoginURL], str]
@@ -48,9 +48,8 @@ class Page(NamedTuple):
         names other types only, ``*/*`` among them, is a script's or a tool's, such as
         ``fetch()`` or curl. So is a ``Sec-Fetch-Mode`` other than ``navigate``.
         """
-        return self.fetch_mode in {"", "navigate"} and (
-            not self.accept or "text/html" in self.accept.lower()
-        )
+        accept, mode = self.header("Accept", ""), self.header("Sec-Fetch-Mode", "")
+        return mode in {"", "navigate"} and (not accept or "text/html" in accept.lower())
 
     def login_page(self, login_url: LoginURL) -> str:
         """The login page, with the way back where the request can be repeated."""
