@@ -22,7 +22,8 @@ FILES = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*.py"))
 
 PURE = ("errors.py", "events.py", "core/*.py", "tokens/*.py")
 """No I/O, no clock, no framework: all the rules."""
-EDGES = ("asgi.py", "wsgi.py", "flask.py", "starlette.py", "fastapi.py")
+MIDDLEWARE = ("asgi.py", "wsgi.py")
+KITS = ("flask.py", "starlette.py", "fastapi.py")
 MOUNTED = ("devices/flask.py", "devices/starlette.py")
 """Pages that an app mounts, as one framework wants them."""
 TOOLS = ("cli/*", "testing/*")
@@ -37,9 +38,11 @@ ROOMS = {
     ),
     "managers/*.py": (*PURE, "managers/*.py", "stores/memory.py"),
     "http/*.py": (*PURE, "managers/*.py", "http/*"),
-    **dict.fromkeys(EDGES, (*PURE, "managers/*.py", "http/*", *EDGES)),
-    **dict.fromkeys(MOUNTED, (*PURE, "http/*", "devices/*", *EDGES)),
-    "devices/*.py": (*PURE, "http/*", "devices/*"),
+    "kits/*.py": (*PURE, "http/*", "kits/*"),
+    **dict.fromkeys(MIDDLEWARE, (*PURE, "managers/*.py", "http/*")),
+    **dict.fromkeys(KITS, (*PURE, "managers/*.py", "http/*", "kits/*", *MIDDLEWARE, *KITS)),
+    **dict.fromkeys(MOUNTED, (*PURE, "http/*", "kits/*", "devices/*", *KITS)),
+    "devices/*.py": (*PURE, "http/*", "kits/*", "devices/*"),
     **dict.fromkeys(TOOLS, ("*",)),
 }
 """Which files of the package a file may import; as a pattern, like its key."""
@@ -214,6 +217,10 @@ def test_a_room_imports_what_it_may(file: str) -> None:
         ("http/cookies.py", "from werkzeug.http import dump_cookie"),
         ("http/authenticator.py", "def f():\n    from sessiongate import asgi"),
         ("http/authenticator.py", "from . import refusals"),
+        ("http/authenticator.py", "from sessiongate.kits.guard import Guard"),
+        ("kits/guard.py", "from sessiongate.flask import login_required"),
+        ("kits/guard.py", "import starlette"),
+        ("asgi.py", "from sessiongate.kits import refusals"),
         ("wsgi.py", "import starlette"),
         ("asgi.py", "import werkzeug"),
         ("starlette.py", "from fastapi import Depends"),
@@ -233,7 +240,7 @@ def test_a_breach_would_be_found(file: str, line: str) -> None:
     assert breaches[0].startswith(f"src/sessiongate/{file}:{line.count(chr(10)) + 1}: ")
 
 
-@pytest.mark.parametrize("room", ["", "http/"])
+@pytest.mark.parametrize("room", ["", "http/", "kits/"])
 def test_no_two_files_need_each_other(room: str) -> None:
     """At import time nowhere; in a room that is named here not even for types, nor late."""
     graph = {

@@ -24,17 +24,12 @@ from starlette.requests import HTTPConnection
 
 from sessiongate.core.arguments import check_scopes, check_text
 from sessiongate.http.cookies import SessionCookie
-from sessiongate.http.guard import Guard, GuardOptions, safe_redirect
 from sessiongate.http.request_session import LoginOptions, RequestSession
 from sessiongate.http.user import User
-from sessiongate.starlette import (
-    guard_raising,
-    login_raising,
-    logout_raising,
-    page_of,
-    raise_refusal,
-    session_of,
-)
+from sessiongate.kits import verbs
+from sessiongate.kits.guard import Guard, GuardOptions
+from sessiongate.kits.page import safe_redirect
+from sessiongate.starlette import guarding, page_of, refuse, refused, session_of
 
 __all__ = [
     "CurrentSession",
@@ -53,6 +48,8 @@ __all__ = [
 ]
 
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
+
+_refused: Final = functools.partial(refused, exception=HTTPException)
 
 _COOKIE: Final = "SessionCookie"
 _OPTIONAL: Final = "SessionCookieIfAny"
@@ -148,7 +145,7 @@ class _Dependency(SecurityBase):
         session = session_of(connection)
         refusal = guard.check(session, functools.partial(page_of, connection))
         if refusal is not None:
-            raise_refusal(HTTPException, connection, refusal)
+            refuse(connection, refusal, _refused)
         return session.user
 
 
@@ -170,7 +167,7 @@ async def _override(give: Callable[..., Any], guard: Guard, connection: HTTPConn
         raise ConfigurationError(_NO_PARAMETERS)
     refusal = guard.check_scopes(getattr(user, "scopes", ()), "sessiongate")
     if refusal is not None:
-        raise_refusal(HTTPException, connection, refusal)
+        refuse(connection, refusal, _refused)
     return user
 
 
@@ -206,11 +203,8 @@ class _Demand(_Dependency):
     ) -> None:
         super().__init__(security, **demands)
         scopes = check_scopes(scopes)
-        self._decorate = guard_raising(HTTPException, Guard(scopes=scopes, **demands))
+        self._decorate = guarding(_refused, Guard(scopes=scopes, **demands), None)
         within = _CurrentUser(security, **demands)
-
-        async def give(connection: HTTPConnection, security_scopes: SecurityScopes) -> User:
-            return await _settled(self.find(connection, security_scopes))
 
         # Only a dependency of its own shows scopes in the document.
         async def give_scoped(user: Annotated[User, Security(within, scopes=scopes)]) -> User:
@@ -218,7 +212,7 @@ class _Demand(_Dependency):
 
         # Python looks for the call in the class, where it is a plain one. FastAPI looks here
         # whether to await it; should it ever not, the call below has refused before.
-        vars(self)["__call__"] = given = give_scoped if scopes else give
+        vars(self)["__call__"] = given = give_scoped if scopes else within.__call__
         self.__signature__ = inspect.signature(given)
 
     def __call__(self, *endpoint: Any, **solved: Any) -> Any:
@@ -278,20 +272,19 @@ class SessionSecurity:
         if cookie is not None and not isinstance(cookie, SessionCookie):
             msg = "cookie must be a SessionCookie: the one that the middleware was given"
             raise TypeError(msg)
-        if bearer_format is not None:
-            check_text(bearer_format, "bearer_format")
         bearer = {
             "type": "http",
             "scheme": "bearer",
-            "bearerFormat": bearer_format,
             "description": "What the login gave; a response may bring its successor.",
         }
+        if bearer_format is not None:
+            bearer["bearerFormat"] = check_text(bearer_format, "bearer_format")
         self.scheme = APIKey.model_validate(
             {
                 "in": "cookie",
                 "name": (cookie or SessionCookie()).name,
                 "description": "The login sets it; a browser sends it by itself.",
-                _BESIDE: {name: value for name, value in bearer.items() if value is not None},
+                _BESIDE: bearer,
             }
         )
         self.login_required = _LoginRequired(self)
@@ -307,12 +300,14 @@ def login_user(
     Sync endpoints call ``login`` of a ``CurrentSession`` instead, which gives ``None``
     at a limit and raises ``CrossSiteError``.
     """
-    return login_raising(HTTPException, connection, username, **options)
+    session = session_of(connection)
+    return session.to_await("login_user()", verbs.login(session, _refused, username, **options))
 
 
 def logout_user(connection: HTTPConnection) -> Coroutine[Any, Any, None]:
     """``logout_user`` of ``sessiongate.starlette``, whose refusals are FastAPI's."""
-    return logout_raising(HTTPException, connection)
+    session = session_of(connection)
+    return session.to_await("logout_user()", verbs.logout(session, _refused))
 
 
 async def current_session(connection: HTTPConnection) -> RequestSession:

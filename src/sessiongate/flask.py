@@ -5,9 +5,7 @@ install(app, manager), or app.wsgi_app = SessionAuthMiddleware(app.wsgi_app, man
 
 from __future__ import annotations
 
-import functools
-import inspect
-from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar, Unpack, cast, overload
+from typing import TYPE_CHECKING, Any, Final, TypeVar, Unpack, cast, overload
 
 try:
     from flask import abort, current_app, has_app_context, has_request_context, request, url_for
@@ -20,10 +18,12 @@ from werkzeug import exceptions
 from werkzeug.local import LocalProxy
 from werkzeug.wrappers import Response
 
-from sessiongate.errors import ConfigurationError, CrossSiteError, StoreError
-from sessiongate.http import refusals
-from sessiongate.http.guard import Guard, Page, check_view, safe_redirect
+from sessiongate.errors import ConfigurationError, StoreError
+from sessiongate.http.refusals import UNAVAILABLE
 from sessiongate.http.user import User
+from sessiongate.kits import verbs
+from sessiongate.kits.guard import CROSS_SITE, SEE_OTHER, Guard, guarded
+from sessiongate.kits.page import Page, safe_redirect
 from sessiongate.wsgi import SessionAuthMiddleware
 
 if TYPE_CHECKING:
@@ -31,10 +31,11 @@ if TYPE_CHECKING:
 
     from flask import Flask
 
-    from sessiongate.http.guard import GuardOptions, LoginURL
     from sessiongate.http.refusals import Refusal
     from sessiongate.http.request_session import LoginOptions, RequestSession
     from sessiongate.http.settings import MiddlewareOptions
+    from sessiongate.kits.guard import GuardOptions
+    from sessiongate.kits.page import LoginURL
     from sessiongate.managers import SessionManager
 
 __all__ = [
@@ -76,7 +77,7 @@ def install(app: Flask, manager: SessionManager, **options: Unpack[MiddlewareOpt
     if StoreError not in app.error_handler_spec[None][None]:
         # Else Flask answers with its page of a 500, and logs a traceback for each request.
         app.register_error_handler(
-            StoreError, lambda _: app.handle_http_exception(StoreUnavailable(refusals.UNAVAILABLE))
+            StoreError, lambda _: app.handle_http_exception(StoreUnavailable(UNAVAILABLE))
         )
 
 
@@ -91,13 +92,8 @@ def login_user(username: str, **options: Unpack[LoginOptions]) -> str:
         ConfigurationError: This is no request that passed the middleware.
         StoreError: The store is down; nothing was opened.
     """
-    try:
-        token = _session("login_user()").login(username, **options)
-    except CrossSiteError as error:
-        raise SessionRefused(refusals.CROSS_SITE) from error
-    if token is None:
-        raise SessionRefused(refusals.TOO_MANY_SESSIONS)
-    return token
+    session = _session("login_user()")
+    return session.run(verbs.login(session, SessionRefused, username, **options))
 
 
 def logout_user() -> None:
@@ -109,8 +105,7 @@ def logout_user() -> None:
         StoreError: The store is down; the session may live on.
     """
     session = _session("logout_user()")
-    if not session.logout():
-        raise SessionRefused(refusals.CROSS_SITE)
+    session.run(verbs.logout(session, SessionRefused))
 
 
 @overload
@@ -143,25 +138,15 @@ def login_required(
     """
     guard = Guard(**demands)
 
-    def decorate(view: Callable[..., Any]) -> Callable[..., Any]:
-        check_view(view, "put it into the `decorators` of the class")
-        if inspect.iscoroutinefunction(view):
+    def check(_args: Any, _kwargs: Any) -> None:
+        refusal = guard.check(_session("login_required"), _page)
+        if refusal is None:
+            return
+        if refusal.status == SEE_OTHER:
+            abort(Response(status=SEE_OTHER, headers=refusal.headers))
+        raise (SessionRefused if refusal is CROSS_SITE else _BY_STATUS[refusal.status])(refusal)
 
-            @functools.wraps(view)
-            async def asynchronous(*args: Any, **kwargs: Any) -> Any:
-                _demand(guard)
-                return await view(*args, **kwargs)
-
-            return asynchronous
-
-        @functools.wraps(view)
-        def synchronous(*args: Any, **kwargs: Any) -> Any:
-            _demand(guard)
-            return view(*args, **kwargs)
-
-        return synchronous
-
-    return decorate if view is None else decorate(view)
+    return guarded(view, check, "put it into the `decorators` of the class")
 
 
 class _Refused(exceptions.HTTPException):
@@ -195,36 +180,17 @@ class StoreUnavailable(_Refused, exceptions.ServiceUnavailable):
     """503: the store of the sessions does not answer."""
 
 
-def _demand(guard: Guard) -> None:
-    """Let the request pass, or raise."""
-    refusal = guard.check(_session("login_required"), _page)
-    if refusal is not None:
-        _refuse(refusal)
+_BY_STATUS: Final = {400: CredentialsRefused, 401: LoginRequired, 403: ScopeRequired}
 
 
 def _page() -> Page:
-    return Page(
-        request.method,
-        request.script_root + request.path,
-        request.query_string.decode("latin-1"),
-        request.headers.get("Accept", ""),
-        request.headers.get("Sec-Fetch-Mode", ""),
-        request.script_root,
-        _locate,
-    )
+    prefix, query = request.script_root, request.query_string.decode("latin-1")
+    path = prefix + request.path
+    return Page(request.method, path, query, request.headers.get, prefix, _locate)
 
 
 def _locate(login_url: LoginURL) -> str:
     return login_url() if callable(login_url) else url_for(login_url)
-
-
-def _refuse(refusal: Refusal) -> NoReturn:
-    if refusal is refusals.CROSS_SITE:
-        raise SessionRefused(refusal)
-    for refused in (CredentialsRefused, LoginRequired, ScopeRequired):
-        if refused.code == refusal.status:
-            raise refused(refusal)
-    abort(Response(status=refusal.status, headers=refusal.headers))
 
 
 def _session(needed_by: str) -> RequestSession:

@@ -5,9 +5,7 @@ app.add_middleware(SessionAuthMiddleware, manager=manager)
 
 from __future__ import annotations
 
-import functools
-import inspect
-from functools import partial
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, Unpack, overload
 
 from starlette.exceptions import HTTPException, WebSocketException
@@ -15,18 +13,20 @@ from starlette.requests import HTTPConnection
 from starlette.responses import Response
 from starlette.websockets import WebSocket
 
-from sessiongate.errors import ConfigurationError, CrossSiteError
-from sessiongate.http import refusals
-from sessiongate.http.guard import Guard, Page, check_view, quote_path, safe_redirect
+from sessiongate.errors import ConfigurationError
 from sessiongate.http.websockets import POLICY_VIOLATION, can_deny
+from sessiongate.kits import verbs
+from sessiongate.kits.guard import SEE_OTHER, Guard, guarded
+from sessiongate.kits.page import Page, quote_path, safe_redirect
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
-    from sessiongate.http.guard import GuardOptions, LoginURL
     from sessiongate.http.refusals import Refusal
     from sessiongate.http.request_session import LoginOptions, RequestSession
     from sessiongate.http.user import User
+    from sessiongate.kits.guard import GuardOptions
+    from sessiongate.kits.page import LoginURL
 
 __all__ = [
     "current_user",
@@ -38,8 +38,6 @@ __all__ = [
 ]
 
 Endpoint = TypeVar("Endpoint", bound="Callable[..., Any]")
-
-_SEE_OTHER = 303
 
 
 def current_user(connection: HTTPConnection) -> User:
@@ -66,7 +64,8 @@ def login_user(
         ConfigurationError: There is no middleware.
         StoreError: The store is down; nothing was opened.
     """
-    return login_raising(HTTPException, connection, username, **options)
+    session = session_of(connection)
+    return session.to_await("login_user()", verbs.login(session, refused, username, **options))
 
 
 def logout_user(connection: HTTPConnection) -> Coroutine[Any, Any, None]:
@@ -77,7 +76,8 @@ def logout_user(connection: HTTPConnection) -> Coroutine[Any, Any, None]:
         ConfigurationError: There is no middleware.
         StoreError: The store is down; the session may live on.
     """
-    return logout_raising(HTTPException, connection)
+    session = session_of(connection)
+    return session.to_await("logout_user()", verbs.logout(session, refused))
 
 
 def user_context(request: HTTPConnection) -> dict[str, Any]:
@@ -115,109 +115,41 @@ def login_required(
         ConfigurationError: There is no middleware, or the endpoint takes
             neither a ``request`` nor a ``websocket``; at the request.
     """
-    decorate = guard_raising(HTTPException, Guard(**demands))
-    return decorate if endpoint is None else decorate(endpoint)
+    return guarding(refused, Guard(**demands), endpoint)
 
 
-def _connection(args: tuple[Any, ...], kwargs: dict[str, Any]) -> HTTPConnection:
-    connection: HTTPConnection
-    for connection in (*args, *kwargs.values()):
-        if _is_connection(type(connection)):
-            return connection
-    msg = "a login_required endpoint must take a `request` or a `websocket`"
-    raise ConfigurationError(msg)
+# What FastAPI's kit builds on as well; its exception is its own, and handlers tell them apart.
 
 
-@functools.lru_cache
-def _is_connection(kind: type) -> bool:
-    # Remembered, because it is an abstract class, which is slow to tell what belongs to it.
-    return issubclass(kind, HTTPConnection)
+def refused(refusal: Refusal, exception: type[HTTPException] = HTTPException) -> HTTPException:
+    """The exception of a refusal."""
+    return exception(refusal.status, refusal.text.strip() or None, dict(refusal.headers))
 
 
-# What FastAPI's kit builds on as well; its exceptions are its own, and handlers tell them apart.
+def refuse(
+    connection: HTTPConnection, refusal: Refusal, refused: Callable[[Refusal], Exception]
+) -> NoReturn:
+    """Raise the exception of a refusal; a websocket may only be able to be closed."""
+    if isinstance(connection, WebSocket) and not can_deny(connection.scope):
+        raise WebSocketException(POLICY_VIOLATION)
+    raise refused(refusal)
 
 
-def login_raising(
-    exception: type[HTTPException],
-    connection: HTTPConnection,
-    username: str,
-    **options: Unpack[LoginOptions],
-) -> Coroutine[Any, Any, str]:
-    """``login_user``, whose refusals are of this class."""
-    session = session_of(connection)
-
-    async def login() -> str:
-        try:
-            token = await session.alogin(username, **options)
-        except CrossSiteError as error:
-            raise _made(exception, refusals.CROSS_SITE) from error
-        if token is None:
-            raise _made(exception, refusals.TOO_MANY_SESSIONS)
-        return token
-
-    return session.to_await("login_user()", login)
-
-
-def logout_raising(
-    exception: type[HTTPException], connection: HTTPConnection
-) -> Coroutine[Any, Any, None]:
-    """``logout_user``, whose refusals are of this class."""
-    session = session_of(connection)
-
-    async def logout() -> None:
-        if not await session.alogout():
-            raise _made(exception, refusals.CROSS_SITE)
-
-    return session.to_await("logout_user()", logout)
-
-
-def guard_raising(
-    exception: type[HTTPException], guard: Guard
-) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """The decorator of ``login_required``, whose refusals are of this class."""
+def guarding(
+    refused: Callable[[Refusal], Exception], guard: Guard, endpoint: Callable[..., Any] | None
+) -> Any:
+    """The endpoint behind the guard; for ``None`` the decorator."""
 
     def check(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Response | None:
-        """Let the call pass, or answer with a redirect, or raise."""
-        connection = _connection(args, kwargs)
+        connection = _connection_of(args, kwargs)
         refusal = guard.check(session_of(connection), partial(page_of, connection))
         if refusal is None:
             return None
-        if refusal.status == _SEE_OTHER:  # no error: no handler of the app is to see it
-            return Response(None, refusal.status, dict(refusal.headers))
-        raise_refusal(exception, connection, refusal)
+        if refusal.status == SEE_OTHER:  # no error: no handler of the app is to see it
+            return Response(None, SEE_OTHER, dict(refusal.headers))
+        refuse(connection, refusal, refused)
 
-    def decorate(endpoint: Callable[..., Any]) -> Callable[..., Any]:
-        check_view(endpoint, "put it on the methods of the class")
-        if inspect.iscoroutinefunction(endpoint):
-
-            @functools.wraps(endpoint)
-            async def asynchronous(*args: Any, **kwargs: Any) -> Any:
-                answer = check(args, kwargs)
-                return await endpoint(*args, **kwargs) if answer is None else answer
-
-            return asynchronous
-
-        @functools.wraps(endpoint)
-        def synchronous(*args: Any, **kwargs: Any) -> Any:
-            answer = check(args, kwargs)
-            return endpoint(*args, **kwargs) if answer is None else answer
-
-        return synchronous
-
-    return decorate
-
-
-def raise_refusal(
-    exception: type[HTTPException], connection: HTTPConnection, refusal: Refusal
-) -> NoReturn:
-    """Refuse, with an exception of this class; a websocket may only be able to be closed."""
-    if isinstance(connection, WebSocket) and not can_deny(connection.scope):
-        raise WebSocketException(POLICY_VIOLATION)
-    raise _made(exception, refusal)
-
-
-def _made(exception: type[HTTPException], refusal: Refusal) -> HTTPException:
-    return exception(refusal.status, refusal.text.strip() or None, dict(refusal.headers))
+    return guarded(endpoint, check, "put it on the methods of the class")
 
 
 def session_of(connection: HTTPConnection) -> RequestSession:
@@ -241,15 +173,9 @@ def page_of(connection: HTTPConnection) -> Page | None:
     scope = connection.scope
     if scope["type"] == "websocket":
         return None
-    return Page(
-        scope["method"],
-        scope["path"],
-        scope["query_string"].decode("latin-1"),
-        connection.headers.get("accept", ""),
-        connection.headers.get("sec-fetch-mode", ""),
-        prefix_of(connection),
-        partial(_locate, connection),
-    )
+    prefix, query = prefix_of(connection), scope["query_string"].decode("latin-1")
+    header, locate = connection.headers.get, partial(_locate, connection)
+    return Page(scope["method"], scope["path"], query, header, prefix, locate)
 
 
 def prefix_of(connection: HTTPConnection) -> str:
@@ -265,3 +191,16 @@ def _locate(connection: HTTPConnection, login_url: LoginURL) -> str:
     # Not url_for: it begins with the host that the client names.
     path = connection.scope["router"].url_path_for(login_url)
     return quote_path(prefix_of(connection) + path)
+
+
+def _connection_of(args: tuple[Any, ...], kwargs: dict[str, Any]) -> HTTPConnection:
+    connection: HTTPConnection
+    for connection in (*args, *kwargs.values()):
+        if _is_connection(type(connection)):
+            return connection
+    msg = "a login_required endpoint must take a `request` or a `websocket`"
+    raise ConfigurationError(msg)
+
+
+# Remembered, because it is an abstract class, which is slow to tell what belongs to it.
+_is_connection = lru_cache(lambda kind: issubclass(kind, HTTPConnection))

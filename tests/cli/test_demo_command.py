@@ -12,7 +12,7 @@ import httpx
 import pytest
 from tests.cli.calling import Caller
 
-from sessiongate.cli import demo
+from sessiongate.cli import _app
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,10 +53,9 @@ def test_it_starts_keeps_its_data_here_and_stops_at_once(
 
 
 def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(demo, "_NEEDS", ("flask", "no_such_package"))
+    monkeypatch.setattr(_app, "_DEMO_NEEDS", ("flask", "no_such_package"))
     done = Caller()("demo", code=2)
     assert "needs no_such_package: pip install 'sessiongate[demo]'" in done.err
 
-    monkeypatch.setattr(demo, "_IN_WHEEL", tmp_path / "nowhere")
-    monkeypatch.setattr(demo, "_IN_CHECKOUT", tmp_path / "nowhere")
+    monkeypatch.setattr(_app, "_DEMOS", (tmp_path / "nowhere", tmp_path / "nor here"))
     assert "the demo is missing" in Caller()("demo", code=2).err

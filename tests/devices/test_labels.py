@@ -39,6 +39,7 @@ CHROME = "Chrome/140.0.0.0"
             "Chrome on iPhone",
         ),
         (f"{MOZILLA} {WINDOWS} {KHTML} {CHROME} Safari/537.36", "Chrome on Windows"),
+        (f"{MOZILLA} {X11} {KHTML} Chromium/140.0 {CHROME} Safari/537.36", "Chromium on Linux"),
         (f"{MOZILLA} {X11} {KHTML} HeadlessChrome/140.0.0.0 Safari/537.36", "Chrome on Linux"),
         (
             f"{MOZILLA} (X11; CrOS x86_64 14541.0.0) {KHTML} {CHROME} Safari/537.36",

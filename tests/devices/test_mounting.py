@@ -120,7 +120,7 @@ def test_nobody_would_be_shown_nothing_even_without_the_guard() -> None:
     site = make_site("flask")
     site.open()
     handle = RequestSession(MiddlewareSettings(site.manager))
-    (listing, *_) = (e for e in Endpoints("/devices", "/", None) if e.name == "api_list")
+    (listing, *_) = (e for e in Endpoints("/devices", None) if e.name == "api_list")
     answer = handle.run(listing.view(Asked(handle, "/devices/api", "")))
     assert isinstance(answer, Answer)
     assert answer.body == '{"devices": []}'

@@ -19,8 +19,8 @@ from werkzeug.test import Client
 
 from sessiongate import ConfigurationError, JWTSessionManager, SessionCookie, SessionManager
 from sessiongate.events import EventKind
-from sessiongate.http.guard import Guard
 from sessiongate.http.settings import MiddlewareSettings
+from sessiongate.kits.guard import Guard
 from sessiongate.stores import MemoryStore, PostgresStore, RedisStore, SQLiteStore
 from sessiongate.testing import ManualClock
 from sessiongate.wsgi import SessionAuthMiddleware

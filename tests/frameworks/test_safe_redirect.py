@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.frameworks.cases import way_back
 
 from sessiongate import flask, starlette
-from sessiongate.http.guard import Page, safe_redirect
+from sessiongate.kits.page import Page, safe_redirect
 
 ACCOUNT = "https://app.example.com/account/login"
 
@@ -61,7 +61,7 @@ def test_whatever_is_followed_is_on_this_host(target: str) -> None:
 
 @given(path=st.text(), query=st.text(alphabet="ab&=%+?/"))
 def test_the_way_back_is_one_parameter_whatever_was_asked_for(path: str, query: str) -> None:
-    target = Page("GET", f"/{path.lstrip('/')}", query, "", "", "", str).target
+    target = Page("GET", f"/{path.lstrip('/')}", query, lambda _, default: default, "", str).target
     assert target.isascii()
     assert not set(target) & set(' "<>\\\r\n\t\x00')
     assert (target.count("?") > 0) == bool(query)

@@ -14,7 +14,7 @@ from tests.fuzz.corpus import REDIRECTS, replay
 from tests.tokens.material import forms
 
 from sessiongate import ConfigurationError, JWTSessionManager, SessionManager
-from sessiongate.http.guard import safe_redirect
+from sessiongate.kits.page import safe_redirect
 from sessiongate.tokens.keys import check_secret
 
 if TYPE_CHECKING:

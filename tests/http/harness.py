@@ -11,8 +11,8 @@ from wsgiref.validate import validator
 
 from sessiongate import JWTSessionManager, SessionManager
 from sessiongate.asgi import SessionAuthMiddleware as ASGIMiddleware
-from sessiongate.http.guard import Guard
 from sessiongate.http.websockets import DENIAL, POLICY_VIOLATION, can_deny
+from sessiongate.kits.guard import Guard
 from sessiongate.stores import MemoryStore
 from sessiongate.testing import CountingStore, ManualClock
 from sessiongate.wsgi import SessionAuthMiddleware as WSGIMiddleware

@@ -352,7 +352,7 @@ def test_unfit_paths(make: MakeSite, keyword: str, value: Any, words: str) -> No
 def test_a_guard_over_a_skipped_path_is_a_401_and_one_line(
     make: MakeSite, caplog: pytest.LogCaptureFixture
 ) -> None:
-    from sessiongate.http.guard import Guard  # noqa: PLC0415
+    from sessiongate.kits.guard import Guard  # noqa: PLC0415
 
     site = make(options={"skip": ["/static"]})
 

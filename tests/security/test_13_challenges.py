@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from tests.http.harness import Call, Header, MakeSite, Reply, Site, bare, bearer, cookie
 
-from sessiongate.http.guard import Guard
+from sessiongate.kits.guard import Guard
 
 MALFORMED = (b"authorization", b"Bearer x y")
 

@@ -4,21 +4,31 @@ from __future__ import annotations
 
 import functools
 import logging
+import os
+import subprocess
+import sys
 from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
 from typer.core import TyperGroup
 
-from sessiongate.cli import demo, inspection, keys, sessions
+from sessiongate.cli import inspection, keys, sessions
 from sessiongate.cli._output import note
 from sessiongate.cli._store import checked
 from sessiongate.errors import ConfigurationError, StoreError
 from sessiongate.stores import PostgresStore
 
-_USAGE: Final = 2
-_STORE: Final = 3
-_INTERRUPTED: Final = 130
+_USAGE, _STORE, _INTERRUPTED = 2, 3, 130
+
+_PACKAGE: Final = Path(__file__).parents[1]
+_DEMOS: Final = (_PACKAGE / "_demo", _PACKAGE.parents[1] / "examples")
+"""In a wheel, and in a checkout."""
+_DEMO_NEEDS: Final = ("argon2", "flask", "jinja2", "python_multipart", "uvicorn", "websockets")
+
+Port = Annotated[int, typer.Option(min=0, max=65535, help="0: any that is free.")]
 
 
 class _Commands(TyperGroup):
@@ -85,6 +95,35 @@ def schema(
     typer.echo(checked(PostgresStore.schema, name))
 
 
+def demo(
+    *,
+    flask_port: Port = 8001,
+    starlette_port: Port = 8002,
+    data: Annotated[
+        Path,
+        typer.Option(
+            metavar="DIRECTORY", file_okay=False, help="Keeps the sessions and the key; it is made."
+        ),
+    ] = Path(".demo"),
+) -> None:
+    """Start the demo: Flask and Starlette on one login. Ctrl-C stops it."""
+    directory = next((place for place in _DEMOS if place.is_dir()), None)
+    if directory is None:
+        msg = f"the demo is missing: there is neither {_DEMOS[0]} nor {_DEMOS[1]}"
+        raise ConfigurationError(msg)
+    missing = [name for name in _DEMO_NEEDS if find_spec(name) is None]
+    if missing:
+        msg = f"the demo needs {', '.join(missing)}: pip install 'sessiongate[demo]'"
+        raise ConfigurationError(msg)
+    command = [
+        *(sys.executable, str(directory / "demo.py"), "--data", str(data.absolute())),
+        *("--flask-port", str(flask_port), "--starlette-port", str(starlette_port)),
+    ]
+    if os.name == "posix":
+        os.execv(sys.executable, command)  # noqa: S606 - so that signals reach it
+    raise typer.Exit(subprocess.call(command))  # noqa: S603 - our own arguments
+
+
 app.add_typer(sessions.app, name="sessions")
 app.command()(sessions.purge)
 app.command()(sessions.stats)
@@ -92,4 +131,4 @@ app.command()(inspection.inspect)
 app.command()(keys.keygen)
 app.command()(keys.jwks)
 app.command()(schema)
-app.command()(demo.demo)
+app.command()(demo)

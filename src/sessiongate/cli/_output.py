@@ -41,11 +41,12 @@ _IF_ANY: Final = ("SCOPES", "DEVICE")
 
 def plain(text: object) -> str:
     """A text that only shows: what would steer the terminal becomes an escape sequence."""
-    return "".join(_escape(c) if unicodedata.category(c) in _STEERING else c for c in str(text))
-
-
-def _escape(character: str) -> str:
-    return character.encode("unicode-escape", "surrogatepass").decode()
+    return "".join(
+        c.encode("unicode-escape", "surrogatepass").decode()
+        if unicodedata.category(c) in _STEERING
+        else c
+        for c in str(text)
+    )
 
 
 def tell(*cells: object) -> None:
@@ -69,21 +70,17 @@ def print_json(value: object) -> None:
     typer.echo(json.dumps(value, indent=2))
 
 
-def answer(values: Mapping[str, object], *, as_json: bool) -> None:
+def answer(values: Mapping[str, object], *, as_json: bool, indent: str = "") -> None:
     """The result as JSON, or as lines of a name and a value: then without what is unknown."""
     if as_json:
         print_json(values)
-    else:
-        _print_lines(values, "")
-
-
-def _print_lines(values: Mapping[str, object], indent: str) -> None:
+        return
     known = {name: value for name, value in values.items() if value not in (None, [], {})}
     width = max(map(len, known), default=0)
     for name, value in known.items():
         if isinstance(value, dict):
             tell(indent + name)
-            _print_lines(value, f"{indent}  ")
+            answer(value, as_json=False, indent=f"{indent}  ")
         else:
             text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
             tell(f"{indent}{name:{width}}  {text}")
@@ -91,9 +88,7 @@ def _print_lines(values: Mapping[str, object], indent: str) -> None:
 
 def date(microseconds: int) -> str:
     """The instant for people."""
-    if microseconds >= FOREVER:
-        return "never"
-    return f"{to_datetime(microseconds):%Y-%m-%d %H:%M:%SZ}"
+    return "never" if microseconds >= FOREVER else f"{to_datetime(microseconds):%Y-%m-%d %H:%M:%SZ}"
 
 
 def instant(microseconds: int) -> str | None:
@@ -115,17 +110,25 @@ def ago(microseconds: int, now: int) -> str:
     if microseconds >= FOREVER:
         return "never"
     away = distance(microseconds, now)
-    return f"{date(microseconds)} ({f'{away} ago' if microseconds <= now else f'in {away}'})"
+    away = f"{away} ago" if microseconds <= now else f"in {away}"
+    return f"{date(microseconds)} ({away})"
 
 
 def print_rows(rows: Sequence[Row], now: int, *, as_json: bool) -> None:
     """Print many, a line each: for programs, for a terminal of 80 columns, or for a pipe."""
     if as_json:
         print_json([_brief(row, instant) for row in rows])
-    elif sys.stdout.isatty():
-        _print_table([_line(row, partial(distance, now=now)) for row in rows])
+        return
+    is_terminal = sys.stdout.isatty()
+    when = partial(distance, now=now) if is_terminal else date
+    lines = []
+    for row in rows:
+        *cells, scopes, _ = _brief(row, when).values()
+        lines.append((*cells, " ".join(scopes), device(row)))
+    if is_terminal:
+        _print_table(lines)
     else:
-        for line in (_COLUMNS, *(_line(row, date) for row in rows)):
+        for line in (_COLUMNS, *lines):
             tell(*line)
 
 
@@ -158,11 +161,6 @@ def _brief(row: Row, when: Callable[[int], str | None]) -> dict[str, Any]:
         "scopes": list(scopes_and_claims_of(row)[0]),
         "device": device_of(row),
     }
-
-
-def _line(row: Row, when: Callable[[int], str]) -> tuple[str, ...]:
-    *cells, scopes, _ = _brief(row, when).values()
-    return (*cells, " ".join(scopes), device(row))
 
 
 def _print_table(lines: list[tuple[str, ...]]) -> None:

@@ -99,14 +99,15 @@ class Sessions:
 
     def end(self, handle: str) -> list[Event]:
         """End one session, whosesoever: the event of its end, if there was one."""
-        events: list[Event] = []
-        self._run(self._decisions.close(self.now, handle), events.append)
-        return events
+        return self._ended(self._decisions.close(self.now, handle))
 
     def end_user(self, username: str, keep: str | None) -> list[Event]:
         """End all sessions of a user but one: the event of each end."""
+        return self._ended(self._decisions.close_user(self.now, username, keep))
+
+    def _ended(self, flow: Flow[Any]) -> list[Event]:
         events: list[Event] = []
-        self._run(self._decisions.close_user(self.now, username, keep), events.append)
+        self._run(flow, events.append)
         return events
 
     def _run(self, flow: Flow[T], emit: Callable[[Event], None] = no_listener) -> T:

@@ -63,6 +63,12 @@ _STANDINGS: Final = {
     rotation.RETIRED: "it was replaced by an explicit refresh, and is refused",
     rotation.STALE: "it was replaced and the overlap is over: presenting it ends the session",
 }
+_NO_SESSION: Final = (
+    "there is no such session in this store: it was ended, has expired and was removed, or never "
+    "was here"
+)
+_SHARED: Final = "as long as the session lives: its token was handed out more than once"
+_UNSEEN: Final = "until its successor is first presented, and for the grace after that"
 
 
 @dataclass
@@ -131,11 +137,11 @@ def inspect(  # noqa: PLR0913 - one option for each setting of a manager
     keys, text = read_keys(secret_key_file), read_token(token)
     now = round(time.time() * SECOND)
     found = _read(text)
-    if found.format is None:
-        found.refuse("it has the form of no token: neither sg_… nor a JWT")
     if found.format == "jwt":
         found.not_compared = [name for name, value in expected.items() if value is None]
-    if found.format is not None and keys:
+    if found.format is None:
+        found.refuse("it has the form of no token: neither sg_… nor a JWT")
+    elif keys:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", WeakKeyWarning)  # that is for the app to hear
             _verify(found, text, keys, expected, slack, now)
@@ -228,10 +234,7 @@ def _compare_with_session(found: _Finding, now: int) -> None:
     """Add what its session says: it is valid only with a live one that accepts it."""
     row = found.session
     if row is None:
-        found.refuse(
-            "there is no such session in this store: it was ended, has expired and was removed, "
-            "or never was here"
-        )
+        found.refuse(_NO_SESSION)
     elif row.expires_at <= now:
         found.refuse("its session has expired")
     elif found.claims.get("sub", row.username) != row.username:
@@ -240,47 +243,34 @@ def _compare_with_session(found: _Finding, now: int) -> None:
         found.standing = rotation.classify(row, found.generation or 0, now)
         reason = _STANDINGS[found.standing]
         if found.standing == rotation.PREVIOUS:
-            found.honoured_until, until = _honoured(row)
-            reason = f"{reason} {until}"
+            if row.shared:
+                until, words = row.expires_at, _SHARED
+            else:
+                until = min(row.previous_until, row.expires_at)
+                words = _UNSEEN if row.previous_until == FOREVER else f"until {date(until)}"
+            found.honoured_until, reason = until, f"{reason} {words}"
         if rotation.TABLE[found.standing] != rotation.ACCEPT:
             found.refuse(reason)
         elif found.verdict == "genuine":
             found.verdict, found.reason = "valid", reason
 
 
-def _honoured(row: Row) -> tuple[int, str]:
-    """Until when a replaced token is, and what that means."""
-    if row.shared:
-        words = "as long as the session lives: its token was handed out more than once"
-        return row.expires_at, words
-    until = min(row.previous_until, row.expires_at)
-    if row.previous_until == FOREVER:
-        return until, "until its successor is first presented, and for the grace after that"
-    return until, f"until {date(until)}"
-
-
 def _print(found: _Finding, now: int, *, as_json: bool) -> None:
-    row, until = found.session, found.honoured_until
-    values = dict(vars(found))
-    if as_json:
-        values["session"] = None if row is None else details(row, now, instant)
-        values["honoured_until"] = None if until is None else instant(until)
-    else:
-        values["claims"] = {k: _with_date(k, value, now) for k, value in found.claims.items()}
-        values["session"] = None if row is None else _describe(row, now)
-        values["honoured_until"] = None if until is None else ago(until, now)
+    row, until, values = found.session, found.honoured_until, dict(vars(found))
+    if row is not None:
+        state = "live" if now < row.expires_at else "expired"
+        words = (
+            f"{state}, of {row.username}; opened {ago(row.created_at, now)}, "
+            f"ends {ago(row.expires_at, now)}, at generation {row.generation}"
+        )
+        values["session"] = details(row, now, instant) if as_json else words
+    if until is not None:
+        values["honoured_until"] = instant(until) if as_json else ago(until, now)
+    if not as_json:
+        dates = {
+            name: ago(round(value * SECOND), now)
+            for name, value in found.claims.items()
+            if name in {"iat", "exp"} and isinstance(value, (int, float)) and 0 <= value < _LATEST
+        }
+        values["claims"] = found.claims | dates
     answer(values, as_json=as_json)
-
-
-def _describe(row: Row, now: int) -> str:
-    state = "live" if now < row.expires_at else "expired"
-    return (
-        f"{state}, of {row.username}; opened {ago(row.created_at, now)}, "
-        f"ends {ago(row.expires_at, now)}, at generation {row.generation}"
-    )
-
-
-def _with_date(name: str, value: object, now: int) -> object:
-    if name in {"iat", "exp"} and isinstance(value, (int, float)) and 0 <= value < _LATEST:
-        return ago(round(value * SECOND), now)
-    return value

@@ -4,6 +4,79 @@
 here is what an app's own template gets. No I/O and no framework.
 """
 
-from sessiongate.devices.listing import Device, DevicesPage
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
 
 __all__ = ["Device", "DevicesPage"]
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """One session of the user. Its texts may be a client's: escape them, as templates do.
+
+    Attributes:
+        handle: Names the session; opens nothing.
+        name: Such as “Firefox on Linux”, or what the app called it.
+        ip: Where it logged in from; ``None`` for unknown.
+        created_at: When it logged in, as an aware UTC ``datetime``, like the rest.
+        last_accessed: When it was last seen, as exactly as ``touch_every`` says.
+        expires_at: When it ends unless it is refreshed.
+        is_current: Whether it is the one that asks.
+        device: All that was recorded, or what the app gave as ``device=``.
+    """
+
+    handle: str
+    name: str
+    ip: str | None
+    created_at: datetime
+    last_accessed: datetime
+    expires_at: datetime
+    is_current: bool
+    device: Any
+
+    def as_json(self) -> dict[str, Any]:
+        """The same for programs, dates in ISO 8601."""
+        return {
+            name: value.isoformat() if isinstance(value, datetime) else value
+            for name, value in asdict(self).items()
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class DevicesPage:
+    """What a page needs, and where its forms post to. The URLs are percent-encoded.
+
+    Attributes:
+        username: Whose devices.
+        devices: The one that asks first, then the others, the last seen first.
+        now: The server's time.
+        url: Where the page itself is; below it is all else.
+        home_url: Where the page leads back to.
+    """
+
+    username: str
+    devices: tuple[Device, ...]
+    now: datetime
+    url: str
+    home_url: str
+
+    @property
+    def has_others(self) -> bool:
+        """Whether there is another one than the one that asks."""
+        return any(not device.is_current for device in self.devices)
+
+    @property
+    def end_others_url(self) -> str:
+        """Post to it to log out all others; no fields."""
+        return self.below("end-others")
+
+    def below(self, rest: str) -> str:
+        """A URL below the page, wherever that is."""
+        return f"{self.url.rstrip('/')}/{rest}"
+
+    def end_url(self, device: Device) -> str:
+        """Post to it to log out this one; no fields."""
+        return self.below(f"end/{device.handle}")

@@ -3,42 +3,74 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from sessiongate.core.row import to_datetime
-from sessiongate.devices import page
-from sessiongate.devices.listing import DevicesPage, devices_of
-from sessiongate.http.guard import quote_path
+from sessiongate.core.arguments import check_scopes
+from sessiongate.core.row import device_of, to_datetime
+from sessiongate.devices import Device, DevicesPage, page
+from sessiongate.devices.labels import ip_of, name_of
+from sessiongate.kits.guard import GuardOptions
+from sessiongate.kits.page import quote_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from sessiongate.core.row import Row
     from sessiongate.core.steps import Flow
-    from sessiongate.devices.listing import Device
     from sessiongate.http.request_session import RequestSession
 
-__all__ = ["PRIVATE", "STYLESHEET", "Answer", "Asked", "Endpoint", "Endpoints"]
+
+class DevicesOptions(GuardOptions, total=False):
+    """The keywords of ``my_devices``: those of ``login_required``, and one more."""
+
+    home_url: str
 
 
 class Asked(NamedTuple):
-    """A request of a user who is logged in."""
+    """A request to one of the endpoints, and what its user may do."""
 
     session: RequestSession
     path: str
     """As routed, so decoded, with whatever the app is mounted under."""
-    named: str
-    """The handle in the path, ``""`` where there is none."""
+    handle: str
+    """The one in the path, ``""`` where there is none."""
+
+    @property
+    def _user(self) -> tuple[int, str]:
+        """The time, and whose sessions: ``""`` for nobody, as no name means everybody's."""
+        return self.session.settings.manager.now(), self.session.user.identity
+
+    def devices(self) -> Flow[tuple[Device, ...]]:
+        """The sessions of the user, in the order of a page."""
+        rows = yield from self.session.settings.manager.operations.listing.of_user(*self._user)
+        devices = [_device(self.session, row) for row in rows]
+        devices.sort(key=lambda device: (device.is_current, device.last_accessed), reverse=True)
+        return tuple(devices)
+
+    def end(self) -> Flow[bool]:
+        """End the session that is named, if it is this user's; one's own is a logout."""
+        if self.handle == self.session.session:
+            return (yield from self.session.closing())
+        operations, transport = self.session.settings.manager.operations, self.session.transport
+        return (yield from operations.close_of(*self._user, self.handle, transport=transport))
+
+    def end_others(self) -> Flow[int]:
+        """End all other sessions of the user: how many."""
+        operations, transport = self.session.settings.manager.operations, self.session.transport
+        here = self.session.session
+        return (yield from operations.close_user(*self._user, here, transport=transport))
+
+    def page_url(self, *below: str) -> str:
+        """Where the page is, by where this is below it. With one slash: two would name a host."""
+        return "/" + quote_path(self.path.removesuffix("".join(below))).strip("/")
 
 
 class Answer(NamedTuple):
-    """A whole response, for the edge to send."""
+    """A whole response, for the framework to send."""
 
     status: int
     headers: tuple[tuple[str, str], ...]
     body: str = ""
-
-
-View: TypeAlias = "Callable[[Asked], Flow[Answer | DevicesPage]]"
 
 
 class Endpoint(NamedTuple):
@@ -48,9 +80,9 @@ class Endpoint(NamedTuple):
     method: str
     rule: str
     """With ``{handle}`` for the handle of a session."""
-    audience: Literal["person", "program"]
-    """A person is sent to the login page, a program is told 401."""
-    view: View
+    demands: GuardOptions | None
+    """Who is let in, as in ``login_required``; ``None``: everybody."""
+    view: Callable[[Asked], Flow[Answer | DevicesPage]]
 
 
 PRIVATE: Final = (
@@ -68,18 +100,11 @@ _HTML: Final = (
     ("Content-Type", "text/html; charset=utf-8"),
     ("Content-Security-Policy", _POLICY),
 )
-_JSON: Final = (*PRIVATE, ("Content-Type", "application/json"))
-
-STYLESHEET: Final = Answer(
-    200,
-    (
-        ("Content-Type", "text/css; charset=utf-8"),
-        ("Cache-Control", "public, max-age=31536000, immutable"),  # its URL changes with it
-        ("X-Content-Type-Options", "nosniff"),
-    ),
-    page.STYLE,
+_STYLE: Final = (
+    ("Content-Type", "text/css; charset=utf-8"),
+    ("Cache-Control", "public, max-age=31536000, immutable"),  # its URL changes with it
+    ("X-Content-Type-Options", "nosniff"),
 )
-"""Of the default page, for everybody: a strict policy forbids to write it into the page."""
 
 
 class Endpoints:
@@ -89,7 +114,14 @@ class Endpoints:
     name of the user is part of the question that the store is asked.
     """
 
-    def __init__(self, path: str, home_url: str, render: Callable[..., Any] | None) -> None:
+    def __init__(
+        self,
+        path: str,
+        render: Callable[..., Any] | None,
+        *,
+        home_url: str = "/",
+        **demands: Any,
+    ) -> None:
         if not isinstance(path, str) or not path.startswith("/") or path.endswith("/"):
             msg = "path must be where the page is, such as '/devices': no slash at its end"
             raise ValueError(msg)
@@ -99,92 +131,64 @@ class Endpoints:
         if not isinstance(home_url, str) or not home_url:
             msg = "home_url must be the address that the page leads back to, such as '/'"
             raise TypeError(msg)
-        self._home_url = home_url
+        demands["scopes"] = check_scopes(demands.get("scopes", ()))
+        self._demands, self._home_url, self._is_default = demands, home_url, render is None
 
     def __iter__(self) -> Iterator[Endpoint]:
-        yield Endpoint("page", "GET", "", "person", self._page)
-        yield Endpoint("end", "POST", "/end/{handle}", "person", self._end)
-        yield Endpoint("end_others", "POST", "/end-others", "person", self._end_others)
-        yield Endpoint("api_list", "GET", "/api", "program", self._api_list)
-        yield Endpoint("api_end", "DELETE", "/api/{handle}", "program", self._api_end)
-        yield Endpoint("api_end_others", "POST", "/api/end-others", "program", self._api_end_others)
+        person: Any = self._demands
+        program: Any = {**person, "login_url": None}  # a person is redirected, a program told 401
+        yield Endpoint("page", "GET", "", person, self._page)
+        yield Endpoint("end", "POST", "/end/{handle}", person, self._end)
+        yield Endpoint("end_others", "POST", "/end-others", person, self._end_others)
+        yield Endpoint("api_list", "GET", "/api", program, self._api_list)
+        yield Endpoint("api_end", "DELETE", "/api/{handle}", program, self._api_end)
+        yield Endpoint("api_end_others", "POST", "/api/end-others", program, self._api_end_others)
+        if self._is_default:  # a strict policy forbids to write it into the page
+            yield Endpoint("style", "GET", "/style.css", None, self._style)
 
-    def render(self, found: Answer | DevicesPage) -> Answer:
-        """The answer as it is, and the page as it looks by default."""
-        return found if isinstance(found, Answer) else Answer(200, _HTML, page.render(found))
+    def _page(self, asked: Asked) -> Flow[Answer | DevicesPage]:
+        devices, now = (yield from asked.devices()), asked.session.settings.manager.now()
+        username, moment = asked.session.user.identity, to_datetime(now)
+        found = DevicesPage(username, devices, moment, asked.page_url(), self._home_url)
+        return Answer(200, _HTML, page.render(found)) if self._is_default else found
 
-    def _page(self, asked: Asked) -> Flow[DevicesPage]:
-        devices = yield from _list(asked)
-        return DevicesPage(
-            username=asked.session.user.identity,
-            devices=devices,
-            now=to_datetime(asked.session.settings.manager.now()),
-            url=_url(asked.path),
-            home_url=self._home_url,
-        )
+    def _style(self, _asked: Asked) -> Flow[Answer]:
+        yield from ()
+        return Answer(200, _STYLE, page.STYLE)
 
     def _end(self, asked: Asked) -> Flow[Answer]:
-        yield from _end(asked)
-        if not asked.session.user.is_authenticated:
-            return _see_other(self._home_url)
-        return _see_other(_url(asked.path, "/end/", asked.named))
+        yield from asked.end()
+        is_out = not asked.session.user.is_authenticated
+        return _see_other(self._home_url if is_out else asked.page_url("/end/", asked.handle))
 
     def _end_others(self, asked: Asked) -> Flow[Answer]:
-        yield from _end_others(asked)
-        return _see_other(_url(asked.path, "/end-others"))
+        yield from asked.end_others()
+        return _see_other(asked.page_url("/end-others"))
 
     def _api_list(self, asked: Asked) -> Flow[Answer]:
-        devices = yield from _list(asked)
+        devices = yield from asked.devices()
         return _json(200, {"devices": [device.as_json() for device in devices]})
 
     def _api_end(self, asked: Asked) -> Flow[Answer]:
-        ended = yield from _end(asked)
+        ended = yield from asked.end()
         return Answer(204, PRIVATE) if ended else _json(404, {"error": "There is no such device."})
 
     def _api_end_others(self, asked: Asked) -> Flow[Answer]:
-        ended = yield from _end_others(asked)
-        return _json(200, {"ended": ended})
+        return _json(200, {"ended": (yield from asked.end_others())})
 
 
-def _list(asked: Asked) -> Flow[tuple[Device, ...]]:
-    session, manager = asked.session, asked.session.settings.manager
-    # The identity, which is "" for nobody: no name at all would list everybody's.
-    rows = yield from manager.operations.listing.of_user(manager.now(), session.user.identity)
-    return devices_of(session, rows)
-
-
-def _end(asked: Asked) -> Flow[bool]:
-    """End the session that is named, if it is this user's; one's own is a logout."""
-    session, manager = asked.session, asked.session.settings.manager
-    if asked.named == session.session:
-        yield from session.closing()
-        return True
-    username = session.user.identity
-    return (
-        yield from manager.operations.close_of(
-            manager.now(), username, asked.named, transport=session.transport
-        )
+def _device(session: RequestSession, row: Row) -> Device:
+    recorded = device_of(row)
+    return Device(
+        handle=row.sid,
+        name=name_of(recorded),
+        ip=ip_of(recorded),
+        created_at=to_datetime(row.created_at),
+        last_accessed=to_datetime(row.last_accessed),
+        expires_at=session.settings.manager.operations.expires_at(row),
+        is_current=row.sid == session.session,
+        device=recorded,
     )
-
-
-def _end_others(asked: Asked) -> Flow[int]:
-    session, manager = asked.session, asked.session.settings.manager
-    return (
-        yield from manager.operations.close_user(
-            manager.now(),
-            session.user.identity,
-            session.session,
-            transport=session.transport,
-        )
-    )
-
-
-def _url(path: str, *below: str) -> str:
-    """Where the page is, told by the path of something below it.
-
-    Begins with one slash: two would name a host.
-    """
-    return "/" + quote_path(path.removesuffix("".join(below))).strip("/")
 
 
 def _see_other(location: str) -> Answer:
@@ -192,4 +196,4 @@ def _see_other(location: str) -> Answer:
 
 
 def _json(status: int, value: dict[str, Any]) -> Answer:
-    return Answer(status, _JSON, json.dumps(value))
+    return Answer(status, (*PRIVATE, ("Content-Type", "application/json")), json.dumps(value))

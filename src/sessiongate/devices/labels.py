@@ -10,62 +10,45 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-__all__ = ["UNKNOWN", "ip_of", "name_of"]
-
-UNKNOWN: Final = "Unknown device"
-
-_PROGRAMS: Final = (
-    ("Edg/", "Edge"),
-    ("EdgA/", "Edge"),
-    ("EdgiOS/", "Edge"),
-    ("OPR/", "Opera"),
-    ("OPT/", "Opera"),
-    ("SamsungBrowser/", "Samsung Internet"),
-    ("Vivaldi/", "Vivaldi"),
-    ("YaBrowser/", "Yandex Browser"),
-    ("DuckDuckGo/", "DuckDuckGo"),
-    ("Ddg/", "DuckDuckGo"),
-    ("Firefox/", "Firefox"),
-    ("FxiOS/", "Firefox"),
-    ("CriOS/", "Chrome"),
-    ("Chromium/", "Chromium"),
-    ("HeadlessChrome/", "Chrome"),
-    ("Chrome/", "Chrome"),
-    ("Trident/", "Internet Explorer"),
-    ("Epiphany/", "GNOME Web"),
-    ("Safari/", "Safari"),
-    ("curl/", "curl"),
-    ("Wget/", "Wget"),
-    ("HTTPie/", "HTTPie"),
-    ("PostmanRuntime/", "Postman"),
-    ("python-", "A Python program"),
-    ("aiohttp/", "A Python program"),
-    ("okhttp/", "An app"),
-    ("Dart/", "An app"),
-    ("CFNetwork/", "An app"),
-    ("Go-http-client/", "A Go program"),
-    ("axios/", "A Node.js program"),
-    ("node-fetch/", "A Node.js program"),
-)
-_SYSTEMS: Final = (
-    ("iPhone", "iPhone"),
-    ("iPad", "iPad"),
-    ("iPod", "iPod"),
-    ("Android", "Android"),
-    ("Windows", "Windows"),
-    ("CrOS", "ChromeOS"),
-    ("Mac OS X", "Mac"),
-    ("Macintosh", "Mac"),
-    ("FreeBSD", "FreeBSD"),
-    ("OpenBSD", "OpenBSD"),
-    ("Linux", "Linux"),
-)
+_PROGRAMS: Final = {
+    "Edge": ("Edg/", "EdgA/", "EdgiOS/"),
+    "Opera": ("OPR/", "OPT/"),
+    "Samsung Internet": ("SamsungBrowser/",),
+    "Vivaldi": ("Vivaldi/",),
+    "Yandex Browser": ("YaBrowser/",),
+    "DuckDuckGo": ("DuckDuckGo/", "Ddg/"),
+    "Firefox": ("Firefox/", "FxiOS/"),
+    "Chromium": ("Chromium/",),  # which claims to be Chrome as well
+    "Chrome": ("CriOS/", "HeadlessChrome/", "Chrome/"),
+    "Internet Explorer": ("Trident/",),
+    "GNOME Web": ("Epiphany/",),
+    "Safari": ("Safari/",),
+    "curl": ("curl/",),
+    "Wget": ("Wget/",),
+    "HTTPie": ("HTTPie/",),
+    "Postman": ("PostmanRuntime/",),
+    "A Python program": ("python-", "aiohttp/"),
+    "An app": ("okhttp/", "Dart/", "CFNetwork/"),
+    "A Go program": ("Go-http-client/",),
+    "A Node.js program": ("axios/", "node-fetch/"),
+}
+_SYSTEMS: Final = {
+    **{name: (name,) for name in ("iPhone", "iPad", "iPod", "Android", "Windows")},
+    "ChromeOS": ("CrOS",),
+    "Mac": ("Mac OS X", "Macintosh"),
+    **{name: (name,) for name in ("FreeBSD", "OpenBSD", "Linux")},
+}
 
 
 def name_of(device: Any) -> str:
-    """The name that the app gave, or the user agent in words, or ``UNKNOWN``."""
-    given = device if isinstance(device, str) else _text(device, "name")
-    return given or _describe(_text(device, "user_agent"))
+    """The name that the app gave, or the user agent in words, such as “Firefox on Linux”."""
+    if given := device if isinstance(device, str) else _text(device, "name"):
+        return given
+    agent = _text(device, "user_agent")
+    program, system = _first(_PROGRAMS, agent), _first(_SYSTEMS, agent)
+    if program and system:
+        return f"{program} on {system}"
+    return program or (system and f"Unknown browser on {system}") or "Unknown device"
 
 
 def ip_of(device: Any) -> str | None:
@@ -78,13 +61,5 @@ def _text(device: Any, key: str) -> str:
     return value if isinstance(value, str) else ""
 
 
-def _describe(user_agent: str) -> str:
-    """Such as “Firefox on Linux”."""
-    program, system = (_first(user_agent, marks) for marks in (_PROGRAMS, _SYSTEMS))
-    if program and system:
-        return f"{program} on {system}"
-    return program or (system and f"Unknown browser on {system}") or UNKNOWN
-
-
-def _first(user_agent: str, marks: tuple[tuple[str, str], ...]) -> str:
-    return next((word for mark, word in marks if mark in user_agent), "")
+def _first(words: Mapping[str, tuple[str, ...]], user_agent: str) -> str:
+    return next((word for word in words if any(mark in user_agent for mark in words[word])), "")

@@ -15,9 +15,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
-    from sessiongate.devices.listing import Device, DevicesPage
-
-__all__ = ["STYLE", "render"]
+    from sessiongate.devices import Device, DevicesPage
 
 STYLE: Final = files("sessiongate.devices").joinpath("style.css").read_text(encoding="utf-8")
 _VERSION: Final = sha256(STYLE.encode()).hexdigest()[:12]
@@ -64,17 +62,18 @@ aria-labelledby="end-$number device-$number">Log out</button></form>
 _OTHERS: Final = Template("""\
 <form method="post" action="$url"><button class="all">Log out all other devices</button></form>
 """)
-_NO_OTHERS: Final = '<p class="note">You are logged in nowhere else.</p>\n'
-_THIS_ONE: Final = ' <span class="badge">This device</span>'
 _TIME: Final = Template('<time datetime="$machine">$words</time>')
-
-_MINUTE, _HOUR, _DAY = 60, 3600, 86400
 
 
 class _Html(str):
     """A text that is HTML already."""
 
     __slots__ = ()
+
+
+_NO_OTHERS: Final = _Html('<p class="note">You are logged in nowhere else.</p>\n')
+_BADGE: Final = _Html(' <span class="badge">This device</span>')
+_CURRENT: Final = _Html(' class="current"')
 
 
 def render(page: DevicesPage) -> str:
@@ -86,45 +85,40 @@ def render(page: DevicesPage) -> str:
         home_url=page.home_url,
         username=page.username,
         devices=_Html("".join(_device(page, device, number) for number, device in devices)),
-        others=_fill(_OTHERS, url=page.end_others_url) if page.has_others else _Html(_NO_OTHERS),
+        others=_fill(_OTHERS, url=page.end_others_url) if page.has_others else _NO_OTHERS,
     )
 
 
 def _device(page: DevicesPage, device: Device, number: int) -> _Html:
+    opened = device.created_at
     return _fill(
         _DEVICE,
-        current=_Html(' class="current"' if device.is_current else ""),
-        badge=_Html(_THIS_ONE if device.is_current else ""),
+        current=_CURRENT if device.is_current else "",
+        badge=_BADGE if device.is_current else "",
         number=str(number),
         name=device.name,
         ip=device.ip or "Unknown",
         seen=_time(device.last_accessed, _ago(page.now - device.last_accessed)),
-        since=_time(device.created_at, _date(device.created_at)),
+        since=_time(opened, f"{opened.day} {opened:%b %Y, %H:%M} UTC"),
         url=page.end_url(device),
     )
 
 
 def _fill(template: Template, **values: str) -> _Html:
-    safe = {
-        name: value if isinstance(value, _Html) else html.escape(value)
-        for name, value in values.items()
-    }
-    return _Html(template.substitute(safe))
+    for name, value in values.items():
+        if not isinstance(value, _Html):
+            values[name] = html.escape(value)
+    return _Html(template.substitute(values))
 
 
 def _time(moment: datetime, words: str) -> _Html:
     return _fill(_TIME, machine=moment.isoformat(timespec="seconds"), words=words)
 
 
-def _date(moment: datetime) -> str:
-    return f"{moment.day} {moment:%b %Y, %H:%M} UTC"
-
-
 def _ago(passed: timedelta) -> str:
     """In the largest unit that fits; a store lags behind by a minute, so no seconds."""
-    seconds = int(passed.total_seconds())
-    for unit, name in ((_DAY, "day"), (_HOUR, "hour"), (_MINUTE, "minute")):
-        if seconds >= unit:
-            number = seconds // unit
+    seconds = max(int(passed.total_seconds()), 0)
+    for unit, name in ((86400, "day"), (3600, "hour"), (60, "minute")):
+        if number := seconds // unit:
             return f"{number} {name}{'s' if number > 1 else ''} ago"
     return "Just now"

@@ -6,30 +6,22 @@ Starlette(routes=[*my_devices(), ...])
 from __future__ import annotations
 
 import inspect
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, Unpack
 
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
-from sessiongate.devices.endpoints import (
-    PRIVATE,
-    STYLESHEET,
-    Answer,
-    Asked,
-    Endpoints,
-)
-from sessiongate.http.guard import under_prefix
+from sessiongate.devices.endpoints import PRIVATE, Answer, Asked, Endpoints
+from sessiongate.kits.page import under_prefix
 from sessiongate.starlette import login_required, prefix_of
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable
 
     from starlette.requests import Request
 
-    from sessiongate.core.arguments import Seconds
-    from sessiongate.devices.endpoints import Endpoint
-    from sessiongate.devices.listing import DevicesPage
-    from sessiongate.http.guard import LoginURL
+    from sessiongate.devices import DevicesPage
+    from sessiongate.devices.endpoints import DevicesOptions, Endpoint
 
     Rendered: TypeAlias = Response | str
 
@@ -40,63 +32,44 @@ def my_devices(
     path: str = "/devices",
     *,
     render: Callable[[Request, DevicesPage], Rendered | Awaitable[Rendered]] | None = None,
-    home_url: str = "/",
-    login_url: LoginURL | None = None,
-    scopes: Sequence[str] = (),
-    fresh: Seconds | None = None,
+    **options: Unpack[DevicesOptions],
 ) -> list[Route]:
-    """A page that shows where the user is logged in and ends it, and the same as a JSON API.
-
-    The app needs the middleware. Each request is one store step besides the
-    check of its own session, however many devices there are. The page needs no
-    script and no form token: a form of another site is refused.
+    """The page and the JSON API of ``sessiongate.devices.flask.my_devices``, as routes.
 
     Args:
         path: Where the page is; the API is at ``{path}/api``.
         render: Makes the page of the request and a ``DevicesPage``: a response
             or HTML, sync or async; by default there is one.
-        home_url: Where the page leads back to, and who has logged out here.
-        login_url: As in ``login_required``, for the page; the API answers 401.
-        scopes: As in ``login_required``.
-        fresh: As in ``login_required``: to ask for the password again (ASVS 7.5.2).
+        options: As there.
 
     Raises:
         ValueError, TypeError: An argument is unfit; the message says how.
     """
-    endpoints = Endpoints(path, home_url, render)
-    guards = {
-        "person": login_required(scopes=scopes, fresh=fresh, login_url=login_url),
-        "program": login_required(scopes=scopes, fresh=fresh),
-    }
-
-    def route_of(endpoint: Endpoint) -> Route:
-        @guards[endpoint.audience]
-        async def view(request: Request) -> Response:
-            handle = request.path_params.get("handle", "")
-            path = under_prefix(request.scope["path"], prefix_of(request))
-            asked = Asked(request.scope["sessiongate"], path, handle)
-            found = await asked.session.arun(endpoint.view(asked))
-            if render is None or isinstance(found, Answer):
-                return _response(endpoints.render(found))
-            rendered = render(request, found)
-            if inspect.isawaitable(rendered):
-                rendered = await rendered
-            response = HTMLResponse(rendered) if isinstance(rendered, str) else rendered
-            for name, value in PRIVATE:
-                response.headers.setdefault(name, value)
-            return response
-
-        name = f"my_devices:{endpoint.name}"
-        return Route(path + endpoint.rule, view, methods=[endpoint.method], name=name)
-
-    async def style(_request: Request) -> Response:
-        return _response(STYLESHEET)
-
-    routes = [route_of(endpoint) for endpoint in endpoints]
-    if render is None:
-        routes.append(Route(f"{path}/style.css", style, name="my_devices:style"))
-    return routes
+    return [
+        Route(
+            path + endpoint.rule,
+            _view_of(endpoint, render),
+            methods=[endpoint.method],
+            name=f"my_devices:{endpoint.name}",
+        )
+        for endpoint in Endpoints(path, render, **options)
+    ]
 
 
-def _response(answer: Answer) -> Response:
-    return Response(answer.body, answer.status, dict(answer.headers))
+def _view_of(endpoint: Endpoint, render: Callable[..., Any] | None) -> Callable[..., Any]:
+    async def view(request: Request) -> Response:
+        session = request.scope["sessiongate"]
+        path = under_prefix(request.scope["path"], prefix_of(request))
+        asked = Asked(session, path, request.path_params.get("handle", ""))
+        found = await session.arun(endpoint.view(asked))
+        if isinstance(found, Answer) or render is None:
+            return Response(found.body, found.status, dict(found.headers))
+        rendered = render(request, found)
+        if inspect.isawaitable(rendered):
+            rendered = await rendered
+        response: Response = HTMLResponse(rendered) if isinstance(rendered, str) else rendered
+        for name, value in PRIVATE:
+            response.headers.setdefault(name, value)
+        return response
+
+    return view if endpoint.demands is None else login_required(**endpoint.demands)(view)

@@ -1,14 +1,8 @@
-"""The answers to requests that are not let through (RFC 6750, section 3; RFC 9470).
-
-One text for every kind of bad token, and nothing of the input in it.
-"""
+"""An answer to a request that is not let through, and the one that the middleware gives."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple, final
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from typing import Final, NamedTuple, final
 
 
 @final
@@ -20,58 +14,12 @@ class Refusal(NamedTuple):
     headers: tuple[tuple[str, str], ...]
 
 
-def login_required(realm: str, *, invalid_token: bool) -> Refusal:
-    """401: no credential came, or it is not valid."""
-    if not invalid_token:
-        return _challenge(401, "Authentication is required", realm)
-    reason = "The token is not valid"
-    return _challenge(401, reason, realm, error="invalid_token", error_description=reason)
-
-
-def invalid_request(realm: str, *, two_sessions: bool) -> Refusal:
-    """400: the ``Authorization`` header is malformed, or two live sessions came."""
-    reason = "The Authorization header is malformed"
-    if two_sessions:
-        reason = "The request came with two sessions, log in again"
-    return _challenge(400, reason, realm, error="invalid_request", error_description=reason)
-
-
-def insufficient_scope(realm: str, scopes: Sequence[str]) -> Refusal:
-    """403: the session may not do this."""
-    needed = " ".join(scopes)
-    text = "The session lacks a scope"
-    return _challenge(403, text, realm, error="insufficient_scope", scope=needed)
-
-
-def stale_login(realm: str, seconds: int) -> Refusal:
-    """401: the user proved who they are too long ago (RFC 9470, section 3)."""
-    text, error = "A fresh login is required", "insufficient_user_authentication"
-    return _challenge(401, text, realm, error=error, max_age=str(seconds))
-
-
-def redirect(location: str) -> Refusal:
-    """303: to the login page."""
-    return _refuse(303, "", ("Location", location))
-
-
-def _challenge(status: int, text: str, realm: str, **parameters: str) -> Refusal:
-    named = [f'{name}="{value}"' for name, value in {"realm": realm, **parameters}.items()]
-    return _refuse(status, f"{text}.\n", ("WWW-Authenticate", f"Bearer {', '.join(named)}"))
-
-
-def _refuse(status: int, text: str, *headers: tuple[str, str]) -> Refusal:
+def refuse(status: int, text: str, *headers: tuple[str, str]) -> Refusal:
+    """A refusal that no cache keeps."""
     return Refusal(status, text, (*headers, ("Cache-Control", "no-store")))
 
 
-CROSS_SITE: Final = _refuse(
-    403,
-    "This request came from another site, so your login was not used. "
-    "Open this site itself and try again.\n",
-)
-TOO_MANY_SESSIONS: Final = _refuse(
-    403, "There are too many sessions: log out on another device, then try again.\n"
-)
-UNAVAILABLE: Final = _refuse(
+UNAVAILABLE: Final = refuse(
     503,
     "Sessions are unavailable for the moment.\n",
     ("Retry-After", "5"),  # long enough for a failover, short enough for a person

@@ -25,7 +25,7 @@ from sessiongate.http.user import User
 from sessiongate.tokens import TokenPayload
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterable, Mapping
+    from collections.abc import Coroutine, Iterable, Mapping
     from datetime import datetime
 
     from sessiongate.core.operations import Check
@@ -177,13 +177,13 @@ class RequestSession:
             ValueError, TypeError: An argument is unfit, or the token would be
                 too large for a cookie; nothing was opened.
         """
-        return self.run(self._login(username, **options))
+        return self.run(self.opening(username, **options))
 
     def alogin(
         self, username: str, **options: Unpack[LoginOptions]
     ) -> Coroutine[Any, Any, str | None]:
         """``login``, to await."""
-        return self.to_await("alogin()", partial(self.arun, self._login(username, **options)))
+        return self.to_await("alogin()", self.opening(username, **options))
 
     def logout(self) -> bool:
         """End every session whose genuine token came, and delete the cookie.
@@ -200,7 +200,7 @@ class RequestSession:
 
     def alogout(self) -> Coroutine[Any, Any, bool]:
         """``logout``, to await."""
-        return self.to_await("alogout()", partial(self.arun, self.closing()))
+        return self.to_await("alogout()", self.closing())
 
     def refresh(self) -> str | None:
         """Exchange the token now and return the new one, or ``None`` if the session is over.
@@ -215,7 +215,7 @@ class RequestSession:
 
     def arefresh(self) -> Coroutine[Any, Any, str | None]:
         """``refresh``, to await."""
-        return self.to_await("arefresh()", partial(self.arun, self._refresh()))
+        return self.to_await("arefresh()", self._refresh())
 
     def update(
         self,
@@ -242,17 +242,18 @@ class RequestSession:
         claims: Mapping[str, Any] | None = None,
     ) -> Coroutine[Any, Any, str | None]:
         """``update``, to await."""
-        return self.to_await("aupdate()", partial(self.arun, self._update(scopes, claims)))
+        return self.to_await("aupdate()", self._update(scopes, claims))
 
     # Inside: what the verbs mean, in one text for sync and async.
 
-    def _login(
+    def opening(
         self,
         username: str,
         transport: Transport | None = None,
         cross_site: bool = False,  # noqa: FBT001, FBT002 - a keyword of the public verb
         **options: Unpack[SessionOptions],
     ) -> Flow[str | None]:
+        """``login`` as a flow."""
         self._before_response("login()")
         if transport is not None:
             check_choice(transport, "transport", TRANSPORTS)
@@ -407,17 +408,15 @@ class RequestSession:
             msg = f"{verb} came after the response had started: call it before the first byte"
             raise ResponseStartedError(msg)
 
-    def to_await(
-        self, verb: str, begin: Callable[[], Coroutine[Any, Any, T]]
-    ) -> Coroutine[Any, Any, T]:
-        """A coroutine that is noted until it begins: the log names one that never does."""
+    def to_await(self, verb: str, flow: Flow[T]) -> Coroutine[Any, Any, T]:
+        """``arun``, noted until it begins: the log names a verb that was never awaited."""
         self._check_read(verb)
         self.not_awaited += (verb,)
 
         async def awaited() -> T:
             at = self.not_awaited.index(verb)
             self.not_awaited = self.not_awaited[:at] + self.not_awaited[at + 1 :]
-            return await begin()
+            return await self.arun(flow)
 
         return awaited()
 
