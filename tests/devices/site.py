@@ -15,8 +15,8 @@ from starlette.testclient import TestClient
 
 from sessiongate import SessionManager
 from sessiongate.asgi import SessionAuthMiddleware as ASGIMiddleware
-from sessiongate.devices.flask import my_devices as for_flask
-from sessiongate.devices.starlette import my_devices as for_starlette
+from sessiongate.devices import flask as for_flask
+from sessiongate.devices import starlette as for_starlette
 from sessiongate.stores import MemoryStore
 from sessiongate.testing import CountingStore, ManualClock
 from sessiongate.wsgi import SessionAuthMiddleware as WSGIMiddleware
@@ -164,9 +164,14 @@ def make_site(
     store: Store | None = None,
     template: str | None = None,
     mounted: str = "",
+    everybody: bool = False,
     **options: Any,
 ) -> Site:
-    """A site whose page has these options; ``template`` is the app's own, in Jinja."""
+    """A site whose page has these options; ``template`` is the app's own, in Jinja.
+
+    ``everybody``: it is the page of administrators.
+    """
+    options["page"] = "all_devices" if everybody else "my_devices"
     clock, counting = ManualClock(), CountingStore(store or MemoryStore())
     events: list[Event] = []
     manager = SessionManager(
@@ -186,8 +191,10 @@ def flask_app(
     if template is not None:
         options["render"] = lambda page: render_template_string(template, page=page)
     app = Flask(__name__)
-    devices = for_flask(**options)
-    app.register_blueprint(devices, url_prefix=f"{mounted}/devices" if mounted else None)
+    page = options.pop("page")
+    devices = getattr(for_flask, page)(**options)
+    below = devices.url_prefix or ""
+    app.register_blueprint(devices, url_prefix=mounted + below if mounted else None)
     app.wsgi_app = WSGIMiddleware(app.wsgi_app, manager)  # type: ignore[method-assign]
     return app
 
@@ -200,7 +207,8 @@ def starlette_routes(template: str | None, options: dict[str, Any]) -> Iterable[
             return HTMLResponse(jinja.render(page=page))
 
         options["render"] = render
-    return for_starlette(**options)
+    routes: Iterable[Any] = getattr(for_starlette, options.pop("page"))(**options)
+    return routes
 
 
 def starlette_app(

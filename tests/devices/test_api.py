@@ -34,8 +34,9 @@ def test_it_lists_the_devices(site: Site, transport: str) -> None:
         "ip": "192.0.2.7",
         "created_at": "2026-02-25T06:13:20+00:00",
         "last_accessed": "2026-02-25T06:14:20+00:00",
-        "expires_at": "2026-02-25T07:13:20+00:00",
+        "expires_at": "2026-02-25T07:14:20+00:00",
         "is_current": True,
+        "is_remembered": False,
         "device": CURL,
     }
     assert (other["name"], other["ip"], other["is_current"]) == ("kiosk", None, False)

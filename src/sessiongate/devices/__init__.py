@@ -9,8 +9,9 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
+from urllib.parse import urlencode
 
-__all__ = ["Device", "DevicesPage"]
+__all__ = ["AllDevicesPage", "Device", "DevicesPage", "UserDevice"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,7 @@ class Device:
         last_accessed: When it was last seen, as exactly as ``touch_every`` says.
         expires_at: When it ends unless it is refreshed.
         is_current: Whether it is the one that asks.
+        is_remembered: Whether it was opened with ``remember=True``.
         device: All that was recorded, or what the app gave as ``device=``.
     """
 
@@ -35,6 +37,7 @@ class Device:
     last_accessed: datetime
     expires_at: datetime
     is_current: bool
+    is_remembered: bool
     device: Any
 
     def as_json(self) -> dict[str, Any]:
@@ -43,6 +46,59 @@ class Device:
             name: value.isoformat() if isinstance(value, datetime) else value
             for name, value in asdict(self).items()
         }
+
+
+@dataclass(frozen=True, slots=True)
+class UserDevice(Device):
+    """One session, on a page that shows those of several users.
+
+    Attributes:
+        username: Whose it is.
+    """
+
+    username: str
+
+
+@dataclass(frozen=True, slots=True)
+class AllDevicesPage:
+    """What a page of administrators needs. The URLs are percent-encoded.
+
+    Attributes:
+        devices: The oldest first.
+        username: Whose were asked for, in the query; ``""``: everybody's.
+        after: The handle behind which the page begins; ``""``: at the start.
+        now: The server's time.
+        url: Where the page itself is; ``?username=`` shows those of one user.
+        home_url: Where the page leads back to.
+        next_url: Where the page after it is; ``None``: this is the last one.
+    """
+
+    devices: tuple[UserDevice, ...]
+    username: str
+    after: str
+    now: datetime
+    url: str
+    home_url: str
+    next_url: str | None
+
+    @property
+    def end_user_url(self) -> str:
+        """Post to it to log out the user who was asked for, everywhere; no fields."""
+        return f"{self.below('end-user')}?{urlencode({'username': self.username})}"
+
+    def user_url(self, device: UserDevice) -> str:
+        """The page of that user."""
+        return f"{self.url}?{urlencode({'username': device.username})}"
+
+    def below(self, rest: str) -> str:
+        """A URL below the page, wherever that is."""
+        return f"{self.url.rstrip('/')}/{rest}"
+
+    def end_url(self, device: Device) -> str:
+        """Post to it to log out this one and come back; no fields."""
+        place = {"username": self.username, "after": self.after}
+        query = urlencode({name: value for name, value in place.items() if value})
+        return self.below(f"end/{device.handle}{'?' if query else ''}{query}")
 
 
 @dataclass(frozen=True, slots=True)

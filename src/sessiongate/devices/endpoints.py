@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from sessiongate.core.arguments import check_scopes
+from sessiongate.core.arguments import check_scopes, is_handle
 from sessiongate.core.row import device_of, to_datetime
 from sessiongate.devices import Device, DevicesPage, page
 from sessiongate.devices.labels import ip_of, name_of
@@ -13,7 +14,7 @@ from sessiongate.kits.guard import GuardOptions
 from sessiongate.kits.page import quote_path
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from sessiongate.core.row import Row
     from sessiongate.core.steps import Flow
@@ -34,16 +35,23 @@ class Asked(NamedTuple):
     """As routed, so decoded, with whatever the app is mounted under."""
     handle: str
     """The one in the path, ``""`` where there is none."""
+    query: Mapping[str, str] = MappingProxyType({})
+    """The parameters of the query, the last of each name or the first, as the framework does."""
+
+    @property
+    def now(self) -> int:
+        """The time, in microseconds."""
+        return self.session.settings.manager.now()
 
     @property
     def _user(self) -> tuple[int, str]:
         """The time, and whose sessions: ``""`` for nobody, as no name means everybody's."""
-        return self.session.settings.manager.now(), self.session.user.identity
+        return self.now, self.session.user.identity
 
     def devices(self) -> Flow[tuple[Device, ...]]:
         """The sessions of the user, in the order of a page."""
         rows = yield from self.session.settings.manager.operations.listing.of_user(*self._user)
-        devices = [_device(self.session, row) for row in rows]
+        devices = [Device(**device_fields(self, row)) for row in rows]
         devices.sort(key=lambda device: (device.is_current, device.last_accessed), reverse=True)
         return tuple(devices)
 
@@ -53,6 +61,22 @@ class Asked(NamedTuple):
             return (yield from self.session.closing())
         operations, transport = self.session.settings.manager.operations, self.session.transport
         return (yield from operations.close_of(*self._user, self.handle, transport=transport))
+
+    def end_any(self) -> Flow[bool]:
+        """End the session that is named, whosesoever."""
+        if self.handle == self.session.session:
+            return (yield from self.session.closing())
+        if not is_handle(self.handle):
+            return False
+        operations, transport = self.session.settings.manager.operations, self.session.transport
+        closing = operations.close(self.now, self.handle, transport=transport)
+        return (yield from closing) is not None
+
+    def end_user(self, username: str) -> Flow[int]:
+        """End all sessions of a user, but for the one that asks: how many."""
+        operations, transport = self.session.settings.manager.operations, self.session.transport
+        here = self.session.session
+        return (yield from operations.close_user(self.now, username, here, transport=transport))
 
     def end_others(self) -> Flow[int]:
         """End all other sessions of the user: how many."""
@@ -82,7 +106,8 @@ class Endpoint(NamedTuple):
     """With ``{handle}`` for the handle of a session."""
     demands: GuardOptions | None
     """Who is let in, as in ``login_required``; ``None``: everybody."""
-    view: Callable[[Asked], Flow[Answer | DevicesPage]]
+    view: Callable[[Asked], Flow[Any]]
+    """Gives an ``Answer``, or the page for the app's own ``render``."""
 
 
 PRIVATE: Final = (
@@ -95,7 +120,7 @@ PRIVATE: Final = (
 
 # No form-action: Chromium asks it about redirects too, and the login page may be elsewhere.
 _POLICY: Final = "default-src 'none'; style-src 'self'; base-uri 'none'; frame-ancestors 'none'"
-_HTML: Final = (
+HTML: Final = (
     *PRIVATE,
     ("Content-Type", "text/html; charset=utf-8"),
     ("Content-Security-Policy", _POLICY),
@@ -134,9 +159,12 @@ class Endpoints:
         demands["scopes"] = check_scopes(demands.get("scopes", ()))
         self._demands, self._home_url, self._is_default = demands, home_url, render is None
 
+    def _audiences(self) -> tuple[Any, Any]:
+        """What a person and a program must have: a person is redirected, a program told 401."""
+        return self._demands, {**self._demands, "login_url": None}
+
     def __iter__(self) -> Iterator[Endpoint]:
-        person: Any = self._demands
-        program: Any = {**person, "login_url": None}  # a person is redirected, a program told 401
+        person, program = self._audiences()
         yield Endpoint("page", "GET", "", person, self._page)
         yield Endpoint("end", "POST", "/end/{handle}", person, self._end)
         yield Endpoint("end_others", "POST", "/end-others", person, self._end_others)
@@ -144,56 +172,66 @@ class Endpoints:
         yield Endpoint("api_end", "DELETE", "/api/{handle}", program, self._api_end)
         yield Endpoint("api_end_others", "POST", "/api/end-others", program, self._api_end_others)
         if self._is_default:  # a strict policy forbids to write it into the page
-            yield Endpoint("style", "GET", "/style.css", None, self._style)
+            yield Endpoint("style", "GET", "/style.css", None, style)
 
     def _page(self, asked: Asked) -> Flow[Answer | DevicesPage]:
-        devices, now = (yield from asked.devices()), asked.session.settings.manager.now()
-        username, moment = asked.session.user.identity, to_datetime(now)
+        devices, moment = (yield from asked.devices()), to_datetime(asked.now)
+        username = asked.session.user.identity
         found = DevicesPage(username, devices, moment, asked.page_url(), self._home_url)
-        return Answer(200, _HTML, page.render(found)) if self._is_default else found
-
-    def _style(self, _asked: Asked) -> Flow[Answer]:
-        yield from ()
-        return Answer(200, _STYLE, page.STYLE)
+        return Answer(200, HTML, page.render(found)) if self._is_default else found
 
     def _end(self, asked: Asked) -> Flow[Answer]:
         yield from asked.end()
         is_out = not asked.session.user.is_authenticated
-        return _see_other(self._home_url if is_out else asked.page_url("/end/", asked.handle))
+        return see_other(self._home_url if is_out else asked.page_url("/end/", asked.handle))
 
     def _end_others(self, asked: Asked) -> Flow[Answer]:
         yield from asked.end_others()
-        return _see_other(asked.page_url("/end-others"))
+        return see_other(asked.page_url("/end-others"))
 
     def _api_list(self, asked: Asked) -> Flow[Answer]:
         devices = yield from asked.devices()
-        return _json(200, {"devices": [device.as_json() for device in devices]})
+        return json_answer(200, {"devices": [device.as_json() for device in devices]})
 
     def _api_end(self, asked: Asked) -> Flow[Answer]:
         ended = yield from asked.end()
-        return Answer(204, PRIVATE) if ended else _json(404, {"error": "There is no such device."})
+        return (
+            Answer(204, PRIVATE)
+            if ended
+            else json_answer(404, {"error": "There is no such device."})
+        )
 
     def _api_end_others(self, asked: Asked) -> Flow[Answer]:
-        return _json(200, {"ended": (yield from asked.end_others())})
+        return json_answer(200, {"ended": (yield from asked.end_others())})
 
 
-def _device(session: RequestSession, row: Row) -> Device:
+def style(_asked: Asked) -> Flow[Answer]:
+    """The stylesheet of the default pages."""
+    yield from ()
+    return Answer(200, _STYLE, page.STYLE)
+
+
+def device_fields(asked: Asked, row: Row) -> dict[str, Any]:
+    """What a page shows of a session."""
     recorded = device_of(row)
-    return Device(
-        handle=row.sid,
-        name=name_of(recorded),
-        ip=ip_of(recorded),
-        created_at=to_datetime(row.created_at),
-        last_accessed=to_datetime(row.last_accessed),
-        expires_at=session.settings.manager.operations.expires_at(row),
-        is_current=row.sid == session.session,
-        device=recorded,
-    )
+    return {
+        "handle": row.sid,
+        "name": name_of(recorded),
+        "ip": ip_of(recorded),
+        "created_at": to_datetime(row.created_at),
+        "last_accessed": to_datetime(row.last_accessed),
+        "expires_at": asked.session.settings.manager.operations.expires_at(row),
+        "is_current": row.sid == asked.session.session,
+        "is_remembered": row.remembered,
+        "device": recorded,
+    }
 
 
-def _see_other(location: str) -> Answer:
+def see_other(location: str) -> Answer:
+    """A redirect after a form (RFC 9110, section 15.4.4)."""
     return Answer(303, (*PRIVATE, ("Location", location)))
 
 
-def _json(status: int, value: dict[str, Any]) -> Answer:
+def json_answer(status: int, value: dict[str, Any]) -> Answer:
+    """An answer for programs."""
     return Answer(status, (*PRIVATE, ("Content-Type", "application/json")), json.dumps(value))

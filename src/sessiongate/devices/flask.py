@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Unpack
 
+from sessiongate.devices.administration import AllEndpoints
 from sessiongate.devices.endpoints import PRIVATE, Answer, Asked, Endpoints
 from sessiongate.flask import login_required
 
@@ -18,10 +19,10 @@ if TYPE_CHECKING:
 
     from flask.typing import ResponseReturnValue
 
-    from sessiongate.devices import DevicesPage
+    from sessiongate.devices import AllDevicesPage, DevicesPage
     from sessiongate.devices.endpoints import DevicesOptions, Endpoint
 
-__all__ = ["my_devices"]
+__all__ = ["all_devices", "my_devices"]
 
 
 def my_devices(
@@ -46,8 +47,34 @@ def my_devices(
     Raises:
         ValueError, TypeError: An argument is unfit; the message says how.
     """
-    blueprint = Blueprint("my_devices", __name__, url_prefix=path)
-    for endpoint in Endpoints(path, render, **options):
+    return _blueprint("my_devices", path, Endpoints(path, render, **options), render)
+
+
+def all_devices(
+    path: str = "/all-devices",
+    *,
+    render: Callable[[AllDevicesPage], ResponseReturnValue] | None = None,
+    **options: Unpack[DevicesOptions],
+) -> Blueprint:
+    """A page for administrators: all sessions, those of a user, and their end; and a JSON API.
+
+    Args:
+        path: Where the page is; the API is at ``{path}/api``.
+        render: Makes the page of an ``AllDevicesPage``; by default there is one.
+        options: As for ``my_devices``. ``scopes`` is required: it names what the
+            session of an administrator has.
+
+    Raises:
+        ValueError, TypeError: An argument is unfit; the message says how.
+    """
+    return _blueprint("all_devices", path, AllEndpoints(path, render, **options), render)
+
+
+def _blueprint(
+    name: str, path: str, endpoints: Endpoints, render: Callable[..., Any] | None
+) -> Blueprint:
+    blueprint = Blueprint(name, __name__, url_prefix=path)
+    for endpoint in endpoints:
         rule = endpoint.rule.replace("{handle}", "<handle>")
         view = _view_of(endpoint, render)
         blueprint.add_url_rule(rule, endpoint.name, view, methods=[endpoint.method])
@@ -57,7 +84,8 @@ def my_devices(
 def _view_of(endpoint: Endpoint, render: Callable[..., Any] | None) -> Callable[..., Response]:
     def view(handle: str = "") -> Response:
         session = request.environ["sessiongate"]
-        asked = Asked(session, request.script_root + request.path, handle)
+        path = request.script_root + request.path
+        asked = Asked(session, path, handle, request.args)
         found = session.run(endpoint.view(asked))
         if isinstance(found, Answer) or render is None:
             return Response(found.body, found.status, found.headers)

@@ -12,6 +12,8 @@ from importlib.resources import files
 from string import Template
 from typing import TYPE_CHECKING, Final
 
+from sessiongate.devices import AllDevicesPage, UserDevice
+
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
@@ -28,18 +30,16 @@ _PAGE: Final = Template("""\
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
-<title>My devices</title>
+<title>$title</title>
 <link rel="stylesheet" href="$style_url">
 </head>
 <body>
 <header><nav aria-label="Back"><a href="$home_url"><span aria-hidden="true">←</span> Back</a></nav></header>
 <main>
-<h1>My devices</h1>
-<p class="lead">Where <strong>$username</strong> is logged in. If you do not know one, \
-log it out and change your password.</p>
-<ul role="list">
+<h1>$title</h1>
+$lead<ul role="list">
 $devices</ul>
-$others</main>
+$rest</main>
 </body>
 </html>
 """)  # noqa: E501
@@ -47,9 +47,9 @@ $others</main>
 _DEVICE: Final = Template("""\
 <li$current>
 <div>
-<h2 id="device-$number">$name</h2>$badge
+<h2 id="device-$number">$name</h2>$badges
 <dl>
-<div><dt>Last seen</dt><dd>$seen</dd></div>
+$owner<div><dt>Last seen</dt><dd>$seen</dd></div>
 <div><dt>Logged in</dt><dd>$since</dd></div>
 <div><dt>IP address</dt><dd>$ip</dd></div>
 </dl>
@@ -59,9 +59,20 @@ aria-labelledby="end-$number device-$number">Log out</button></form>
 </li>
 """)
 
-_OTHERS: Final = Template("""\
-<form method="post" action="$url"><button class="all">Log out all other devices</button></form>
+_LEAD: Final = Template("""\
+<p class="lead">Where <strong>$username</strong> is logged in. If you do not know one, \
+log it out and change your password.</p>
 """)
+_SEARCH: Final = Template("""\
+<form class="search" role="search" action="$url"><label for="username">Username</label>
+<input id="username" name="username" value="$username" autocapitalize="none" spellcheck="false">
+<button class="plain">Search</button></form>
+""")
+_OWNER: Final = Template('<div><dt>User</dt><dd><a href="$url">$username</a></dd></div>\n')
+_ALL: Final = Template("""\
+<form method="post" action="$url"><button class="all">$words</button></form>
+""")
+_NEXT: Final = Template('<p><a href="$url">Next page</a></p>\n')
 _TIME: Final = Template('<time datetime="$machine">$words</time>')
 
 
@@ -72,29 +83,57 @@ class _Html(str):
 
 
 _NO_OTHERS: Final = _Html('<p class="note">You are logged in nowhere else.</p>\n')
-_BADGE: Final = _Html(' <span class="badge">This device</span>')
+_NOBODY: Final = _Html('<p class="note">Nobody is logged in under this name.</p>\n')
+_HERE: Final = _Html(' <span class="badge">This device</span>')
+_REMEMBERED: Final = _Html(' <span class="badge">Stays logged in</span>')
 _CURRENT: Final = _Html(' class="current"')
 
 
 def render(page: DevicesPage) -> str:
     """The whole document."""
+    words = "Log out all other devices"
+    return _document(
+        page,
+        title="My devices",
+        lead=_fill(_LEAD, username=page.username),
+        rest=_fill(_ALL, url=page.end_others_url, words=words) if page.has_others else _NO_OTHERS,
+    )
+
+
+def render_all(page: AllDevicesPage) -> str:
+    """The whole document of an administrator's page."""
+    rest = "" if page.devices else _NOBODY
+    if page.next_url is not None:
+        rest += _fill(_NEXT, url=page.next_url)
+    if page.username and page.devices:
+        rest += _fill(_ALL, url=page.end_user_url, words=f"Log out {page.username} everywhere")
+    lead = _fill(_SEARCH, url=page.url, username=page.username)
+    return _document(page, title="All devices", lead=lead, rest=_Html(rest))
+
+
+def _document(page: DevicesPage | AllDevicesPage, **parts: str) -> str:
     devices = enumerate(page.devices, 1)
     return _fill(
         _PAGE,
         style_url=page.below(f"style.css?v={_VERSION}"),
         home_url=page.home_url,
-        username=page.username,
         devices=_Html("".join(_device(page, device, number) for number, device in devices)),
-        others=_fill(_OTHERS, url=page.end_others_url) if page.has_others else _NO_OTHERS,
+        **parts,
     )
 
 
-def _device(page: DevicesPage, device: Device, number: int) -> _Html:
+def _device(page: DevicesPage | AllDevicesPage, device: Device, number: int) -> _Html:
+    owner = ""
+    if isinstance(page, AllDevicesPage) and isinstance(device, UserDevice):
+        owner = _fill(_OWNER, url=page.user_url(device), username=device.username)
     opened = device.created_at
     return _fill(
         _DEVICE,
         current=_CURRENT if device.is_current else "",
-        badge=_BADGE if device.is_current else "",
+        badges=_Html(
+            (_HERE if device.is_current else "") + (_REMEMBERED if device.is_remembered else "")
+        ),
+        owner=owner,
         number=str(number),
         name=device.name,
         ip=device.ip or "Unknown",

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, Unpack
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
+from sessiongate.devices.administration import AllEndpoints
 from sessiongate.devices.endpoints import PRIVATE, Answer, Asked, Endpoints
 from sessiongate.kits.page import under_prefix
 from sessiongate.starlette import login_required, prefix_of
@@ -20,12 +21,12 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
-    from sessiongate.devices import DevicesPage
+    from sessiongate.devices import AllDevicesPage, DevicesPage
     from sessiongate.devices.endpoints import DevicesOptions, Endpoint
 
     Rendered: TypeAlias = Response | str
 
-__all__ = ["my_devices"]
+__all__ = ["all_devices", "my_devices"]
 
 
 def my_devices(
@@ -45,14 +46,40 @@ def my_devices(
     Raises:
         ValueError, TypeError: An argument is unfit; the message says how.
     """
+    return _routes("my_devices", path, Endpoints(path, render, **options), render)
+
+
+def all_devices(
+    path: str = "/all-devices",
+    *,
+    render: Callable[[Request, AllDevicesPage], Rendered | Awaitable[Rendered]] | None = None,
+    **options: Unpack[DevicesOptions],
+) -> list[Route]:
+    """The page and the JSON API of ``sessiongate.devices.flask.all_devices``, as routes.
+
+    Args:
+        path: Where the page is; the API is at ``{path}/api``.
+        render: Makes the page of the request and an ``AllDevicesPage``: a response
+            or HTML, sync or async; by default there is one.
+        options: As there; ``scopes`` is required.
+
+    Raises:
+        ValueError, TypeError: An argument is unfit; the message says how.
+    """
+    return _routes("all_devices", path, AllEndpoints(path, render, **options), render)
+
+
+def _routes(
+    name: str, path: str, endpoints: Endpoints, render: Callable[..., Any] | None
+) -> list[Route]:
     return [
         Route(
             path + endpoint.rule,
             _view_of(endpoint, render),
             methods=[endpoint.method],
-            name=f"my_devices:{endpoint.name}",
+            name=f"{name}:{endpoint.name}",
         )
-        for endpoint in Endpoints(path, render, **options)
+        for endpoint in endpoints
     ]
 
 
@@ -60,7 +87,8 @@ def _view_of(endpoint: Endpoint, render: Callable[..., Any] | None) -> Callable[
     async def view(request: Request) -> Response:
         session = request.scope["sessiongate"]
         path = under_prefix(request.scope["path"], prefix_of(request))
-        asked = Asked(session, path, request.path_params.get("handle", ""))
+        handle = request.path_params.get("handle", "")
+        asked = Asked(session, path, handle, request.query_params)
         found = await session.arun(endpoint.view(asked))
         if isinstance(found, Answer) or render is None:
             return Response(found.body, found.status, dict(found.headers))

@@ -376,13 +376,13 @@ class SessionManager:
             ValueError, TypeError: An argument is unfit, or ``after`` names a
                 session that has ended and that this process did not list.
         """
-        return self._listing(self.run(self._page(username, limit, after)), named=True)
+        return self._listing(self.run(self.page(username, limit, after)), named=True)
 
     async def alist_sessions(
         self, *, username: str | None = None, limit: int = 100, after: str | None = None
     ) -> list[dict[str, Any]]:
         """``list_sessions``, to await."""
-        return self._listing(await self.arun(self._page(username, limit, after)), named=True)
+        return self._listing(await self.arun(self.page(username, limit, after)), named=True)
 
     def user_sessions(self, username: str) -> list[dict[str, Any]]:
         """The live sessions of a user, oldest first, for a “my devices” page.
@@ -503,7 +503,7 @@ class SessionManager:
     def _of_user(self, username: str) -> Flow[tuple[Row, ...]]:
         return self.operations.listing.of_user(self.now(), check_username(username))
 
-    def _page(self, username: str | None, limit: int, after: str | None) -> Flow[tuple[Row, ...]]:
+    def page(self, username: str | None, limit: int, after: str | None) -> Flow[tuple[Row, ...]]:
         now, listing = self.now(), self.operations.listing
         if check_count(limit, "limit") is None:
             msg = "limit must be 1 or more: page by page, any number of sessions can be listed"

@@ -1,0 +1,125 @@
+"""The page of administrators: where everybody is logged in, and the buttons to end it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlencode
+
+from sessiongate.core.arguments import check_username
+from sessiongate.core.row import to_datetime
+from sessiongate.devices import AllDevicesPage, UserDevice, page
+from sessiongate.devices.endpoints import (
+    HTML,
+    PRIVATE,
+    Answer,
+    Endpoint,
+    Endpoints,
+    device_fields,
+    json_answer,
+    see_other,
+    style,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sessiongate.core.row import Row
+    from sessiongate.core.steps import Flow
+    from sessiongate.devices.endpoints import Asked
+
+_PAGE_SIZE: Final = 50
+_LIMIT: Final = 1_000
+"""Sessions that one answer of the API may list."""
+
+
+class AllEndpoints(Endpoints):
+    """The page with its search and its forms, and the same for programs."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        if not self._demands["scopes"]:
+            msg = (
+                "scopes must name what an administrator's session has, such as scopes=['admin']: "
+                "the page ends the sessions of everybody"
+            )
+            raise ValueError(msg)
+
+    def __iter__(self) -> Iterator[Endpoint]:
+        person, program = self._audiences()
+        yield Endpoint("page", "GET", "", person, self._page)
+        yield Endpoint("end", "POST", "/end/{handle}", person, self._end)
+        yield Endpoint("end_user", "POST", "/end-user", person, self._end_user)
+        yield Endpoint("api_list", "GET", "/api", program, self._api_list)
+        yield Endpoint("api_end", "DELETE", "/api/{handle}", program, self._api_end)
+        yield Endpoint("api_end_user", "POST", "/api/end-user", program, self._api_end_user)
+        if self._is_default:
+            yield Endpoint("style", "GET", "/style.css", None, style)
+
+    def _page(self, asked: Asked) -> Flow[Any]:
+        username, after = asked.query.get("username", ""), asked.query.get("after")
+        try:
+            rows = yield from _rows(asked, username, _PAGE_SIZE + 1, after)
+        except ValueError:  # nobody's name, or the session that marks the place has ended
+            if after is not None:
+                return see_other(_with_query(asked.page_url(), username=username))
+            rows = ()
+        shown = rows[:_PAGE_SIZE]
+        url, following = asked.page_url(), None
+        if len(rows) > _PAGE_SIZE:
+            following = _with_query(url, username=username, after=shown[-1].sid)
+        found = AllDevicesPage(
+            devices=tuple(
+                UserDevice(**device_fields(asked, r), username=r.username) for r in shown
+            ),
+            username=username,
+            after=after or "",
+            now=to_datetime(asked.now),
+            url=url,
+            home_url=self._home_url,
+            next_url=following,
+        )
+        return Answer(200, HTML, page.render_all(found)) if self._is_default else found
+
+    def _end(self, asked: Asked) -> Flow[Answer]:
+        yield from asked.end_any()
+        if not asked.session.user.is_authenticated:
+            return see_other(self._home_url)
+        return see_other(_with_query(asked.page_url("/end/", asked.handle), **asked.query))
+
+    def _end_user(self, asked: Asked) -> Flow[Answer]:
+        username = asked.query.get("username", "")
+        if username:
+            yield from asked.end_user(username)
+        return see_other(_with_query(asked.page_url("/end-user"), username=username))
+
+    def _api_list(self, asked: Asked) -> Flow[Answer]:
+        wanted = asked.query
+        try:
+            limit = min(int(wanted.get("limit", _PAGE_SIZE)), _LIMIT)
+            rows = yield from _rows(asked, wanted.get("username", ""), limit, wanted.get("after"))
+        except ValueError as error:
+            return json_answer(400, {"error": str(error)})
+        devices = [UserDevice(**device_fields(asked, row), username=row.username) for row in rows]
+        return json_answer(200, {"sessions": [device.as_json() for device in devices]})
+
+    def _api_end(self, asked: Asked) -> Flow[Answer]:
+        ended = yield from asked.end_any()
+        if ended:
+            return Answer(204, PRIVATE)
+        return json_answer(404, {"error": "There is no such session."})
+
+    def _api_end_user(self, asked: Asked) -> Flow[Answer]:
+        username = asked.query.get("username", "")
+        if not username:
+            return json_answer(400, {"error": "username must be in the query"})
+        return json_answer(200, {"ended": (yield from asked.end_user(username))})
+
+
+def _rows(asked: Asked, username: str, limit: int, after: str | None) -> Flow[tuple[Row, ...]]:
+    manager = asked.session.settings.manager
+    return manager.page(check_username(username) if username else None, limit, after)
+
+
+def _with_query(url: str, **fields: str) -> str:
+    query = urlencode({name: value for name, value in fields.items() if value})
+    return f"{url}?{query}" if query else url
