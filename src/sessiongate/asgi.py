@@ -8,11 +8,17 @@ from typing import TYPE_CHECKING, Any, TypeAlias, Unpack
 
 from sessiongate.errors import StoreError
 from sessiongate.http.authenticator import RequestAuthenticator
-from sessiongate.http.credentials import SUBPROTOCOL, split_subprotocols, take_subprotocol
-from sessiongate.http.csrf import WEBSOCKET, is_handshake
-from sessiongate.http.refusals import UNAVAILABLE
 from sessiongate.http.response import ResponseFields
-from sessiongate.http.websockets import DENIAL, POLICY_VIOLATION, can_deny
+from sessiongate.http.websockets import (
+    DENIAL,
+    POLICY_VIOLATION,
+    SUBPROTOCOL,
+    WEBSOCKET,
+    can_deny,
+    is_handshake,
+    split_subprotocols,
+    take_subprotocol,
+)
 from sessiongate.http.wrong_stack import check_app, qualified_name
 
 if TYPE_CHECKING:
@@ -53,12 +59,9 @@ class SessionAuthMiddleware:
         check_app(app, "asgi")
         self.app = app
         self._authenticator = RequestAuthenticator(manager, awaits=True, **options)
-        self._fields = ResponseFields(
-            self._authenticator.settings,
-            partial(str.encode, encoding="latin-1"),
-            partial(bytes.decode, encoding="latin-1"),
-        )
-        self._closing: set[asyncio.Task[None]] = set()
+        encode = partial(str.encode, encoding="latin-1")
+        self._fields = ResponseFields(self._authenticator.settings, encode)
+        self._closing: set[asyncio.Future[None]] = set()
 
     async def __call__(  # noqa: C901, PLR0912, PLR0915 - in one piece: each request pays for each call
         self, scope: Scope, receive: Receive, send: Send
@@ -88,9 +91,9 @@ class SessionAuthMiddleware:
         check = session.pending_check
         if check is not None:
             try:
-                data = await authenticator.manager.store.aread(check[0].sid)
+                data = await authenticator.store.aread(check[0].sid)
             except StoreError as error:
-                authenticator.read_failed(session, error)
+                session.pending_flow = authenticator.failing(session, error)
             else:
                 authenticator.apply_data(session, check, data)
         if session.pending_flow is not None:
@@ -103,19 +106,19 @@ class SessionAuthMiddleware:
         scope["sessiongate"] = scope["auth"] = session
         scope["user"] = session.user
 
-        async def send_with_session(message: Message) -> None:
-            if message["type"] in _STARTS:
-                changes = authenticator.prepare_response(session, message.get("status", 101))
-                message = dict(message)
-                message["headers"] = self._fields.apply(message.get("headers") or (), changes)
-                if changes is not None and "status" in message:
-                    message["status"] = changes.status
-                if taken and message["type"] == "websocket.accept":
-                    message["subprotocol"] = message.get("subprotocol") or SUBPROTOCOL
-                await send(message)
-                session.opened = None
-            else:
-                await send(message)
+        # Not async itself: each message would pay for one more coroutine.
+        def send_with_session(message: Message) -> Awaitable[None]:
+            if message["type"] not in _STARTS:
+                return send(message)
+            changes = authenticator.prepare_response(session, message.get("status", 101))
+            headers = self._fields.apply(message.get("headers") or (), changes)
+            message = {**message, "headers": headers}
+            if changes is not None and "status" in message:
+                message["status"] = changes.status
+            if taken and message["type"] == "websocket.accept":
+                message["subprotocol"] = message.get("subprotocol") or SUBPROTOCOL
+            sending = send(message)
+            return sending if session.opened is None else _deliver(session, sending)
 
         try:
             await self.app(scope, receive, send_with_session)
@@ -132,27 +135,31 @@ class SessionAuthMiddleware:
     async def _undo_login(self, session: RequestSession) -> None:
         if session.opened is None:
             return
-        closing = self._authenticator.manager.arun(self._authenticator.undo_login(session))
-        if not self._authenticator.awaits:
-            await closing
-            return
-        # A cancelled request may be cancelled again at each await (as anyio does).
-        task = asyncio.create_task(closing)
-        self._closing.add(task)
-        task.add_done_callback(self._closing.discard)
-        await asyncio.shield(task)
+        closing: Awaitable[None] = self._authenticator.manager.arun(session.undo_login())
+        if self._authenticator.awaits:
+            # A cancelled request may be cancelled again at each await (as anyio does).
+            task = asyncio.ensure_future(closing)
+            self._closing.add(task)
+            task.add_done_callback(self._closing.discard)
+            closing = asyncio.shield(task)
+        await closing
 
     async def _answer_unavailable(self, scope: Scope, send: Send) -> None:
         """Answer 503 instead of the app; a websocket is refused before it is accepted."""
-        kind = "http.response"
-        if scope["type"] == "websocket":
-            if not can_deny(scope):
-                await send({"type": "websocket.close", "code": POLICY_VIOLATION})
-                return
-            kind = DENIAL
-        headers, body = self._fields.refuse(UNAVAILABLE)
-        await send({"type": f"{kind}.start", "status": UNAVAILABLE.status, "headers": headers})
+        is_websocket = scope["type"] == "websocket"
+        if is_websocket and not can_deny(scope):
+            await send({"type": "websocket.close", "code": POLICY_VIOLATION})
+            return
+        kind = DENIAL if is_websocket else "http.response"
+        status, headers, body = self._fields.unavailable()
+        await send({"type": f"{kind}.start", "status": status, "headers": headers})
         await send({"type": f"{kind}.body", "body": body})
+
+
+async def _deliver(session: RequestSession, sending: Awaitable[None]) -> None:
+    """Send the start of a response that brings the token of a login."""
+    await sending
+    session.opened = None
 
 
 def _find(headers: list[tuple[bytes, bytes]], name: bytes) -> list[bytes]:

@@ -7,10 +7,14 @@ from typing import TYPE_CHECKING, Any, Final, Unpack
 
 from sessiongate.errors import StoreError
 from sessiongate.http.authenticator import RequestAuthenticator
-from sessiongate.http.credentials import SUBPROTOCOL, split_subprotocols, take_subprotocol
-from sessiongate.http.csrf import WEBSOCKET, is_handshake
-from sessiongate.http.refusals import UNAVAILABLE
 from sessiongate.http.response import ResponseFields
+from sessiongate.http.websockets import (
+    SUBPROTOCOL,
+    WEBSOCKET,
+    is_handshake,
+    split_subprotocols,
+    take_subprotocol,
+)
 from sessiongate.http.wrong_stack import check_app, qualified_name
 
 if TYPE_CHECKING:
@@ -50,7 +54,7 @@ class SessionAuthMiddleware:
         self.app = app
         self._authenticator = RequestAuthenticator(manager, **options)
         manager.check_listener()
-        self._fields = ResponseFields(self._authenticator.settings, str, str)
+        self._fields = ResponseFields(self._authenticator.settings, str)
 
     def __call__(  # noqa: C901 - in one piece, for every call is paid by every request
         self, environ: WSGIEnvironment, start_response: StartResponse
@@ -103,35 +107,28 @@ class SessionAuthMiddleware:
 
             return write_and_deliver
 
-        def recover(error: BaseException) -> list[bytes] | None:
-            """Undo the login; the 503 for a ``StoreError`` that the view let through."""
-            self._undo_login(session)
+        def recover(error: BaseException) -> list[bytes]:
+            """Undo the login; answer 503 for a ``StoreError`` that the view let through."""
+            _undo_login(session)
             if session.response_started or not isinstance(error, StoreError):
-                return None
+                raise error
             return self._answer_unavailable(environ, start_response)
 
         try:
             body = self.app(environ, start_with_session)
             if session.response_started and session.opened is None:
                 return body
-            return _WatchedBody(body, session, recover, self._undo_login)
-        except BaseException as error:
-            answer = recover(error)
-            if answer is None:
-                raise
-            return answer
+            return _WatchedBody(body, session, recover)
+        except BaseException as error:  # noqa: BLE001 - raised again
+            return recover(error)
 
     __call__.__qualname__ = qualified_name("wsgi")
-
-    def _undo_login(self, session: RequestSession) -> None:
-        if session.opened is not None:
-            self._authenticator.manager.run(self._authenticator.undo_login(session))
 
     def _answer_unavailable(
         self, environ: WSGIEnvironment, start_response: StartResponse
     ) -> list[bytes]:
-        headers, body = self._fields.refuse(UNAVAILABLE)
-        start_response(_line(UNAVAILABLE.status), headers)
+        status, headers, body = self._fields.unavailable()
+        start_response(_line(status), headers)
         # Not all servers keep the body of an answer to HEAD to themselves.
         return [] if environ["REQUEST_METHOD"] == "HEAD" else [body]
 
@@ -146,14 +143,12 @@ class _WatchedBody:
         self,
         body: Iterable[bytes],
         session: RequestSession,
-        recover: Callable[[BaseException], list[bytes] | None],
-        undo_login: Callable[[RequestSession], None],
+        recover: Callable[[BaseException], list[bytes]],
     ) -> None:
         self._body = body
         self._chunks = iter(body)
         self._session = session
         self._recover = recover
-        self._undo_login = undo_login
 
     def __iter__(self) -> Iterator[bytes]:
         return self
@@ -165,11 +160,8 @@ class _WatchedBody:
             if self._session.response_started:
                 self._session.opened = None
             raise
-        except BaseException as error:
-            answer = self._recover(error)
-            if answer is None:
-                raise
-            self._chunks = iter(answer)
+        except BaseException as error:  # noqa: BLE001 - raised again
+            self._chunks = iter(self._recover(error))
             return next(self._chunks)
         if chunk:
             self._session.opened = None
@@ -177,10 +169,15 @@ class _WatchedBody:
 
     def close(self) -> None:
         """Pass on what the server is obliged to call."""
-        self._undo_login(self._session)  # the client has gone before the response began
+        _undo_login(self._session)  # the client has gone before the response began
         close = getattr(self._body, "close", None)
         if close is not None:
             close()
+
+
+def _undo_login(session: RequestSession) -> None:
+    if session.opened is not None:
+        session.settings.manager.run(session.undo_login())
 
 
 def _find(environ: Mapping[str, Any], name: bytes) -> list[bytes]:
@@ -203,11 +200,11 @@ def _answer_subprotocol(fields: list[tuple[str, str]]) -> None:
 
 def _set_remote_user(environ: WSGIEnvironment, session: RequestSession) -> None:
     """Set it to the user, or remove it, whatever stood there before."""
-    username = session.user.username
-    if username is None:
+    row = session.user.row
+    if row is None:
         environ.pop("REMOTE_USER", None)
     else:
-        environ["REMOTE_USER"] = username.encode().decode("latin-1")
+        environ["REMOTE_USER"] = row.username.encode().decode("latin-1")
 
 
 def _line(status: int) -> str:

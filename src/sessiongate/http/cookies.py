@@ -55,10 +55,8 @@ class SessionCookie:
     persistent: bool = False
 
     def __post_init__(self) -> None:
-        _require(
-            isinstance(self.name, str) and _TOKEN.fullmatch(self.name),
-            "the name of the cookie must be a token: letters, digits, - and _",
-        )
+        is_token = isinstance(self.name, str) and _TOKEN.fullmatch(self.name)
+        _require(is_token, "the name of the cookie must be a token: letters, digits, - and _")
         for option in ("secure", "partitioned", "persistent"):
             is_bool = isinstance(getattr(self, option), bool)
             _require(is_bool, f"{option} must be True or False, and no text such as 'false'")
@@ -69,20 +67,20 @@ class SessionCookie:
             "path must begin with /, hold no space, semicolon or control character, "
             "and be at most 1024 characters long",
         )
+        is_host = isinstance(self.domain, str) and _DOMAIN.fullmatch(self.domain)
         _require(
-            self.domain is None
-            or (isinstance(self.domain, str) and _DOMAIN.fullmatch(self.domain)),
+            is_host or self.domain is None,
             "domain must be a host name such as 'example.com', without a leading dot",
         )
         if self.name == _TAKEN:
             warn(_TAKEN_BY, CookieNameWarning)
         prefix = self.name.lower()  # browsers know prefixes in any case
-        if prefix.startswith("__host-"):
-            _require(
-                self.secure and self.domain is None and self.path == "/",
-                "a cookie named __Host-… must have secure=True, path='/' and no domain; "
-                "for http://localhost use SessionCookie.for_http()",
-            )
+        is_strict = self.secure and self.domain is None and self.path == "/"
+        _require(
+            is_strict or not prefix.startswith("__host-"),
+            "a cookie named __Host-… must have secure=True, path='/' and no domain; "
+            "for http://localhost use SessionCookie.for_http()",
+        )
         for needs_secure, what in (
             (prefix.startswith(("__secure-", "__http-")), "such a prefix of the name"),
             (self.same_site == "None", "same_site='None'"),
@@ -113,12 +111,7 @@ class SessionCookie:
 
     @property
     def longest_value(self) -> int:
-        """Characters that fit, with room for the generation to grow."""
-        return _LARGEST - len(self.name) - 16
-
-    @property
-    def longest_kept(self) -> int:
-        """Characters of a value that a browser can have kept."""
+        """Characters that a browser keeps under the name."""
         return _LARGEST - len(self.name)
 
     def issue(self, token: str, seconds_left: int) -> str:

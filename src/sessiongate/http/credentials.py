@@ -21,9 +21,6 @@ TRANSPORTS: Final = ("cookie", "bearer")
 MALFORMED: Final = ""
 """In place of a bearer token: something stands where one belongs, and it is not clear which."""
 
-SUBPROTOCOL: Final = "sessiongate.bearer"
-"""Offered by a browser's websocket, right before the token."""
-
 _MOST_PAIRS: Final = 4096
 """Pairs that mention our name and are looked at; servers' limits let fewer through."""
 
@@ -97,32 +94,6 @@ def read_bearer(fields: Sequence[bytes]) -> str | None:
     if not token or token.find(b" ") >= 0 or token.find(b"\t") >= 0 or token.find(b",") >= 0:
         return MALFORMED
     return token.decode("latin-1")
-
-
-def split_subprotocols(values: Sequence[bytes]) -> list[str]:
-    """The subprotocols that a handshake offers in its header; as many as fit into 64 KiB."""
-    header = b",".join(values)[:_LONGEST].decode("latin-1")
-    return [one.strip(" \t") for one in header.split(",")]
-
-
-def take_subprotocol(offered: Sequence[str], authorizations: list[bytes]) -> list[str] | None:
-    """Move a token that a browser's websocket offers as a subprotocol to the ``Authorization``.
-
-    ``["sessiongate.bearer", TOKEN, "chat"]`` adds ``b"Bearer TOKEN"`` and gives
-    ``["chat"]``, which is what the app sees; ``None`` if none is offered. A
-    script in a browser can set no ``Authorization`` on a websocket.
-    """
-    items, tokens, others = iter(offered), list[str](), list[str]()
-    for item in items:
-        if item == SUBPROTOCOL:
-            tokens.append(next(items, ""))
-        else:
-            others.append(item)
-    if not tokens:
-        return None
-    token = ",".join(tokens)  # a comma makes two of them malformed
-    authorizations.append(b"Bearer " + token.encode("latin-1", "replace"))
-    return others
 
 
 def _is_joined(value: bytes) -> bool:

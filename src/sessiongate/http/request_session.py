@@ -6,32 +6,33 @@ is written when the view is done: the response only carries the token out.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar, Unpack, final
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias, TypeVar, Unpack, final
 
-from sessiongate.core.arguments import EXISTING, SessionOptions, check_choice
+from sessiongate.core.arguments import SessionOptions, check_choice
 from sessiongate.core.rotation import NOW
 from sessiongate.core.row import SECOND, to_datetime
 from sessiongate.errors import CrossSiteError, ResponseStartedError, StoreError
-from sessiongate.http.client import describe
 from sessiongate.http.credentials import TRANSPORTS, Transport
+from sessiongate.http.origin import describe
 from sessiongate.http.token_reader import NOTHING
 from sessiongate.http.user import User
 from sessiongate.tokens import TokenPayload
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
     from datetime import datetime
 
     from sessiongate.core.operations import Check
     from sessiongate.core.row import Row
     from sessiongate.core.steps import Flow
-    from sessiongate.http.client import Client
-    from sessiongate.http.csrf import CrossSite
+    from sessiongate.http.origin import Client, CrossSite
     from sessiongate.http.settings import MiddlewareSettings
     from sessiongate.http.token_reader import Credentials, Problem
 
 T = TypeVar("T")
+Awaits: TypeAlias = Coroutine[Any, Any, T]
 
 
 class LoginOptions(SessionOptions, total=False):
@@ -47,16 +48,22 @@ class LoginOptions(SessionOptions, total=False):
     ``form_post`` does, whose ``state`` the view has checked."""
 
 
+CookieDelivery: TypeAlias = Literal["issue", "renew", "expire"] | None
+
+
 class TokenDelivery(NamedTuple):
     """What the response does to the client's tokens."""
 
-    row: Row | None
+    row: Row | None = None
     """The session whose current token goes out; ``None``: none does."""
     by_header: bool = False
-    cookie: Literal["issue", "renew", "expire"] | None = None
+    cookie: CookieDelivery = None
     """All but ``"renew"`` also expire cookies of our name that this one does not replace."""
     rotated_at: int | None = None
     """When the middleware rotated the token by itself: such a one is not sent late."""
+
+
+NO_DELIVERY: Final = TokenDelivery()
 
 
 @final
@@ -84,13 +91,13 @@ class RequestSession:
     """What the store must be asked about the one token that came."""
     pending_flow: Flow[None] | None = None
     """What must run where several sessions came, or the one has to change."""
-    delivery: TokenDelivery | None = None
+    delivery: TokenDelivery = NO_DELIVERY
     opened: str | None = None
     """The session that this request has opened, until its token has gone out."""
     not_awaited: tuple[str, ...] = ()
     """The async verbs that were called and have not begun."""
-    response_started = False
-    store_failed = False
+    response_started: bool = False
+    store_failed: bool = False
     """Whether the store failed this request, so that its answer is a 503."""
 
     def __init__(
@@ -102,7 +109,7 @@ class RequestSession:
         self.settings = settings
         self._client = client
         self._cross_site = cross_site
-        self.user = User(settings.inform)
+        self.user: User = User(settings.inform)
         """Who it is; one object for the whole request."""
 
     def __repr__(self) -> str:
@@ -165,9 +172,7 @@ class RequestSession:
         """
         return self.run(self._login(username, **options))
 
-    def alogin(
-        self, username: str, **options: Unpack[LoginOptions]
-    ) -> Coroutine[Any, Any, str | None]:
+    def alogin(self, username: str, **options: Unpack[LoginOptions]) -> Awaits[str | None]:
         """``login``, to await."""
         return self.to_await("alogin()", partial(self.arun, self._login(username, **options)))
 
@@ -184,7 +189,7 @@ class RequestSession:
         """
         return self.run(self.closing())
 
-    def alogout(self) -> Coroutine[Any, Any, bool]:
+    def alogout(self) -> Awaits[bool]:
         """``logout``, to await."""
         return self.to_await("alogout()", partial(self.arun, self.closing()))
 
@@ -199,7 +204,7 @@ class RequestSession:
         """
         return self.run(self._refresh())
 
-    def arefresh(self) -> Coroutine[Any, Any, str | None]:
+    def arefresh(self) -> Awaits[str | None]:
         """``refresh``, to await."""
         return self.to_await("arefresh()", partial(self.arun, self._refresh()))
 
@@ -224,25 +229,19 @@ class RequestSession:
                 "in trusted_origins, or cross_site=True for an OpenID Connect form_post"
             )
             raise CrossSiteError(msg)
-        settings = self.settings
-        operations = settings.manager.operations
-        wanted = options.get("existing") or operations.settings.existing
-        if check_choice(wanted, "existing", EXISTING) == "reuse":
-            wanted = "new"
-        options["existing"] = wanted
-        if options.get("device") is None:
-            client = self._client if settings.record_device else None
-            options["device"] = None if client is None else describe(client)
-        opened_before = self.opened
+        manager, operations = self.settings.manager, self.settings.manager.operations
+        existing = options.get("existing") or operations.settings.existing
+        options["existing"] = "new" if existing == "reuse" else existing
+        if self.settings.record_device and self._client and options.get("device") is None:
+            options["device"] = describe(self._client)
+        by_cookie, opened_before = transport == "cookie", self.opened
         try:
             granted = yield from operations.open(
-                settings.manager.now(),
+                manager.now(),
                 username,
-                replaces=self._sessions_that_came(
-                    cookie=transport == "cookie" or elsewhere is None
-                ),
+                replaces=self._sessions_that_came(cookie=by_cookie or elsewhere is None),
                 transport=transport,
-                longest=settings.longest_token(transport),
+                longest=self.settings.longest_token(transport),
                 opening=partial(setattr, self, "opened"),
                 **options,
             )
@@ -252,15 +251,10 @@ class RequestSession:
         if granted is None:
             self.opened = opened_before
             return None
-        row = granted.row
-        if transport == "cookie":
-            self.delivery = TokenDelivery(row, cookie="issue")
-        else:
-            # The cookie that came is of a session that has just ended.
-            self.delivery = TokenDelivery(
-                row, by_header=True, cookie="expire" if self._cookie_to_expire() else None
-            )
-        self._set_session(row, transport)
+        # By header, a cookie that came is of a session that has just ended.
+        cookie: CookieDelivery = "issue" if by_cookie else self._expired_cookie()
+        self.delivery = TokenDelivery(granted.row, not by_cookie, cookie)
+        self._set_session(granted.row, transport)
         return granted.token
 
     def closing(self) -> Flow[bool]:
@@ -273,11 +267,22 @@ class RequestSession:
         for sid in self._sessions_that_came(cookie=elsewhere is None):
             yield from manager.operations.close(manager.now(), sid, transport=transport)
         by_cookie = elsewhere is None and not self.credentials.by_authorization
-        expires = by_cookie or self._cookie_to_expire()
-        self.delivery = TokenDelivery(None, cookie="expire") if expires else None
+        cookie: CookieDelivery = "expire" if by_cookie else self._expired_cookie()
+        self.delivery = TokenDelivery(cookie=cookie)
         self._set_session(None, None)
         self.opened = None
         return True
+
+    def undo_login(self) -> Flow[None]:
+        """Close what the request opened, where no response will bring the client its token.
+
+        The server's own 500 goes around us.
+        """
+        sid, self.opened = self.opened, None
+        manager = self.settings.manager
+        if sid is not None:
+            with suppress(StoreError):  # it is in the log; the error of the view is what counts
+                yield from manager.operations.close(manager.now(), sid, transport=self.transport)
 
     def _refresh(self) -> Flow[str | None]:
         self._before_response("refresh()")
@@ -291,33 +296,33 @@ class RequestSession:
         if self.user.row is not None:
             self._set_session(None, None)
             self.problem = "invalid_token"
-        expires = self.delivery is not None and self.delivery.cookie == "expire"
-        self.delivery = TokenDelivery(None, cookie="expire") if expires else None
+        cookie: CookieDelivery = "expire" if self.delivery.cookie == "expire" else None
+        self.delivery = TokenDelivery(cookie=cookie)
         return None
 
     def send_token(self, row: Row, rotated_at: int | None = None) -> None:
         """Send the session's current token, each way that it came, or that its login chose."""
-        if self.delivery is not None and self.opened == row.sid:
+        if self.opened == row.sid:
             self.delivery = self.delivery._replace(row=row)
             return
-        cookie: Literal["renew"] | None = "renew" if self.credentials.renews_cookie else None
+        cookie: CookieDelivery = "renew" if self.credentials.renews_cookie else None
         self.delivery = TokenDelivery(row, self.transport == "bearer", cookie, rotated_at)
 
     def _sent_by_another_site(self) -> CrossSite | None:
         """The other site whose unsafe request this is, so that its cookies count for nothing."""
         return None if self.credentials.by_authorization else self._cross_site
 
-    def _cookie_to_expire(self) -> bool:
-        """Whether the client holds a cookie of ours, or would from this response.
+    def _expired_cookie(self) -> Literal["expire"] | None:
+        """``"expire"`` if the client holds a cookie of ours, or would from this response.
 
         One that another site sent along is left alone.
         """
         credentials = self.credentials
-        if self.delivery is not None and self.delivery.cookie == "issue":
-            return True
-        return credentials.cookies > 0 and (
-            self._cross_site is None or (credentials.by_authorization and credentials.renews_cookie)
+        ours = self._cross_site is None or (
+            credentials.by_authorization and credentials.renews_cookie
         )
+        is_held = self.delivery.cookie == "issue" or (ours and credentials.cookies > 0)
+        return "expire" if is_held else None
 
     def _sessions_that_came(self, *, cookie: bool) -> tuple[str, ...]:
         """The sids of all genuine tokens that came, and of what was opened since.
@@ -357,13 +362,14 @@ class RequestSession:
 
     def run(self, flow: Flow[T]) -> T:
         """Run a flow for this request; a store that fails makes its answer a 503."""
-        return self.settings.manager.run(self._noting_failure(flow))
+        return self.settings.manager.run(self.noting_failure(flow))
 
     def arun(self, flow: Flow[T]) -> Coroutine[Any, Any, T]:
         """``run``, to await."""
-        return self.settings.manager.arun(self._noting_failure(flow))
+        return self.settings.manager.arun(self.noting_failure(flow))
 
-    def _noting_failure(self, flow: Flow[T]) -> Flow[T]:
+    def noting_failure(self, flow: Flow[T]) -> Flow[T]:
+        """The same flow; a store that fails makes the request's answer a 503."""
         try:
             return (yield from flow)
         except StoreError:

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final, TypedDict
+from typing import TYPE_CHECKING, Any, Final, TypedDict
 
 from sessiongate.core.arguments import check_text
 from sessiongate.core.throttle import Throttle
 from sessiongate.errors import ConfigurationError
 from sessiongate.http.cookies import SessionCookie
-from sessiongate.http.csrf import check_origins
+from sessiongate.http.origin import check_origins
 from sessiongate.managers import SessionManager
 from sessiongate.tokens import LONGEST_TOKEN
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
+    from sessiongate.core.row import Row
     from sessiongate.http.credentials import Transport
-    from sessiongate.http.csrf import CrossSite
+    from sessiongate.http.origin import CrossSite
 
 _HEADER: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}")
 _REALM: Final = re.compile(r"[ !#-\[\]-~]*")
@@ -79,17 +80,18 @@ class MiddlewareSettings:
             msg = "realm must be ASCII without quotes and backslashes"
             raise ConfigurationError(msg)
         self.manager = manager
-        self.inform = manager.information
-        self.cookie = SessionCookie() if cookie is None else cookie
+        self.inform: Callable[[Row | None], dict[str, Any] | None] = manager.information
+        self.cookie: SessionCookie = SessionCookie() if cookie is None else cookie
         self.refreshed_token_header = refreshed_token_header
-        self.trusted_origins = check_origins(trusted_origins)
+        self.trusted_origins: frozenset[str] = check_origins(trusted_origins)
         self.realm = realm
         self.record_device = record_device
         self._reports: dict[str, Throttle] = {}
 
     def longest_token(self, transport: Transport) -> int:
         """Characters of a token that fit into this way to carry it."""
-        return self.cookie.longest_value if transport == "cookie" else LONGEST_TOKEN
+        room_to_grow = 16  # for the generation
+        return self.cookie.longest_value - room_to_grow if transport == "cookie" else LONGEST_TOKEN
 
     def report_cross_site(self, what_happened: str, cross_site: CrossSite) -> None:
         """Log what another site asked for, once a minute for each thing that can happen."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
 
 from sessiongate.core.recent import Recent
@@ -70,7 +71,7 @@ class TokenReader:
         self, cookie: SessionCookie, read: Callable[[str, int], TokenPayload | None]
     ) -> None:
         self._name = cookie.name.encode()
-        self._longest = cookie.longest_kept
+        self._longest = cookie.longest_value
         self._read = read
         # Saves the search for the cookie and its token: a third of a check in memory.
         self._by_cookie: Recent[bytes, Credentials] = Recent()
@@ -120,11 +121,11 @@ class TokenReader:
             return found._replace(problem="invalid_token", beside=(*found.beside, token))
         # One of the two may have been renewed without the other: the newer one counts.
         same = [other for other in by_cookie if other.sid == token.sid]
-        older, *_, newer = sorted((token, token, *same), key=_generation)
+        by_age = sorted((token, *same), key=attrgetter("generation"))
         return found._replace(
             transport="bearer",
-            tokens=(newer,),
-            sent_generation=older.generation,
+            tokens=(by_age[-1],),
+            sent_generation=by_age[0].generation,
             renews_cookie=bool(same),
             beside=tuple(other for other in found.beside if other not in same),
         )
@@ -154,7 +155,3 @@ class TokenReader:
 def _rank(token: TokenPayload, now: int) -> tuple[bool, int]:
     """A token from the future counts for less than one whose time has come."""
     return token.valid_from <= now, token.generation
-
-
-def _generation(token: TokenPayload) -> int:
-    return token.generation
