@@ -4,35 +4,23 @@ from __future__ import annotations
 
 import asyncio
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeAlias, Unpack
+from typing import TYPE_CHECKING, Unpack
 
 from sessiongate.errors import StoreError
+from sessiongate.http import websockets
 from sessiongate.http.authenticator import RequestAuthenticator
 from sessiongate.http.response import ResponseFields
-from sessiongate.http.websockets import (
-    DENIAL,
-    POLICY_VIOLATION,
-    SUBPROTOCOL,
-    WEBSOCKET,
-    can_deny,
-    is_handshake,
-    split_subprotocols,
-    take_subprotocol,
-)
+from sessiongate.http.websockets import DENIAL, POLICY_VIOLATION, SUBPROTOCOL, WEBSOCKET
 from sessiongate.http.wrong_stack import check_app, qualified_name
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, MutableMapping
+    from collections.abc import Awaitable
+
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from sessiongate.http.request_session import RequestSession
     from sessiongate.http.settings import MiddlewareOptions
     from sessiongate.managers import SessionManager
-
-    Scope: TypeAlias = MutableMapping[str, Any]
-    Message: TypeAlias = MutableMapping[str, Any]
-    Receive: TypeAlias = Callable[[], Awaitable[Message]]
-    Send: TypeAlias = Callable[[Message], Awaitable[None]]
-    ASGIApp: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 __all__ = ["SessionAuthMiddleware"]
 
@@ -82,9 +70,9 @@ class SessionAuthMiddleware:
                     cookies.append(value)
                 elif name == b"authorization":
                     authorizations.append(value)
-                elif is_handshake(method, value):
+                elif websockets.is_handshake(method, value):
                     method = WEBSOCKET  # a server may pass a handshake on as an HTTP request
-        taken = method == WEBSOCKET and _take_subprotocol(scope, authorizations)
+        others = _take_subprotocol(scope, authorizations) if method == WEBSOCKET else None
         authenticator = self._authenticator
         client = _find, headers, scope.get("client")
         session = authenticator.parse_request(method, cookies, authorizations, client)
@@ -92,10 +80,9 @@ class SessionAuthMiddleware:
         if check is not None:
             try:
                 data = await authenticator.store.aread(check[0].sid)
+                authenticator.apply_data(session, check, data)
             except StoreError as error:
                 session.pending_flow = authenticator.failing(session, error)
-            else:
-                authenticator.apply_data(session, check, data)
         if session.pending_flow is not None:
             await authenticator.manager.arun(session.pending_flow)
         if session.store_failed:
@@ -106,19 +93,19 @@ class SessionAuthMiddleware:
         scope["sessiongate"] = scope["auth"] = session
         scope["user"] = session.user
 
-        # Not async itself: each message would pay for one more coroutine.
-        def send_with_session(message: Message) -> Awaitable[None]:
+        async def send_with_session(message: Message) -> None:
             if message["type"] not in _STARTS:
-                return send(message)
+                await send(message)
+                return
             changes = authenticator.prepare_response(session, message.get("status", 101))
             headers = self._fields.apply(message.get("headers") or (), changes)
             message = {**message, "headers": headers}
             if changes is not None and "status" in message:
                 message["status"] = changes.status
-            if taken and message["type"] == "websocket.accept":
+            if others is not None and message["type"] == "websocket.accept":
                 message["subprotocol"] = message.get("subprotocol") or SUBPROTOCOL
-            sending = send(message)
-            return sending if session.opened is None else _deliver(session, sending)
+            await send(message)
+            session.opened = None
 
         try:
             await self.app(scope, receive, send_with_session)
@@ -147,7 +134,7 @@ class SessionAuthMiddleware:
     async def _answer_unavailable(self, scope: Scope, send: Send) -> None:
         """Answer 503 instead of the app; a websocket is refused before it is accepted."""
         is_websocket = scope["type"] == "websocket"
-        if is_websocket and not can_deny(scope):
+        if is_websocket and not websockets.can_deny(scope):
             await send({"type": "websocket.close", "code": POLICY_VIOLATION})
             return
         kind = DENIAL if is_websocket else "http.response"
@@ -156,23 +143,17 @@ class SessionAuthMiddleware:
         await send({"type": f"{kind}.body", "body": body})
 
 
-async def _deliver(session: RequestSession, sending: Awaitable[None]) -> None:
-    """Send the start of a response that brings the token of a login."""
-    await sending
-    session.opened = None
-
-
 def _find(headers: list[tuple[bytes, bytes]], name: bytes) -> list[bytes]:
     return [value for known, value in headers if known == name]
 
 
-def _take_subprotocol(scope: Scope, authorizations: list[bytes]) -> bool:
-    """Read a token that came as a subprotocol; return whether the answer has to name one."""
+def _take_subprotocol(scope: Scope, authorizations: list[bytes]) -> list[str] | None:
+    """Read a token that came as a subprotocol; the others, if the answer has to name one."""
     if scope["type"] == "http":
-        offered = split_subprotocols(_find(scope["headers"], b"sec-websocket-protocol"))
-        take_subprotocol(offered, authorizations)
-        return False
-    others = take_subprotocol(scope.get("subprotocols") or (), authorizations)
+        offered = websockets.split_subprotocols(_find(scope["headers"], b"sec-websocket-protocol"))
+        websockets.take_subprotocol(offered, authorizations)
+        return None
+    others = websockets.take_subprotocol(scope.get("subprotocols") or (), authorizations)
     if others is not None:
         scope["subprotocols"] = others
-    return others is not None
+    return others

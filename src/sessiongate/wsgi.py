@@ -27,11 +27,8 @@ if TYPE_CHECKING:
 
 __all__ = ["SessionAuthMiddleware"]
 
-_COOKIE: Final = "HTTP_COOKIE"
-_AUTHORIZATION: Final = "HTTP_AUTHORIZATION"
-_OTHERS: Final = ("HTTP_SEC_FETCH_SITE", "HTTP_ORIGIN", "HTTP_HOST", "HTTP_USER_AGENT")
+_FIELDS: Final = ("HTTP_SEC_FETCH_SITE", "HTTP_ORIGIN", "HTTP_HOST", "HTTP_USER_AGENT")
 """The fields that only some requests need."""
-_SUBPROTOCOLS: Final = "HTTP_SEC_WEBSOCKET_PROTOCOL"
 _SWITCHING: Final = 101
 
 
@@ -64,16 +61,19 @@ class SessionAuthMiddleware:
         cookies: list[bytes] = []
         authorizations: list[bytes] = []
         # Test clients put in what no server would: those bytes make no credential.
-        for key, values in (_COOKIE, cookies), (_AUTHORIZATION, authorizations):
+        for key, values in ("HTTP_COOKIE", cookies), ("HTTP_AUTHORIZATION", authorizations):
             if key in environ:
                 values.append(environ[key].encode("latin-1", "replace"))
-        taken = False
-        if "HTTP_UPGRADE" in environ and is_handshake(method, _find(environ, b"upgrade")[0]):
+        others: list[str] | None = None
+        if "HTTP_UPGRADE" in environ and is_handshake(method, *_find(environ, b"upgrade")):
             method = WEBSOCKET
-            taken = _take_subprotocol(environ, authorizations)
+            offered = split_subprotocols(_find(environ, b"sec-websocket-protocol"))
+            others = take_subprotocol(offered, authorizations)
+            if others is not None:
+                environ["HTTP_SEC_WEBSOCKET_PROTOCOL"] = ", ".join(others)
         # Not the environ itself, in which the session is going to be: neither would go at once.
-        others = {key: environ[key] for key in _OTHERS if key in environ}
-        client = _find, others, (environ.get("REMOTE_ADDR"),)
+        fields = {key: environ[key] for key in _FIELDS if key in environ}
+        client = _find, fields, (environ.get("REMOTE_ADDR"),)
         session = authenticator.parse_request(method, cookies, authorizations, client)
         if session.pending_flow is not None:
             authenticator.manager.run(session.pending_flow)
@@ -92,8 +92,10 @@ class SessionAuthMiddleware:
             if changes is not None and changes.status != code:
                 status = _line(changes.status)
             edited = self._fields.apply(headers, changes)
-            if taken and code == _SWITCHING:
-                _answer_subprotocol(edited)
+            if others is not None and code == _SWITCHING:
+                names = {name.lower() for name, _ in edited}
+                if "sec-websocket-protocol" not in names:
+                    edited.append(("Sec-WebSocket-Protocol", SUBPROTOCOL))
             if exc_info is None:
                 write = start_response(status, edited)
             else:
@@ -145,27 +147,20 @@ class _WatchedBody:
         session: RequestSession,
         recover: Callable[[BaseException], list[bytes]],
     ) -> None:
-        self._body = body
-        self._chunks = iter(body)
-        self._session = session
-        self._recover = recover
+        self._body, self._chunks = body, iter(body)
+        self._session, self._recover = session, recover
 
     def __iter__(self) -> Iterator[bytes]:
-        return self
-
-    def __next__(self) -> bytes:
         try:
-            chunk = next(self._chunks)
-        except StopIteration:
+            for chunk in self._chunks:
+                if chunk:
+                    self._session.opened = None
+                yield chunk
+        except BaseException as error:  # noqa: BLE001 - raised again
+            yield from self._recover(error)
+        else:
             if self._session.response_started:
                 self._session.opened = None
-            raise
-        except BaseException as error:  # noqa: BLE001 - raised again
-            self._chunks = iter(self._recover(error))
-            return next(self._chunks)
-        if chunk:
-            self._session.opened = None
-        return chunk
 
     def close(self) -> None:
         """Pass on what the server is obliged to call."""
@@ -183,19 +178,6 @@ def _undo_login(session: RequestSession) -> None:
 def _find(environ: Mapping[str, Any], name: bytes) -> list[bytes]:
     value = environ.get(f"HTTP_{name.decode().upper().replace('-', '_')}")
     return [] if value is None else [value.encode("latin-1", "replace")]
-
-
-def _take_subprotocol(environ: WSGIEnvironment, authorizations: list[bytes]) -> bool:
-    offered = split_subprotocols(_find(environ, b"sec-websocket-protocol"))
-    others = take_subprotocol(offered, authorizations)
-    if others is not None:
-        environ[_SUBPROTOCOLS] = ", ".join(others)
-    return others is not None
-
-
-def _answer_subprotocol(fields: list[tuple[str, str]]) -> None:
-    if not any(name.lower() == "sec-websocket-protocol" for name, _ in fields):
-        fields.append(("Sec-WebSocket-Protocol", SUBPROTOCOL))
 
 
 def _set_remote_user(environ: WSGIEnvironment, session: RequestSession) -> None:

@@ -1,8 +1,7 @@
 """The middleware's decisions, once for WSGI and ASGI: who a request comes from, what goes back.
 
-Parse the request, ask the store, apply its answer; then prepare the response.
-The middleware answers in the app's place in one case only: the store cannot
-say who it is.
+Parse the request, ask the store, apply its answer; then prepare the response. The middleware
+answers in the app's place in one case only: the store cannot say who it is.
 """
 
 from __future__ import annotations
@@ -14,16 +13,14 @@ from typing import TYPE_CHECKING, Any, Final, Unpack
 from sessiongate.core.rotation import NEVER, WHEN_DUE
 from sessiongate.core.row import SECOND, Row
 from sessiongate.errors import StoreError
+from sessiongate.http.credentials import TokenReader
 from sessiongate.http.origin import SAFE_METHODS, find_cross_site
 from sessiongate.http.refusals import UNAVAILABLE
 from sessiongate.http.request_session import NO_DELIVERY, RequestSession
 from sessiongate.http.response import ResponseChanges
 from sessiongate.http.settings import MiddlewareOptions, MiddlewareSettings
-from sessiongate.http.token_reader import TokenReader
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from sessiongate.core.operations import Check
     from sessiongate.core.steps import Flow
     from sessiongate.http.origin import Client
@@ -55,23 +52,13 @@ class RequestAuthenticator:
         self._now = manager.now
 
     def parse_request(
-        self,
-        method: str,
-        cookies: Sequence[bytes],
-        authorizations: Sequence[bytes],
-        client: Client,
+        self, method: str, cookies: list[bytes], authorizations: list[bytes], client: Client
     ) -> RequestSession:
         """Find out who a request comes from, as far as nothing has to be awaited.
 
-        With a ``pending_check``, await the store, then call ``apply_data``, or
-        have ``failing`` pending. With a ``pending_flow``, now or after that, run it.
-        Where the store fails, the session's ``store_failed`` is set.
-
-        Args:
-            method: The method, or ``"WEBSOCKET"`` for all that opens one.
-            cookies: Each ``Cookie`` field, as the bytes that came.
-            authorizations: Each ``Authorization`` field.
-            client: Who asks, and where the other fields are.
+        With a ``pending_check``, await the store, then call ``apply_data``, or have ``failing``
+        pending. With a ``pending_flow``, now or after that, run it. ``method`` is
+        ``"WEBSOCKET"`` for all that opens one.
         """
         settings, elsewhere = self.settings, None
         if method not in SAFE_METHODS:
@@ -90,16 +77,15 @@ class RequestAuthenticator:
             settings.report_cross_site("a session cookie counted for nothing", elsewhere)
         elif len(tokens) != 1:
             session.pending_flow = self._run(session, self._choose(session, now, rotation), now)
-        elif self.awaits:
-            session.pending_check = tokens[0], now, rotation, credentials.transport
         else:
             check = tokens[0], now, rotation, credentials.transport
+            if self.awaits:
+                session.pending_check = check
+                return session
             try:
-                data = self.store.read(tokens[0].sid)
+                self.apply_data(session, check, self.store.read(tokens[0].sid))
             except StoreError as error:
                 session.pending_flow = self.failing(session, error)
-            else:
-                self.apply_data(session, check, data)
         return session
 
     def apply_data(self, session: RequestSession, check: Check, data: Any) -> None:

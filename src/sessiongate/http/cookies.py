@@ -9,7 +9,6 @@ from typing import Final, Literal
 from sessiongate.core.warning import warn
 from sessiongate.errors import ConfigurationError, CookieNameWarning
 
-_TAKEN: Final = "session"
 _TAKEN_BY: Final = (
     "a cookie named 'session' is also what Flask's own session (flash(), Flask-WTF) and "
     "Starlette's SessionMiddleware keep: each overwrites the other, and users are logged out; "
@@ -34,16 +33,15 @@ class SessionCookie:
     Always ``HttpOnly``. Contradictions raise ``ConfigurationError``.
 
     Attributes:
-        name: With the prefix ``__Host-`` a browser takes it from this host
-            alone, over HTTPS alone (RFC 6265bis, section 4.1.3).
+        name: With the prefix ``__Host-`` a browser takes it from this host alone,
+            over HTTPS alone (RFC 6265bis, section 4.1.3).
         secure: Sent over HTTPS only.
         same_site: ``"Strict"``, ``"Lax"`` or ``"None"``.
         path: Requests under it get the cookie.
         domain: ``None``: this host alone; else all hosts below that domain.
         partitioned: One jar for each embedding site (CHIPS).
-        persistent: Keep it when the browser closes, for as long as the
-            session lasts, at most 400 days. Off: OWASP asks for cookies that
-            end with the browser.
+        persistent: Keep it when the browser closes, as long as the session lasts, at
+            most 400 days. Off: OWASP asks for cookies that end with the browser.
     """
 
     name: str = "__Host-session"
@@ -72,7 +70,7 @@ class SessionCookie:
             is_host or self.domain is None,
             "domain must be a host name such as 'example.com', without a leading dot",
         )
-        if self.name == _TAKEN:
+        if self.name == "session":
             warn(_TAKEN_BY, CookieNameWarning)
         prefix = self.name.lower()  # browsers know prefixes in any case
         is_strict = self.secure and self.domain is None and self.path == "/"

@@ -1,14 +1,14 @@
-"""Where a request comes from: from this site or another, and from which client.
+"""Where a request comes from: which site, for unsafe methods, and which client, for logins.
 
-Both are looked at only where it matters: an unsafe method, a login. For the
-site, Fetch Metadata counts first, ``Origin`` where a browser sends none (OWASP
-CSRF Prevention Cheat Sheet). A request with neither is no browser's.
+For the site, Fetch Metadata counts first, ``Origin`` where a browser sends none (OWASP CSRF
+Prevention Cheat Sheet). A request with neither is no browser's.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from ipaddress import IPv6Address, ip_address
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
@@ -18,9 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 Client: TypeAlias = tuple[Callable[[Any, bytes], Sequence[bytes]], Any, Sequence[Any] | None]
-"""How to find the values of a header field, and where; and the peer that the server saw, its
-address first. A plain tuple, because each request makes one.
-"""
+"""How to find a header field's values, and where; and the peer that the server saw, its address
+first. A plain tuple, because each request makes one."""
 
 CrossSite: TypeAlias = tuple[str, str]
 """Where a request of another site came from, and its ``Host``, for the log."""
@@ -41,23 +40,17 @@ def check_origins(origins: Iterable[str]) -> frozenset[str]:
     if isinstance(origins, str):
         msg = "trusted_origins must be a list of origins, not one str"
         raise TypeError(msg)
-    known = set()
-    for origin in origins:
-        spelled = _normalise(origin) if isinstance(origin, str) else None
-        if spelled is None:
-            msg = "trusted_origins must hold origins such as 'https://app.example.com', no path"
-            raise ConfigurationError(msg)
-        known.add(spelled)
-    return frozenset(known)
+    known = {_normalise(origin) if isinstance(origin, str) else None for origin in origins}
+    if None in known:
+        msg = "trusted_origins must hold origins such as 'https://app.example.com', no path"
+        raise ConfigurationError(msg)
+    return frozenset(filter(None, known))
 
 
 def find_cross_site(
     find: Callable[[bytes], Sequence[bytes]], trusted: frozenset[str]
 ) -> CrossSite | None:
-    """The two sites, if ``Sec-Fetch-Site``, ``Origin`` and ``Host`` name another than this one.
-
-    ``find`` gives the values of a header field.
-    """
+    """The two sites, if ``Sec-Fetch-Site``, ``Origin`` and ``Host`` name another than this one."""
     fetch_site, origins = find(b"sec-fetch-site"), find(b"origin")
     if not fetch_site and not origins:
         return None
@@ -107,18 +100,11 @@ def describe(client: Client) -> dict[str, str] | None:
     find, source, peer = client
     # Joined as WSGI servers do, so that both stacks give the same.
     agent = b",".join(find(source, b"user-agent"))[: 4 * _LONGEST_AGENT].decode("utf-8", "replace")
-    shown = " ".join("".join(c if c.isprintable() else " " for c in agent).split())[:_LONGEST_AGENT]
-    known = {"user_agent": shown, "ip": _ip(peer[0] if peer else None)}
+    shown = " ".join("".join(c if c.isprintable() else " " for c in agent).split())
+    known = {"user_agent": shown[:_LONGEST_AGENT]}
+    with suppress(ValueError):  # such as a Unix socket
+        # Without its zone, which says nothing outside this machine.
+        ip = ip_address(str(peer[0] if peer else "").partition("%")[0])
+        # An IPv4 client of a server that listens on both.
+        known["ip"] = str((isinstance(ip, IPv6Address) and ip.ipv4_mapped) or ip)
     return {name: value for name, value in known.items() if value} or None
-
-
-def _ip(address: object) -> str:
-    """An IP in its one spelling, ``""`` for anything else, such as a Unix socket."""
-    if not isinstance(address, str):
-        return ""
-    try:
-        ip = ip_address(address.partition("%")[0])  # the zone says nothing outside this machine
-    except ValueError:
-        return ""
-    # An IPv4 client of a server that listens on both.
-    return str((isinstance(ip, IPv6Address) and ip.ipv4_mapped) or ip)

@@ -9,27 +9,27 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias, TypeVar, Unpack, final
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar, Unpack, cast, final
 
 from sessiongate.core.arguments import SessionOptions, check_choice
 from sessiongate.core.rotation import NOW
 from sessiongate.core.row import SECOND, to_datetime
 from sessiongate.errors import CrossSiteError, ResponseStartedError, StoreError
-from sessiongate.http.credentials import TRANSPORTS, Transport
+from sessiongate.http.credentials import NOTHING, TRANSPORTS, Transport
 from sessiongate.http.origin import describe
-from sessiongate.http.token_reader import NOTHING
 from sessiongate.http.user import User
 from sessiongate.tokens import TokenPayload
 
 if TYPE_CHECKING:
     from datetime import datetime
+    from typing import Final, TypeAlias
 
     from sessiongate.core.operations import Check
     from sessiongate.core.row import Row
     from sessiongate.core.steps import Flow
+    from sessiongate.http.credentials import Credentials, Problem
     from sessiongate.http.origin import Client, CrossSite
     from sessiongate.http.settings import MiddlewareSettings
-    from sessiongate.http.token_reader import Credentials, Problem
 
 T = TypeVar("T")
 Awaits: TypeAlias = Coroutine[Any, Any, T]
@@ -40,9 +40,7 @@ class LoginOptions(SessionOptions, total=False):
 
     transport: Transport | None
     """How the token goes out; by default as the request's own came, or as a cookie.
-
-    ``"bearer"``: in the response header; no cookie is set, and one that came is deleted.
-    """
+    ``"bearer"``: in the response header; no cookie is set, and one that came is deleted."""
     cross_site: bool
     """``True``: the request comes from another site on purpose, as an OpenID Connect
     ``form_post`` does, whose ``state`` the view has checked."""
@@ -52,10 +50,10 @@ CookieDelivery: TypeAlias = Literal["issue", "renew", "expire"] | None
 
 
 class TokenDelivery(NamedTuple):
-    """What the response does to the client's tokens."""
+    """What the response does to the client's tokens; by default, nothing."""
 
     row: Row | None = None
-    """The session whose current token goes out; ``None``: none does."""
+    """The session whose current token goes out."""
     by_header: bool = False
     cookie: CookieDelivery = None
     """All but ``"renew"`` also expire cookies of our name that this one does not replace."""
@@ -151,41 +149,37 @@ class RequestSession:
     def login(self, username: str, **options: Unpack[LoginOptions]) -> str | None:
         """Open a session for this client and return its token, or ``None`` at a limit.
 
-        The session is always one of its own: two browsers cannot share a
-        rotating token, so ``existing="reuse"`` counts as ``"new"``. Every
-        session whose genuine token came with the request ends in the same step
-        (ASVS 7.2.4). ``device`` is by default the user agent and the IP, as
-        the server saw them, unless the middleware has ``record_device=False``;
-        ``{}`` for nothing.
+        Always one of its own: two browsers cannot share a rotating token, so
+        ``existing="reuse"`` counts as ``"new"``. Every session whose genuine token
+        came with the request ends in the same step (ASVS 7.2.4). ``device`` is by
+        default the user agent and the IP, unless the middleware has
+        ``record_device=False``; ``{}`` for nothing.
 
         Args:
             username: As in ``create_session``, like the keywords of it.
             options: See ``LoginOptions``.
 
         Raises:
-            CrossSiteError: The cookie would be set for another site's request
-                (login CSRF); nothing was done.
-            ResponseStartedError: The headers have gone out; nothing was done.
+            CrossSiteError: It would set the cookie for another site (login CSRF).
+            ResponseStartedError: The headers have gone out.
             StoreError: The store is down; nothing was opened.
             ValueError, TypeError: An argument is unfit, or the token would be
                 too large for a cookie; nothing was opened.
         """
-        return self.run(self._login(username, **options))
+        return self.run(self._login(username, options))
 
     def alogin(self, username: str, **options: Unpack[LoginOptions]) -> Awaits[str | None]:
         """``login``, to await."""
-        return self.to_await("alogin()", partial(self.arun, self._login(username, **options)))
+        return self.to_await("alogin()", partial(self.arun, self._login(username, options)))
 
     def logout(self) -> bool:
         """End every session whose genuine token came, and delete the cookie.
 
-        Also one that a parallel refresh has just retired. Without a session
-        only the cookie is deleted. ``False`` in an unsafe request of another
-        site: nothing was done, and the log says so.
+        Also one that a parallel refresh has just retired. ``False`` in an unsafe
+        request of another site: nothing was done, and the log says so.
 
         Raises:
-            StoreError: The store is down; the session may live on, and the
-                cookie stays.
+            StoreError: The store is down; the session may live on, and the cookie stays.
         """
         return self.run(self.closing())
 
@@ -208,20 +202,14 @@ class RequestSession:
         """``refresh``, to await."""
         return self.to_await("arefresh()", partial(self.arun, self._refresh()))
 
-    # Inside: what the verbs mean, in one text for sync and async.
+    # What the verbs mean, in one text for sync and async.
 
-    def _login(
-        self,
-        username: str,
-        transport: Transport | None = None,
-        cross_site: bool = False,  # noqa: FBT001, FBT002 - a keyword of the public verb
-        **options: Unpack[SessionOptions],
-    ) -> Flow[str | None]:
+    def _login(self, username: str, options: LoginOptions) -> Flow[str | None]:
         self._before_response("login()")
-        if transport is not None:
-            check_choice(transport, "transport", TRANSPORTS)
-        transport = transport or self.transport or "cookie"
-        elsewhere = self._sent_by_another_site()
+        cross_site, asked = options.pop("cross_site", False), options.pop("transport", None)
+        if asked is not None:
+            check_choice(asked, "transport", TRANSPORTS)
+        transport = asked or self.transport or "cookie"
         if transport == "cookie" and self._cross_site is not None and not cross_site:
             self.settings.report_cross_site("a login by cookie was refused", self._cross_site)
             msg = (
@@ -239,11 +227,11 @@ class RequestSession:
             granted = yield from operations.open(
                 manager.now(),
                 username,
-                replaces=self._sessions_that_came(cookie=by_cookie or elsewhere is None),
+                replaces=self._sessions_that_came(own_cookie=by_cookie),
                 transport=transport,
                 longest=self.settings.longest_token(transport),
                 opening=partial(setattr, self, "opened"),
-                **options,
+                **cast(SessionOptions, options),
             )
         except StoreError:
             self.opened = opened_before  # no second wait for a store that is down
@@ -259,25 +247,21 @@ class RequestSession:
 
     def closing(self) -> Flow[bool]:
         """``logout`` as a flow."""
-        elsewhere = self._sent_by_another_site()
-        if elsewhere is not None and self.opened is None:
-            self.settings.report_cross_site("a logout did nothing", elsewhere)
+        by_header = self.credentials.by_authorization
+        if self._cross_site is not None and not by_header and self.opened is None:
+            self.settings.report_cross_site("a logout did nothing", self._cross_site)
             return False
         manager, transport = self.settings.manager, self.transport or self.credentials.transport
-        for sid in self._sessions_that_came(cookie=elsewhere is None):
+        for sid in self._sessions_that_came():
             yield from manager.operations.close(manager.now(), sid, transport=transport)
-        by_cookie = elsewhere is None and not self.credentials.by_authorization
-        cookie: CookieDelivery = "expire" if by_cookie else self._expired_cookie()
-        self.delivery = TokenDelivery(cookie=cookie)
+        by_cookie = self._cross_site is None and not by_header
+        self.delivery = TokenDelivery(cookie="expire" if by_cookie else self._expired_cookie())
         self._set_session(None, None)
         self.opened = None
         return True
 
     def undo_login(self) -> Flow[None]:
-        """Close what the request opened, where no response will bring the client its token.
-
-        The server's own 500 goes around us.
-        """
+        """Close what the request opened: no response of ours will bring the client its token."""
         sid, self.opened = self.opened, None
         manager = self.settings.manager
         if sid is not None:
@@ -296,8 +280,8 @@ class RequestSession:
         if self.user.row is not None:
             self._set_session(None, None)
             self.problem = "invalid_token"
-        cookie: CookieDelivery = "expire" if self.delivery.cookie == "expire" else None
-        self.delivery = TokenDelivery(cookie=cookie)
+        expires = self.delivery.cookie == "expire"
+        self.delivery = TokenDelivery(cookie="expire" if expires else None)
         return None
 
     def send_token(self, row: Row, rotated_at: int | None = None) -> None:
@@ -307,10 +291,6 @@ class RequestSession:
             return
         cookie: CookieDelivery = "renew" if self.credentials.renews_cookie else None
         self.delivery = TokenDelivery(row, self.transport == "bearer", cookie, rotated_at)
-
-    def _sent_by_another_site(self) -> CrossSite | None:
-        """The other site whose unsafe request this is, so that its cookies count for nothing."""
-        return None if self.credentials.by_authorization else self._cross_site
 
     def _expired_cookie(self) -> Literal["expire"] | None:
         """``"expire"`` if the client holds a cookie of ours, or would from this response.
@@ -324,32 +304,29 @@ class RequestSession:
         is_held = self.delivery.cookie == "issue" or (ours and credentials.cookies > 0)
         return "expire" if is_held else None
 
-    def _sessions_that_came(self, *, cookie: bool) -> tuple[str, ...]:
+    def _sessions_that_came(self, *, own_cookie: bool = False) -> tuple[str, ...]:
         """The sids of all genuine tokens that came, and of what was opened since.
 
-        ``cookie``: whether those of a cookie alone are among them.
+        Not of a cookie that another site sent along, unless it is taken for our ``own_cookie``.
         """
-        tokens = self.credentials.tokens if cookie else ()
-        if self._cross_site is None:
-            tokens += self.credentials.beside
+        credentials, ours = self.credentials, self._cross_site is None
+        tokens = credentials.tokens if ours or own_cookie or credentials.by_authorization else ()
+        if ours:
+            tokens += credentials.beside
         sids = [token.sid for token in tokens]
         if self.user.row is not None:
             sids.append(self.user.row.sid)
         return tuple(dict.fromkeys(sids))
 
     def _set_session(self, row: Row | None, transport: Transport | None) -> None:
-        self.user.row = row
-        self.transport = transport
-        self.problem = None
+        self.user.row, self.transport, self.problem = row, transport, None
 
     def _before_response(self, verb: str) -> None:
         if self.response_started:
             msg = f"{verb} came after the response had started: call it before the first byte"
             raise ResponseStartedError(msg)
 
-    def to_await(
-        self, verb: str, begin: Callable[[], Coroutine[Any, Any, T]]
-    ) -> Coroutine[Any, Any, T]:
+    def to_await(self, verb: str, begin: Callable[[], Awaits[T]]) -> Awaits[T]:
         """A coroutine that is noted until it begins: the log names one that never does."""
         self.not_awaited += (verb,)
 
@@ -364,7 +341,7 @@ class RequestSession:
         """Run a flow for this request; a store that fails makes its answer a 503."""
         return self.settings.manager.run(self.noting_failure(flow))
 
-    def arun(self, flow: Flow[T]) -> Coroutine[Any, Any, T]:
+    def arun(self, flow: Flow[T]) -> Awaits[T]:
         """``run``, to await."""
         return self.settings.manager.arun(self.noting_failure(flow))
 

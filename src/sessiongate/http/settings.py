@@ -43,10 +43,8 @@ class MiddlewareSettings:
 
     Args:
         manager: Any of the three managers.
-        cookie: The session cookie; strict by default, ``SessionCookie.for_http()``
-            for development without TLS.
-        refreshed_token_header: The response header that carries a token to
-            bearer clients.
+        cookie: The session cookie; ``SessionCookie.for_http()`` for development without TLS.
+        refreshed_token_header: The response header that carries a token to bearer clients.
         trusted_origins: Other origins, such as ``"https://app.example.com"``,
             whose unsafe requests may use our cookie.
         realm: Named in ``WWW-Authenticate`` challenges.

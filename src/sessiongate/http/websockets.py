@@ -15,7 +15,6 @@ SUBPROTOCOL: Final = "sessiongate.bearer"
 
 DENIAL: Final = "websocket.http.response"
 """The ASGI extension with which a server sends a response in place of a websocket."""
-
 POLICY_VIOLATION: Final = 1008
 """With what it is closed otherwise (RFC 6455, section 7.4.1)."""
 
@@ -37,9 +36,8 @@ def split_subprotocols(values: Sequence[bytes]) -> list[str]:
 def take_subprotocol(offered: Iterable[str], authorizations: list[bytes]) -> list[str] | None:
     """Move a token that a browser's websocket offers as a subprotocol to the ``Authorization``.
 
-    ``["sessiongate.bearer", TOKEN, "chat"]`` adds ``b"Bearer TOKEN"`` and gives
-    ``["chat"]``, which is what the app sees; ``None`` if none is offered. A
-    script in a browser can set no ``Authorization`` on a websocket.
+    ``["sessiongate.bearer", TOKEN, "chat"]`` adds ``b"Bearer TOKEN"`` and gives ``["chat"]``,
+    which is what the app sees; ``None`` if none is offered. A browser's script cannot set it.
     """
     items, tokens, others = iter(offered), list[str](), list[str]()
     for item in items:
