@@ -138,8 +138,8 @@ class SessionAuthMiddleware:
             await send({"type": "websocket.close", "code": POLICY_VIOLATION})
             return
         kind = DENIAL if is_websocket else "http.response"
-        status, headers, body = self._fields.unavailable()
-        await send({"type": f"{kind}.start", "status": status, "headers": headers})
+        headers, body = self._fields.unavailable()
+        await send({"type": f"{kind}.start", "status": 503, "headers": headers})
         await send({"type": f"{kind}.body", "body": body})
 
 

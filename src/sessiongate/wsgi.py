@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, Unpack
 
 from sessiongate.errors import StoreError
+from sessiongate.http import websockets
 from sessiongate.http.authenticator import RequestAuthenticator
 from sessiongate.http.response import ResponseFields
-from sessiongate.http.websockets import (
-    SUBPROTOCOL,
-    WEBSOCKET,
-    is_handshake,
-    split_subprotocols,
-    take_subprotocol,
-)
+from sessiongate.http.websockets import SUBPROTOCOL, WEBSOCKET
 from sessiongate.http.wrong_stack import check_app, qualified_name
 
 if TYPE_CHECKING:
@@ -25,11 +19,14 @@ if TYPE_CHECKING:
     from sessiongate.http.settings import MiddlewareOptions
     from sessiongate.managers import SessionManager
 
+    Recover = Callable[[BaseException], list[bytes]]
+
 __all__ = ["SessionAuthMiddleware"]
 
 _FIELDS: Final = ("HTTP_SEC_FETCH_SITE", "HTTP_ORIGIN", "HTTP_HOST", "HTTP_USER_AGENT")
 """The fields that only some requests need."""
 _SWITCHING: Final = 101
+_UNAVAILABLE: Final = "503 Service Unavailable"
 
 
 class SessionAuthMiddleware:
@@ -65,10 +62,11 @@ class SessionAuthMiddleware:
             if key in environ:
                 values.append(environ[key].encode("latin-1", "replace"))
         others: list[str] | None = None
-        if "HTTP_UPGRADE" in environ and is_handshake(method, *_find(environ, b"upgrade")):
+        upgrades = _find(environ, b"upgrade") if "HTTP_UPGRADE" in environ else ()
+        if upgrades and websockets.is_handshake(method, upgrades[0]):
             method = WEBSOCKET
-            offered = split_subprotocols(_find(environ, b"sec-websocket-protocol"))
-            others = take_subprotocol(offered, authorizations)
+            offered = websockets.split_subprotocols(_find(environ, b"sec-websocket-protocol"))
+            others = websockets.take_subprotocol(offered, authorizations)
             if others is not None:
                 environ["HTTP_SEC_WEBSOCKET_PROTOCOL"] = ", ".join(others)
         # Not the environ itself, in which the session is going to be: neither would go at once.
@@ -90,7 +88,7 @@ class SessionAuthMiddleware:
             code = int(status[:3])
             changes = authenticator.prepare_response(session, code)
             if changes is not None and changes.status != code:
-                status = _line(changes.status)
+                status = _UNAVAILABLE
             edited = self._fields.apply(headers, changes)
             if others is not None and code == _SWITCHING:
                 names = {name.lower() for name, _ in edited}
@@ -129,8 +127,8 @@ class SessionAuthMiddleware:
     def _answer_unavailable(
         self, environ: WSGIEnvironment, start_response: StartResponse
     ) -> list[bytes]:
-        status, headers, body = self._fields.unavailable()
-        start_response(_line(status), headers)
+        headers, body = self._fields.unavailable()
+        start_response(_UNAVAILABLE, headers)
         # Not all servers keep the body of an answer to HEAD to themselves.
         return [] if environ["REQUEST_METHOD"] == "HEAD" else [body]
 
@@ -141,12 +139,7 @@ class _WatchedBody:
     Also that of a login: with its first byte the header fields go out (PEP 3333).
     """
 
-    def __init__(
-        self,
-        body: Iterable[bytes],
-        session: RequestSession,
-        recover: Callable[[BaseException], list[bytes]],
-    ) -> None:
+    def __init__(self, body: Iterable[bytes], session: RequestSession, recover: Recover) -> None:
         self._body, self._chunks = body, iter(body)
         self._session, self._recover = session, recover
 
@@ -187,7 +180,3 @@ def _set_remote_user(environ: WSGIEnvironment, session: RequestSession) -> None:
         environ.pop("REMOTE_USER", None)
     else:
         environ["REMOTE_USER"] = row.username.encode().decode("latin-1")
-
-
-def _line(status: int) -> str:
-    return f"{status} {HTTPStatus(status).phrase}"

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from sessiongate.core.steps import Flow
     from sessiongate.http.origin import Client
     from sessiongate.managers import SessionManager
+    from sessiongate.stores.base import Store
 
 _REFUSED: Final = frozenset({401, 403})
 _SERVER_ERROR: Final = 500
@@ -42,9 +43,9 @@ class RequestAuthenticator:
     ) -> None:
         self.settings: MiddlewareSettings = MiddlewareSettings(manager, **options)
         self.manager = manager
-        self.store = manager.store
+        self.store: Store = manager.store
         # Of its own class only: what inherits from it may block.
-        self.awaits = awaits and bool(vars(type(self.store)).get("blocking", True))
+        self.awaits: bool = awaits and bool(vars(type(self.store)).get("blocking", True))
         """Whether the store is to be awaited."""
         self._operations = manager.operations
         self._tokens = TokenReader(self.settings.cookie, manager.operations.read)

@@ -63,15 +63,15 @@ class ResponseFields(Generic[AnyStr]):
             text = self._carry(text, changes)
         return self._encoded(_add(self._last_of_ours(text), "vary", "Cookie", "Authorization"))
 
-    def unavailable(self) -> tuple[int, list[tuple[AnyStr, AnyStr]], bytes]:
-        """The answer in place of the app's: status, fields and body."""
+    def unavailable(self) -> tuple[list[tuple[AnyStr, AnyStr]], bytes]:
+        """The fields and the body of the 503 in place of the app's answer."""
         body = UNAVAILABLE.text.encode()
         text: Fields = [(name.lower(), value) for name, value in UNAVAILABLE.headers]
         text.append(("content-type", "text/plain; charset=utf-8"))
         text.append(("content-length", str(len(body))))
         fields = self._encoded(text)
         fields.append(self._vary)
-        return UNAVAILABLE.status, fields, body
+        return fields, body
 
     def _encoded(self, fields: Fields) -> list[tuple[AnyStr, AnyStr]]:
         return [(self._encode(name), self._encode(value)) for name, value in fields]
