@@ -4,29 +4,23 @@ from __future__ import annotations
 
 import asyncio
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeAlias, Unpack
+from typing import TYPE_CHECKING, Unpack
 
 from sessiongate.errors import StoreError
+from sessiongate.http import websockets
 from sessiongate.http.authenticator import RequestAuthenticator
-from sessiongate.http.credentials import SUBPROTOCOL, split_subprotocols, take_subprotocol
-from sessiongate.http.csrf import WEBSOCKET, is_handshake
-from sessiongate.http.refusals import UNAVAILABLE
 from sessiongate.http.response import ResponseFields
-from sessiongate.http.websockets import DENIAL, POLICY_VIOLATION, can_deny
+from sessiongate.http.websockets import DENIAL, POLICY_VIOLATION, SUBPROTOCOL, WEBSOCKET
 from sessiongate.http.wrong_stack import check_app, qualified_name
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, MutableMapping
+    from collections.abc import Awaitable
+
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from sessiongate.http.request_session import RequestSession
     from sessiongate.http.settings import MiddlewareOptions
     from sessiongate.managers import SessionManager
-
-    Scope: TypeAlias = MutableMapping[str, Any]
-    Message: TypeAlias = MutableMapping[str, Any]
-    Receive: TypeAlias = Callable[[], Awaitable[Message]]
-    Send: TypeAlias = Callable[[Message], Awaitable[None]]
-    ASGIApp: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 __all__ = ["SessionAuthMiddleware"]
 
@@ -53,12 +47,9 @@ class SessionAuthMiddleware:
         check_app(app, "asgi")
         self.app = app
         self._authenticator = RequestAuthenticator(manager, awaits=True, **options)
-        self._fields = ResponseFields(
-            self._authenticator.settings,
-            partial(str.encode, encoding="latin-1"),
-            partial(bytes.decode, encoding="latin-1"),
-        )
-        self._closing: set[asyncio.Task[None]] = set()
+        encode = partial(str.encode, encoding="latin-1")
+        self._fields = ResponseFields(self._authenticator.settings, encode)
+        self._closing: set[asyncio.Future[None]] = set()
 
     async def __call__(  # noqa: C901, PLR0912, PLR0915 - in one piece: each request pays for each call
         self, scope: Scope, receive: Receive, send: Send
@@ -89,19 +80,18 @@ class SessionAuthMiddleware:
                     cookies.append(value)
                 elif name == b"authorization":
                     authorizations.append(value)
-                elif is_handshake(method, value):
+                elif websockets.is_handshake(method, value):
                     method = WEBSOCKET  # a server may pass a handshake on as an HTTP request
-        taken = method == WEBSOCKET and _take_subprotocol(scope, authorizations)
+        others = _take_subprotocol(scope, authorizations) if method == WEBSOCKET else None
         client = _find, headers, scope.get("client")
         session = authenticator.parse_request(method, cookies, authorizations, client, passive)
         check = session.pending_check
         if check is not None:
             try:
-                data = await authenticator.manager.store.aread(check[0].sid)
-            except StoreError as error:
-                authenticator.read_failed(session, error)
-            else:
+                data = await authenticator.store.aread(check[0].sid)
                 authenticator.apply_data(session, check, data)
+            except StoreError as error:
+                session.pending_flow = authenticator.failing(session, error)
         if session.pending_flow is not None:
             await authenticator.manager.arun(session.pending_flow)
         if session.store_failed:
@@ -113,18 +103,18 @@ class SessionAuthMiddleware:
         scope["user"] = session.user
 
         async def send_with_session(message: Message) -> None:
-            if message["type"] in _STARTS:
-                changes = authenticator.prepare_response(session, message.get("status", 101))
-                message = dict(message)
-                message["headers"] = self._fields.apply(message.get("headers") or (), changes)
-                if changes is not None and "status" in message:
-                    message["status"] = changes.status
-                if taken and message["type"] == "websocket.accept":
-                    message["subprotocol"] = message.get("subprotocol") or SUBPROTOCOL
+            if message["type"] not in _STARTS:
                 await send(message)
-                session.opened = None
-            else:
-                await send(message)
+                return
+            changes = authenticator.prepare_response(session, message.get("status", 101))
+            headers = self._fields.apply(message.get("headers") or (), changes)
+            message = {**message, "headers": headers}
+            if changes is not None and "status" in message:
+                message["status"] = changes.status
+            if others is not None and message["type"] == "websocket.accept":
+                message["subprotocol"] = message.get("subprotocol") or SUBPROTOCOL
+            await send(message)
+            session.opened = None
 
         try:
             await self.app(scope, receive, send_with_session)
@@ -141,26 +131,24 @@ class SessionAuthMiddleware:
     async def _undo_login(self, session: RequestSession) -> None:
         if session.opened is None:
             return
-        closing = self._authenticator.manager.arun(self._authenticator.undo_login(session))
-        if not self._authenticator.awaits:
-            await closing
-            return
-        # A cancelled request may be cancelled again at each await (as anyio does).
-        task = asyncio.create_task(closing)
-        self._closing.add(task)
-        task.add_done_callback(self._closing.discard)
-        await asyncio.shield(task)
+        closing: Awaitable[None] = self._authenticator.manager.arun(session.undo_login())
+        if self._authenticator.awaits:
+            # A cancelled request may be cancelled again at each await (as anyio does).
+            task = asyncio.ensure_future(closing)
+            self._closing.add(task)
+            task.add_done_callback(self._closing.discard)
+            closing = asyncio.shield(task)
+        await closing
 
     async def _answer_unavailable(self, scope: Scope, send: Send) -> None:
         """Answer 503 instead of the app; a websocket is refused before it is accepted."""
-        kind = "http.response"
-        if scope["type"] == "websocket":
-            if not can_deny(scope):
-                await send({"type": "websocket.close", "code": POLICY_VIOLATION})
-                return
-            kind = DENIAL
-        headers, body = self._fields.refuse(UNAVAILABLE)
-        await send({"type": f"{kind}.start", "status": UNAVAILABLE.status, "headers": headers})
+        is_websocket = scope["type"] == "websocket"
+        if is_websocket and not websockets.can_deny(scope):
+            await send({"type": "websocket.close", "code": POLICY_VIOLATION})
+            return
+        kind = DENIAL if is_websocket else "http.response"
+        headers, body = self._fields.unavailable()
+        await send({"type": f"{kind}.start", "status": 503, "headers": headers})
         await send({"type": f"{kind}.body", "body": body})
 
 
@@ -175,13 +163,13 @@ def _find(headers: list[tuple[bytes, bytes]], name: bytes) -> list[bytes]:
     return [value for known, value in headers if known == name]
 
 
-def _take_subprotocol(scope: Scope, authorizations: list[bytes]) -> bool:
-    """Read a token that came as a subprotocol; return whether the answer has to name one."""
+def _take_subprotocol(scope: Scope, authorizations: list[bytes]) -> list[str] | None:
+    """Read a token that came as a subprotocol; the others, if the answer has to name one."""
     if scope["type"] == "http":
-        offered = split_subprotocols(_find(scope["headers"], b"sec-websocket-protocol"))
-        take_subprotocol(offered, authorizations)
-        return False
-    others = take_subprotocol(scope.get("subprotocols") or (), authorizations)
+        offered = websockets.split_subprotocols(_find(scope["headers"], b"sec-websocket-protocol"))
+        websockets.take_subprotocol(offered, authorizations)
+        return None
+    others = websockets.take_subprotocol(scope.get("subprotocols") or (), authorizations)
     if others is not None:
         scope["subprotocols"] = others
-    return others is not None
+    return others

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, Unpack
 
 from sessiongate.errors import StoreError
+from sessiongate.http import websockets
 from sessiongate.http.authenticator import RequestAuthenticator
-from sessiongate.http.credentials import SUBPROTOCOL, split_subprotocols, take_subprotocol
-from sessiongate.http.csrf import WEBSOCKET, is_handshake
-from sessiongate.http.refusals import UNAVAILABLE
 from sessiongate.http.response import ResponseFields
+from sessiongate.http.websockets import SUBPROTOCOL, WEBSOCKET
 from sessiongate.http.wrong_stack import check_app, qualified_name
 
 if TYPE_CHECKING:
@@ -21,14 +19,14 @@ if TYPE_CHECKING:
     from sessiongate.http.settings import MiddlewareOptions
     from sessiongate.managers import SessionManager
 
+    Recover = Callable[[BaseException], list[bytes]]
+
 __all__ = ["SessionAuthMiddleware"]
 
-_COOKIE: Final = "HTTP_COOKIE"
-_AUTHORIZATION: Final = "HTTP_AUTHORIZATION"
-_OTHERS: Final = ("HTTP_SEC_FETCH_SITE", "HTTP_ORIGIN", "HTTP_HOST", "HTTP_USER_AGENT")
+_FIELDS: Final = ("HTTP_SEC_FETCH_SITE", "HTTP_ORIGIN", "HTTP_HOST", "HTTP_USER_AGENT")
 """The fields that only some requests need."""
-_SUBPROTOCOLS: Final = "HTTP_SEC_WEBSOCKET_PROTOCOL"
 _SWITCHING: Final = 101
+_UNAVAILABLE: Final = "503 Service Unavailable"
 
 
 class SessionAuthMiddleware:
@@ -50,7 +48,7 @@ class SessionAuthMiddleware:
         self.app = app
         self._authenticator = RequestAuthenticator(manager, **options)
         manager.check_listener()
-        self._fields = ResponseFields(self._authenticator.settings, str, str)
+        self._fields = ResponseFields(self._authenticator.settings, str)
 
     def __call__(  # noqa: C901, PLR0915 - in one piece, for every call is paid by every request
         self, environ: WSGIEnvironment, start_response: StartResponse
@@ -68,16 +66,20 @@ class SessionAuthMiddleware:
         cookies: list[bytes] = []
         authorizations: list[bytes] = []
         # Test clients put in what no server would: those bytes make no credential.
-        for key, values in (_COOKIE, cookies), (_AUTHORIZATION, authorizations):
+        for key, values in ("HTTP_COOKIE", cookies), ("HTTP_AUTHORIZATION", authorizations):
             if key in environ:
                 values.append(environ[key].encode("latin-1", "replace"))
-        taken = False
-        if "HTTP_UPGRADE" in environ and is_handshake(method, _find(environ, b"upgrade")[0]):
+        others: list[str] | None = None
+        upgrades = _find(environ, b"upgrade") if "HTTP_UPGRADE" in environ else ()
+        if upgrades and websockets.is_handshake(method, upgrades[0]):
             method = WEBSOCKET
-            taken = _take_subprotocol(environ, authorizations)
+            offered = websockets.split_subprotocols(_find(environ, b"sec-websocket-protocol"))
+            others = websockets.take_subprotocol(offered, authorizations)
+            if others is not None:
+                environ["HTTP_SEC_WEBSOCKET_PROTOCOL"] = ", ".join(others)
         # Not the environ itself, in which the session is going to be: neither would go at once.
-        others = {key: environ[key] for key in _OTHERS if key in environ}
-        client = _find, others, (environ.get("REMOTE_ADDR"),)
+        fields = {key: environ[key] for key in _FIELDS if key in environ}
+        client = _find, fields, (environ.get("REMOTE_ADDR"),)
         session = authenticator.parse_request(method, cookies, authorizations, client, passive)
         if session.pending_flow is not None:
             authenticator.manager.run(session.pending_flow)
@@ -94,10 +96,12 @@ class SessionAuthMiddleware:
             code = int(status[:3])
             changes = authenticator.prepare_response(session, code)
             if changes is not None and changes.status != code:
-                status = _line(changes.status)
+                status = _UNAVAILABLE
             edited = self._fields.apply(headers, changes)
-            if taken and code == _SWITCHING:
-                _answer_subprotocol(edited)
+            if others is not None and code == _SWITCHING:
+                names = {name.lower() for name, _ in edited}
+                if "sec-websocket-protocol" not in names:
+                    edited.append(("Sec-WebSocket-Protocol", SUBPROTOCOL))
             if exc_info is None:
                 write = start_response(status, edited)
             else:
@@ -111,35 +115,28 @@ class SessionAuthMiddleware:
 
             return write_and_deliver
 
-        def recover(error: BaseException) -> list[bytes] | None:
-            """Undo the login; the 503 for a ``StoreError`` that the view let through."""
-            self._undo_login(session)
+        def recover(error: BaseException) -> list[bytes]:
+            """Undo the login; answer 503 for a ``StoreError`` that the view let through."""
+            _undo_login(session)
             if session.response_started or not isinstance(error, StoreError):
-                return None
+                raise error
             return self._answer_unavailable(environ, start_response)
 
         try:
             body = self.app(environ, start_with_session)
             if session.response_started and session.opened is None:
                 return body
-            return _WatchedBody(body, session, recover, self._undo_login)
-        except BaseException as error:
-            answer = recover(error)
-            if answer is None:
-                raise
-            return answer
+            return _WatchedBody(body, session, recover)
+        except BaseException as error:  # noqa: BLE001 - raised again
+            return recover(error)
 
     __call__.__qualname__ = qualified_name("wsgi")
-
-    def _undo_login(self, session: RequestSession) -> None:
-        if session.opened is not None:
-            self._authenticator.manager.run(self._authenticator.undo_login(session))
 
     def _answer_unavailable(
         self, environ: WSGIEnvironment, start_response: StartResponse
     ) -> list[bytes]:
-        headers, body = self._fields.refuse(UNAVAILABLE)
-        start_response(_line(UNAVAILABLE.status), headers)
+        headers, body = self._fields.unavailable()
+        start_response(_UNAVAILABLE, headers)
         # Not all servers keep the body of an answer to HEAD to themselves.
         return [] if environ["REQUEST_METHOD"] == "HEAD" else [body]
 
@@ -150,45 +147,33 @@ class _WatchedBody:
     Also that of a login: with its first byte the header fields go out (PEP 3333).
     """
 
-    def __init__(
-        self,
-        body: Iterable[bytes],
-        session: RequestSession,
-        recover: Callable[[BaseException], list[bytes] | None],
-        undo_login: Callable[[RequestSession], None],
-    ) -> None:
-        self._body = body
-        self._chunks = iter(body)
-        self._session = session
-        self._recover = recover
-        self._undo_login = undo_login
+    def __init__(self, body: Iterable[bytes], session: RequestSession, recover: Recover) -> None:
+        self._body, self._chunks = body, iter(body)
+        self._session, self._recover = session, recover
 
     def __iter__(self) -> Iterator[bytes]:
-        return self
-
-    def __next__(self) -> bytes:
         try:
-            chunk = next(self._chunks)
-        except StopIteration:
+            for chunk in self._chunks:
+                if chunk:
+                    self._session.opened = None
+                yield chunk
+        except BaseException as error:  # noqa: BLE001 - raised again
+            yield from self._recover(error)
+        else:
             if self._session.response_started:
                 self._session.opened = None
-            raise
-        except BaseException as error:
-            answer = self._recover(error)
-            if answer is None:
-                raise
-            self._chunks = iter(answer)
-            return next(self._chunks)
-        if chunk:
-            self._session.opened = None
-        return chunk
 
     def close(self) -> None:
         """Pass on what the server is obliged to call."""
-        self._undo_login(self._session)  # the client has gone before the response began
+        _undo_login(self._session)  # the client has gone before the response began
         close = getattr(self._body, "close", None)
         if close is not None:
             close()
+
+
+def _undo_login(session: RequestSession) -> None:
+    if session.opened is not None:
+        session.settings.manager.run(session.undo_login())
 
 
 def _path_of(environ: WSGIEnvironment) -> str:
@@ -202,27 +187,10 @@ def _find(environ: Mapping[str, Any], name: bytes) -> list[bytes]:
     return [] if value is None else [value.encode("latin-1", "replace")]
 
 
-def _take_subprotocol(environ: WSGIEnvironment, authorizations: list[bytes]) -> bool:
-    offered = split_subprotocols(_find(environ, b"sec-websocket-protocol"))
-    others = take_subprotocol(offered, authorizations)
-    if others is not None:
-        environ[_SUBPROTOCOLS] = ", ".join(others)
-    return others is not None
-
-
-def _answer_subprotocol(fields: list[tuple[str, str]]) -> None:
-    if not any(name.lower() == "sec-websocket-protocol" for name, _ in fields):
-        fields.append(("Sec-WebSocket-Protocol", SUBPROTOCOL))
-
-
 def _set_remote_user(environ: WSGIEnvironment, session: RequestSession) -> None:
     """Set it to the user, or remove it, whatever stood there before."""
-    username = session.user.username
-    if username is None:
+    row = session.user.row
+    if row is None:
         environ.pop("REMOTE_USER", None)
     else:
-        environ["REMOTE_USER"] = username.encode().decode("latin-1")
-
-
-def _line(status: int) -> str:
-    return f"{status} {HTTPStatus(status).phrase}"
+        environ["REMOTE_USER"] = row.username.encode().decode("latin-1")

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from tests.fuzz.corpus import CREDENTIALS, ORIGINS, replay
 from tests.http.harness import COOKIE, Response, Site, Stack, make_site
 
-from sessiongate.http.csrf import check_origins, find_cross_site
+from sessiongate.http.origin import check_origins, find_cross_site
 
 HOST = b"app.example.com"
 TRUSTED = "https://partner.example"

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sessiongate.http.cookies import SessionCookie
-from sessiongate.http.token_reader import NOTHING, Credentials, TokenReader
+from sessiongate.http.credentials import NOTHING, Credentials, TokenReader
 from sessiongate.tokens import TokenPayload
 
 NAME = b"__Host-session"

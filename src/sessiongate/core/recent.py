@@ -4,7 +4,7 @@ Three memories keep what a pure function of the key has found:
 
 * ``core.operations``: what a verified token says. It saves the check of the signature: one
   microsecond for an opaque token, some 80 for a JWT.
-* ``http.token_reader``: what a ``Cookie`` or ``Authorization`` field says. It saves the parsing,
+* ``http.credentials``: what a ``Cookie`` or ``Authorization`` field says. It saves the parsing,
   a third of a check in memory.
 * ``stores.codec``: the row that bytes stand for. It saves the parsing and checking of JSON.
 

@@ -9,7 +9,6 @@ from typing import Final, Literal
 from sessiongate.core.warning import warn
 from sessiongate.errors import ConfigurationError, CookieNameWarning
 
-_TAKEN: Final = "session"
 _TAKEN_BY: Final = (
     "a cookie named 'session' is also what Flask's own session (flash(), Flask-WTF) and "
     "Starlette's SessionMiddleware keep: each overwrites the other, and users are logged out; "
@@ -34,16 +33,15 @@ class SessionCookie:
     Always ``HttpOnly``. Contradictions raise ``ConfigurationError``.
 
     Attributes:
-        name: With the prefix ``__Host-`` a browser takes it from this host
-            alone, over HTTPS alone (RFC 6265bis, section 4.1.3).
+        name: With the prefix ``__Host-`` a browser takes it from this host alone,
+            over HTTPS alone (RFC 6265bis, section 4.1.3).
         secure: Sent over HTTPS only.
         same_site: ``"Strict"``, ``"Lax"`` or ``"None"``.
         path: Requests under it get the cookie.
         domain: ``None``: this host alone; else all hosts below that domain.
         partitioned: One jar for each embedding site (CHIPS).
-        persistent: Keep it when the browser closes, for as long as the
-            session lasts, at most 400 days. Off: OWASP asks for cookies that
-            end with the browser.
+        persistent: Keep it when the browser closes, as long as the session lasts, at
+            most 400 days. Off: OWASP asks for cookies that end with the browser.
     """
 
     name: str = "__Host-session"
@@ -55,10 +53,8 @@ class SessionCookie:
     persistent: bool = False
 
     def __post_init__(self) -> None:
-        _require(
-            isinstance(self.name, str) and _TOKEN.fullmatch(self.name),
-            "the name of the cookie must be a token: letters, digits, - and _",
-        )
+        is_token = isinstance(self.name, str) and _TOKEN.fullmatch(self.name)
+        _require(is_token, "the name of the cookie must be a token: letters, digits, - and _")
         for option in ("secure", "partitioned", "persistent"):
             is_bool = isinstance(getattr(self, option), bool)
             _require(is_bool, f"{option} must be True or False, and no text such as 'false'")
@@ -69,20 +65,20 @@ class SessionCookie:
             "path must begin with /, hold no space, semicolon or control character, "
             "and be at most 1024 characters long",
         )
+        is_host = isinstance(self.domain, str) and _DOMAIN.fullmatch(self.domain)
         _require(
-            self.domain is None
-            or (isinstance(self.domain, str) and _DOMAIN.fullmatch(self.domain)),
+            is_host or self.domain is None,
             "domain must be a host name such as 'example.com', without a leading dot",
         )
-        if self.name == _TAKEN:
+        if self.name == "session":
             warn(_TAKEN_BY, CookieNameWarning)
         prefix = self.name.lower()  # browsers know prefixes in any case
-        if prefix.startswith("__host-"):
-            _require(
-                self.secure and self.domain is None and self.path == "/",
-                "a cookie named __Host-… must have secure=True, path='/' and no domain; "
-                "for http://localhost use SessionCookie.for_http()",
-            )
+        is_strict = self.secure and self.domain is None and self.path == "/"
+        _require(
+            is_strict or not prefix.startswith("__host-"),
+            "a cookie named __Host-… must have secure=True, path='/' and no domain; "
+            "for http://localhost use SessionCookie.for_http()",
+        )
         for needs_secure, what in (
             (prefix.startswith(("__secure-", "__http-")), "such a prefix of the name"),
             (self.same_site == "None", "same_site='None'"),
@@ -113,12 +109,7 @@ class SessionCookie:
 
     @property
     def longest_value(self) -> int:
-        """Characters that fit, with room for the generation to grow."""
-        return _LARGEST - len(self.name) - 16
-
-    @property
-    def longest_kept(self) -> int:
-        """Characters of a value that a browser can have kept."""
+        """Characters that a browser keeps under the name."""
         return _LARGEST - len(self.name)
 
     def issue(self, token: str, seconds_left: int, *, persists: bool = False) -> str:

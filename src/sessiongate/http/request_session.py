@@ -6,10 +6,12 @@ is written when the view is done: the response only carries the token out.
 
 from __future__ import annotations
 
+from collections.abc import Coroutine, Iterable, Mapping
+from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar, Unpack, final
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar, Unpack, cast, final
 
-from sessiongate.core.arguments import EXISTING, SessionOptions, check_choice
+from sessiongate.core.arguments import SessionOptions, check_choice
 from sessiongate.core.rotation import NOW
 from sessiongate.core.row import SECOND, to_datetime
 from sessiongate.errors import (
@@ -18,26 +20,25 @@ from sessiongate.errors import (
     ResponseStartedError,
     StoreError,
 )
-from sessiongate.http.client import describe
-from sessiongate.http.credentials import TRANSPORTS, Transport
-from sessiongate.http.token_reader import NOTHING
+from sessiongate.http.credentials import NOTHING, TRANSPORTS, Transport
+from sessiongate.http.origin import describe
 from sessiongate.http.user import User
 from sessiongate.tokens import TokenPayload
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Iterable, Mapping
     from datetime import datetime
+    from typing import Final, TypeAlias
 
     from sessiongate.core.operations import Check
     from sessiongate.core.rotation import Renewal
     from sessiongate.core.row import Row
     from sessiongate.core.steps import Flow
-    from sessiongate.http.client import Client
-    from sessiongate.http.csrf import CrossSite
+    from sessiongate.http.credentials import Credentials, Problem
+    from sessiongate.http.origin import Client, CrossSite
     from sessiongate.http.settings import MiddlewareSettings
-    from sessiongate.http.token_reader import Credentials, Problem
 
 T = TypeVar("T")
+Awaits: TypeAlias = Coroutine[Any, Any, T]
 
 
 class LoginOptions(SessionOptions, total=False):
@@ -45,24 +46,28 @@ class LoginOptions(SessionOptions, total=False):
 
     transport: Transport | None
     """How the token goes out; by default as the request's own came, or as a cookie.
-
-    ``"bearer"``: in the response header; no cookie is set, and one that came is deleted.
-    """
+    ``"bearer"``: in the response header; no cookie is set, and one that came is deleted."""
     cross_site: bool
     """``True``: the request comes from another site on purpose, as an OpenID Connect
     ``form_post`` does, whose ``state`` the view has checked."""
 
 
-class TokenDelivery(NamedTuple):
-    """What the response does to the client's tokens."""
+CookieDelivery: TypeAlias = Literal["issue", "renew", "expire"] | None
 
-    row: Row | None
-    """The session whose current token goes out; ``None``: none does."""
+
+class TokenDelivery(NamedTuple):
+    """What the response does to the client's tokens; by default, nothing."""
+
+    row: Row | None = None
+    """The session whose current token goes out."""
     by_header: bool = False
-    cookie: Literal["issue", "renew", "expire"] | None = None
+    cookie: CookieDelivery = None
     """All but ``"renew"`` also expire cookies of our name that this one does not replace."""
     rotated_at: int | None = None
     """When the middleware rotated the token by itself: such a one is not sent late."""
+
+
+NO_DELIVERY: Final = TokenDelivery()
 
 
 @final
@@ -90,15 +95,15 @@ class RequestSession:
     """What the store must be asked about the one token that came."""
     pending_flow: Flow[None] | None = None
     """What must run where several sessions came, or the one has to change."""
-    delivery: TokenDelivery | None = None
+    delivery: TokenDelivery = NO_DELIVERY
     opened: str | None = None
     """The session that this request has opened, until its token has gone out."""
     not_awaited: tuple[str, ...] = ()
     """The async verbs that were called and have not begun."""
     skipped: str | None = None
     """The rule of ``skip`` that covers this request, so that no credential was read."""
-    response_started = False
-    store_failed = False
+    response_started: bool = False
+    store_failed: bool = False
     """Whether the store failed this request, so that its answer is a 503."""
 
     def __init__(
@@ -110,7 +115,7 @@ class RequestSession:
         self.settings = settings
         self._client = client
         self._cross_site = cross_site
-        self.user = User(settings.inform)
+        self.user: User = User(settings.inform)
         """Who it is; one object for the whole request."""
 
     def __repr__(self) -> str:
@@ -158,47 +163,41 @@ class RequestSession:
     def login(self, username: str, **options: Unpack[LoginOptions]) -> str | None:
         """Open a session for this client and return its token, or ``None`` at a limit.
 
-        The session is always one of its own: two browsers cannot share a
-        rotating token, so ``existing="reuse"`` counts as ``"new"``. Every
-        session whose genuine token came with the request ends in the same step
-        (ASVS 7.2.4). ``device`` is by default the user agent and the IP, as
-        the server saw them, unless the middleware has ``record_device=False``;
-        ``{}`` for nothing.
+        Always one of its own: two browsers cannot share a rotating token, so
+        ``existing="reuse"`` counts as ``"new"``. Every session whose genuine token
+        came with the request ends in the same step (ASVS 7.2.4). ``device`` is by
+        default the user agent and the IP, unless the middleware has
+        ``record_device=False``; ``{}`` for nothing.
 
         Args:
             username: As in ``create_session``, like the keywords of it.
             options: See ``LoginOptions``.
 
         Raises:
-            CrossSiteError: The cookie would be set for another site's request
-                (login CSRF); nothing was done.
-            ResponseStartedError: The headers have gone out; nothing was done.
+            CrossSiteError: It would set the cookie for another site (login CSRF).
+            ResponseStartedError: The headers have gone out.
             StoreError: The store is down; nothing was opened.
             ValueError, TypeError: An argument is unfit, or the token would be
                 too large for a cookie; nothing was opened.
         """
-        return self.run(self.opening(username, **options))
+        return self.run(self.opening(username, options))
 
-    def alogin(
-        self, username: str, **options: Unpack[LoginOptions]
-    ) -> Coroutine[Any, Any, str | None]:
+    def alogin(self, username: str, **options: Unpack[LoginOptions]) -> Awaits[str | None]:
         """``login``, to await."""
-        return self.to_await("alogin()", self.opening(username, **options))
+        return self.to_await("alogin()", self.opening(username, options))
 
     def logout(self) -> bool:
         """End every session whose genuine token came, and delete the cookie.
 
-        Also one that a parallel refresh has just retired. Without a session
-        only the cookie is deleted. ``False`` in an unsafe request of another
-        site: nothing was done, and the log says so.
+        Also one that a parallel refresh has just retired. ``False`` in an unsafe
+        request of another site: nothing was done, and the log says so.
 
         Raises:
-            StoreError: The store is down; the session may live on, and the
-                cookie stays.
+            StoreError: The store is down; the session may live on, and the cookie stays.
         """
         return self.run(self.closing())
 
-    def alogout(self) -> Coroutine[Any, Any, bool]:
+    def alogout(self) -> Awaits[bool]:
         """``logout``, to await."""
         return self.to_await("alogout()", self.closing())
 
@@ -213,7 +212,7 @@ class RequestSession:
         """
         return self.run(self._refresh())
 
-    def arefresh(self) -> Coroutine[Any, Any, str | None]:
+    def arefresh(self) -> Awaits[str | None]:
         """``refresh``, to await."""
         return self.to_await("arefresh()", self._refresh())
 
@@ -240,25 +239,19 @@ class RequestSession:
         *,
         scopes: Iterable[str] | None = None,
         claims: Mapping[str, Any] | None = None,
-    ) -> Coroutine[Any, Any, str | None]:
+    ) -> Awaits[str | None]:
         """``update``, to await."""
         return self.to_await("aupdate()", self._update(scopes, claims))
 
-    # Inside: what the verbs mean, in one text for sync and async.
+    # What the verbs mean, in one text for sync and async.
 
-    def opening(
-        self,
-        username: str,
-        transport: Transport | None = None,
-        cross_site: bool = False,  # noqa: FBT001, FBT002 - a keyword of the public verb
-        **options: Unpack[SessionOptions],
-    ) -> Flow[str | None]:
+    def opening(self, username: str, options: LoginOptions) -> Flow[str | None]:
         """``login`` as a flow."""
         self._before_response("login()")
-        if transport is not None:
-            check_choice(transport, "transport", TRANSPORTS)
-        transport = transport or self.transport or "cookie"
-        elsewhere = self._sent_by_another_site()
+        cross_site, asked = options.pop("cross_site", False), options.pop("transport", None)
+        if asked is not None:
+            check_choice(asked, "transport", TRANSPORTS)
+        transport = asked or self.transport or "cookie"
         if transport == "cookie" and self._cross_site is not None and not cross_site:
             self.settings.report_cross_site("a login by cookie was refused", self._cross_site)
             msg = (
@@ -266,27 +259,21 @@ class RequestSession:
                 "in trusted_origins, or cross_site=True for an OpenID Connect form_post"
             )
             raise CrossSiteError(msg)
-        settings = self.settings
-        operations = settings.manager.operations
-        wanted = options.get("existing") or operations.settings.existing
-        if check_choice(wanted, "existing", EXISTING) == "reuse":
-            wanted = "new"
-        options["existing"] = wanted
-        if options.get("device") is None:
-            client = self._client if settings.record_device else None
-            options["device"] = None if client is None else describe(client)
-        opened_before = self.opened
+        manager, operations = self.settings.manager, self.settings.manager.operations
+        existing = options.get("existing") or operations.settings.existing
+        options["existing"] = "new" if existing == "reuse" else existing
+        if self.settings.record_device and self._client and options.get("device") is None:
+            options["device"] = describe(self._client)
+        by_cookie, opened_before = transport == "cookie", self.opened
         try:
             granted = yield from operations.open(
-                settings.manager.now(),
+                manager.now(),
                 username,
-                replaces=self._sessions_that_came(
-                    cookie=transport == "cookie" or elsewhere is None
-                ),
+                replaces=self._sessions_that_came(own_cookie=by_cookie),
                 transport=transport,
-                longest=settings.longest_token(transport),
+                longest=self.settings.longest_token(transport),
                 opening=partial(setattr, self, "opened"),
-                **options,
+                **cast(SessionOptions, options),
             )
         except StoreError:
             self.opened = opened_before  # no second wait for a store that is down
@@ -294,33 +281,35 @@ class RequestSession:
         if granted is None:
             self.opened = opened_before
             return None
-        row = granted.row
-        if transport == "cookie":
-            self.delivery = TokenDelivery(row, cookie="issue")
-        else:
-            # The cookie that came is of a session that has just ended.
-            self.delivery = TokenDelivery(
-                row, by_header=True, cookie="expire" if self._cookie_to_expire() else None
-            )
-        self._set_session(row, transport)
+        # By header, a cookie that came is of a session that has just ended.
+        cookie: CookieDelivery = "issue" if by_cookie else self._expired_cookie()
+        self.delivery = TokenDelivery(granted.row, not by_cookie, cookie)
+        self._set_session(granted.row, transport)
         return granted.token
 
     def closing(self) -> Flow[bool]:
         """``logout`` as a flow."""
         self._check_read("logout()")
-        elsewhere = self._sent_by_another_site()
-        if elsewhere is not None and self.opened is None:
-            self.settings.report_cross_site("a logout did nothing", elsewhere)
+        by_header = self.credentials.by_authorization
+        if self._cross_site is not None and not by_header and self.opened is None:
+            self.settings.report_cross_site("a logout did nothing", self._cross_site)
             return False
         manager, transport = self.settings.manager, self.transport or self.credentials.transport
-        for sid in self._sessions_that_came(cookie=elsewhere is None):
+        for sid in self._sessions_that_came():
             yield from manager.operations.close(manager.now(), sid, transport=transport)
-        by_cookie = elsewhere is None and not self.credentials.by_authorization
-        expires = by_cookie or self._cookie_to_expire()
-        self.delivery = TokenDelivery(None, cookie="expire") if expires else None
+        by_cookie = self._cross_site is None and not by_header
+        self.delivery = TokenDelivery(cookie="expire" if by_cookie else self._expired_cookie())
         self._set_session(None, None)
         self.opened = None
         return True
+
+    def undo_login(self) -> Flow[None]:
+        """Close what the request opened: no response of ours will bring the client its token."""
+        sid, self.opened = self.opened, None
+        manager = self.settings.manager
+        if sid is not None:
+            with suppress(StoreError):  # it is in the log; the error of the view is what counts
+                yield from manager.operations.close(manager.now(), sid, transport=self.transport)
 
     def _refresh(self) -> Flow[str | None]:
         self._before_response("refresh()")
@@ -348,51 +337,46 @@ class RequestSession:
         if self.user.row is not None:
             self._set_session(None, None)
             self.problem = "invalid_token"
-        expires = self.delivery is not None and self.delivery.cookie == "expire"
-        self.delivery = TokenDelivery(None, cookie="expire") if expires else None
+        expires = self.delivery.cookie == "expire"
+        self.delivery = TokenDelivery(cookie="expire" if expires else None)
         return None
 
     def send_token(self, row: Row, rotated_at: int | None = None) -> None:
         """Send the session's current token, each way that it came, or that its login chose."""
-        if self.delivery is not None and self.opened == row.sid:
+        if self.opened == row.sid:
             self.delivery = self.delivery._replace(row=row)
             return
-        cookie: Literal["renew"] | None = "renew" if self.credentials.renews_cookie else None
+        cookie: CookieDelivery = "renew" if self.credentials.renews_cookie else None
         self.delivery = TokenDelivery(row, self.transport == "bearer", cookie, rotated_at)
 
-    def _sent_by_another_site(self) -> CrossSite | None:
-        """The other site whose unsafe request this is, so that its cookies count for nothing."""
-        return None if self.credentials.by_authorization else self._cross_site
-
-    def _cookie_to_expire(self) -> bool:
-        """Whether the client holds a cookie of ours, or would from this response.
+    def _expired_cookie(self) -> Literal["expire"] | None:
+        """``"expire"`` if the client holds a cookie of ours, or would from this response.
 
         One that another site sent along is left alone.
         """
         credentials = self.credentials
-        if self.delivery is not None and self.delivery.cookie == "issue":
-            return True
-        return credentials.cookies > 0 and (
-            self._cross_site is None or (credentials.by_authorization and credentials.renews_cookie)
+        ours = self._cross_site is None or (
+            credentials.by_authorization and credentials.renews_cookie
         )
+        is_held = self.delivery.cookie == "issue" or (ours and credentials.cookies > 0)
+        return "expire" if is_held else None
 
-    def _sessions_that_came(self, *, cookie: bool) -> tuple[str, ...]:
+    def _sessions_that_came(self, *, own_cookie: bool = False) -> tuple[str, ...]:
         """The sids of all genuine tokens that came, and of what was opened since.
 
-        ``cookie``: whether those of a cookie alone are among them.
+        Not of a cookie that another site sent along, unless it is taken for our ``own_cookie``.
         """
-        tokens = self.credentials.tokens if cookie else ()
-        if self._cross_site is None:
-            tokens += self.credentials.beside
+        credentials, ours = self.credentials, self._cross_site is None
+        tokens = credentials.tokens if ours or own_cookie or credentials.by_authorization else ()
+        if ours:
+            tokens += credentials.beside
         sids = [token.sid for token in tokens]
         if self.user.row is not None:
             sids.append(self.user.row.sid)
         return tuple(dict.fromkeys(sids))
 
     def _set_session(self, row: Row | None, transport: Transport | None) -> None:
-        self.user.row = row
-        self.transport = transport
-        self.problem = None
+        self.user.row, self.transport, self.problem = row, transport, None
 
     def _check_read(self, verb: str) -> None:
         if self.skipped is not None:
@@ -408,7 +392,7 @@ class RequestSession:
             msg = f"{verb} came after the response had started: call it before the first byte"
             raise ResponseStartedError(msg)
 
-    def to_await(self, verb: str, flow: Flow[T]) -> Coroutine[Any, Any, T]:
+    def to_await(self, verb: str, flow: Flow[T]) -> Awaits[T]:
         """``arun``, noted until it begins: the log names a verb that was never awaited."""
         self._check_read(verb)
         self.not_awaited += (verb,)
@@ -422,13 +406,14 @@ class RequestSession:
 
     def run(self, flow: Flow[T]) -> T:
         """Run a flow for this request; a store that fails makes its answer a 503."""
-        return self.settings.manager.run(self._noting_failure(flow))
+        return self.settings.manager.run(self.noting_failure(flow))
 
-    def arun(self, flow: Flow[T]) -> Coroutine[Any, Any, T]:
+    def arun(self, flow: Flow[T]) -> Awaits[T]:
         """``run``, to await."""
-        return self.settings.manager.arun(self._noting_failure(flow))
+        return self.settings.manager.arun(self.noting_failure(flow))
 
-    def _noting_failure(self, flow: Flow[T]) -> Flow[T]:
+    def noting_failure(self, flow: Flow[T]) -> Flow[T]:
+        """The same flow; a store that fails makes the request's answer a 503."""
         try:
             return (yield from flow)
         except StoreError:

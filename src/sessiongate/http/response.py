@@ -1,14 +1,14 @@
-"""Header fields of a response, edited once for both stacks."""
+"""What the session adds to a response, edited into its header fields once for both stacks."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, AnyStr, Final, Generic, TypeAlias
+from typing import TYPE_CHECKING, AnyStr, Final, Generic, NamedTuple, TypeAlias
+
+from sessiongate.http.refusals import UNAVAILABLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from sessiongate.http.authenticator import ResponseChanges
-    from sessiongate.http.refusals import Refusal
     from sessiongate.http.settings import MiddlewareSettings
 
 Fields: TypeAlias = list[tuple[str, str]]
@@ -18,28 +18,29 @@ _LENGTHS: Final = frozenset(map(len, ("vary", "set-cookie")))
 """Of the names that matter, whatever their case; few others are as long."""
 
 
+class ResponseChanges(NamedTuple):
+    """What the session adds to a response, which is then not to be stored."""
+
+    status: int
+    set_cookies: tuple[str, ...] = ()
+    token: str | None = None
+    """For the response header."""
+    extra: tuple[tuple[str, str], ...] = ()
+    by_itself: bool = False
+    """Whether the middleware renewed the token: what the view says of it counts for more."""
+
+
 class ResponseFields(Generic[AnyStr]):
     """Edits lists of ``(name, value)``; the lists that come in are left alone.
 
-    Args:
-        settings: Those of the middleware.
-        encode: Makes text what the stack has its fields in: bytes in ASGI, text in WSGI.
-        decode: The reverse; any byte stands for the character of that number.
+    ``encode`` makes text what the stack has its fields in: bytes in ASGI, text in WSGI.
     """
 
-    def __init__(
-        self,
-        settings: MiddlewareSettings,
-        encode: Callable[[str], AnyStr],
-        decode: Callable[[AnyStr], str],
-    ) -> None:
+    def __init__(self, settings: MiddlewareSettings, encode: Callable[[str], AnyStr]) -> None:
+        self._settings = settings
         self._encode: Callable[[str], AnyStr] = encode
-        self._decode: Callable[[AnyStr], str] = decode
-        self._token_name = settings.refreshed_token_header
-        self._cookie_name = settings.cookie.name
-        self._is_genuine = settings.manager.operations.is_genuine
         self._vary: tuple[AnyStr, AnyStr] = encode("vary"), encode("Cookie, Authorization")
-        self._edited: frozenset[AnyStr] = frozenset({encode("vary"), encode("set-cookie")})
+        self._merged: frozenset[AnyStr] = frozenset({encode("vary"), encode("set-cookie")})
 
     def apply(
         self, headers: Iterable[tuple[AnyStr, AnyStr]], changes: ResponseChanges | None
@@ -52,28 +53,23 @@ class ResponseFields(Generic[AnyStr]):
         fields = list(headers)
         if changes is None:
             for name, _ in fields:
-                if len(name) in _LENGTHS and name.lower() in self._edited:
+                if len(name) in _LENGTHS and name.lower() in self._merged:
                     break
             else:  # most responses: nothing to merge
                 fields.append(self._vary)
                 return fields
-        decode, text = self._decode, list[tuple[str, str]]()
-        for name, value in fields:
-            text.append((decode(name), decode(value)))
+        text = [(_decode(name), _decode(value)) for name, value in fields]
         if changes is not None:
             text = self._carry(text, changes)
         return self._encoded(_add(self._last_of_ours(text), "vary", "Cookie", "Authorization"))
 
-    def refuse(self, refusal: Refusal) -> tuple[list[tuple[AnyStr, AnyStr]], bytes]:
-        """The fields and the body of a refusal."""
-        body = refusal.text.encode()
-        fields = self._encoded(
-            [
-                *((name.lower(), value) for name, value in refusal.headers),
-                ("content-type", "text/plain; charset=utf-8"),
-                ("content-length", str(len(body))),
-            ]
-        )
+    def unavailable(self) -> tuple[list[tuple[AnyStr, AnyStr]], bytes]:
+        """The fields and the body of the 503 in place of the app's answer."""
+        body = UNAVAILABLE.text.encode()
+        text: Fields = [(name.lower(), value) for name, value in UNAVAILABLE.headers]
+        text.append(("content-type", "text/plain; charset=utf-8"))
+        text.append(("content-length", str(len(body))))
+        fields = self._encoded(text)
         fields.append(self._vary)
         return fields, body
 
@@ -91,25 +87,26 @@ class ResponseFields(Generic[AnyStr]):
             fields = [field for field in fields if not self._is_our_cookie(*field)]
             fields += [("set-cookie", value) for value in changes.set_cookies]
         if changes.token is not None:
-            fields = _set(fields, self._token_name.lower(), changes.token)
-            fields = _add(fields, "access-control-expose-headers", self._token_name)
+            header = self._settings.refreshed_token_header
+            fields = _set(fields, header.lower(), changes.token)
+            fields = _add(fields, "access-control-expose-headers", header)
         for name, value in changes.extra:
             fields = _set(fields, name.lower(), value)
         return fields
 
     def _is_newer(self, name: str, value: str) -> bool:
         """Whether another middleware over the same sessions wrote this field, and no view."""
-        if name.lower() == self._token_name.lower():
-            return self._is_genuine(value)
+        is_genuine = self._settings.manager.operations.is_genuine
+        if name.lower() == self._settings.refreshed_token_header.lower():
+            return is_genuine(value)
         if not self._is_our_cookie(name, value):
             return False
         token = value.partition(";")[0].partition("=")[2].strip(" \t")
-        return self._is_genuine(token) if token else "max-age=0;" in value.lower()
+        return is_genuine(token) if token else "max-age=0;" in value.lower()
 
     def _is_our_cookie(self, name: str, value: str) -> bool:
-        if name.lower() != "set-cookie":
-            return False
-        return value.partition("=")[0].strip(" \t") == self._cookie_name
+        ours = self._settings.cookie.name
+        return name.lower() == "set-cookie" and value.partition("=")[0].strip(" \t") == ours
 
     def _last_of_ours(self, fields: Fields) -> Fields:
         """Of our name in one domain and path only the last one: the view wrote it twice."""
@@ -118,6 +115,10 @@ class ResponseFields(Generic[AnyStr]):
         }
         last = {scope: at for at, scope in ours.items()}.values()
         return [field for at, field in enumerate(fields) if at not in ours or at in last]
+
+
+def _decode(text: bytes | str) -> str:
+    return text.decode("latin-1") if isinstance(text, bytes) else text
 
 
 def _scope(set_cookie: str) -> tuple[str, str]:

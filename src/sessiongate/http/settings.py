@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final, TypedDict
+from typing import TYPE_CHECKING, Any, Final, TypedDict
 
 from sessiongate.core.arguments import check_text
 from sessiongate.core.throttle import Throttle
 from sessiongate.errors import ConfigurationError
 from sessiongate.http.cookies import SessionCookie
-from sessiongate.http.csrf import check_origins
+from sessiongate.http.origin import check_origins
 from sessiongate.http.paths import path_rules
 from sessiongate.managers import SessionManager
 from sessiongate.tokens import LONGEST_TOKEN
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
+    from sessiongate.core.row import Row
     from sessiongate.http.credentials import Transport
-    from sessiongate.http.csrf import CrossSite
-    from sessiongate.http.paths import Paths
+    from sessiongate.http.origin import CrossSite
+    from sessiongate.http.paths import FindRule, Paths
 
 _HEADER: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}")
 _REALM: Final = re.compile(r"[ !#-\[\]-~]*")
@@ -50,10 +51,8 @@ class MiddlewareSettings:
 
     Args:
         manager: Any of the three managers.
-        cookie: The session cookie; strict by default, ``SessionCookie.for_http()``
-            for development without TLS.
-        refreshed_token_header: The response header that carries a token to
-            bearer clients.
+        cookie: The session cookie; ``SessionCookie.for_http()`` for development without TLS.
+        refreshed_token_header: The response header that carries a token to bearer clients.
         trusted_origins: Other origins, such as ``"https://app.example.com"``,
             whose unsafe requests may use our cookie.
         realm: Named in ``WWW-Authenticate`` challenges.
@@ -95,20 +94,21 @@ class MiddlewareSettings:
             msg = "realm must be ASCII without quotes and backslashes"
             raise ConfigurationError(msg)
         self.manager = manager
-        self.inform = manager.information
-        self.cookie = SessionCookie() if cookie is None else cookie
+        self.inform: Callable[[Row | None], dict[str, Any] | None] = manager.information
+        self.cookie: SessionCookie = SessionCookie() if cookie is None else cookie
         self.refreshed_token_header = refreshed_token_header
-        self.trusted_origins = check_origins(trusted_origins)
+        self.trusted_origins: frozenset[str] = check_origins(trusted_origins)
         self.realm = realm
         self.record_device = record_device
-        self.passive = path_rules(passive, "passive")
-        self.skip = path_rules(skip, "skip")
+        self.passive: FindRule | None = path_rules(passive, "passive")
+        self.skip: FindRule | None = path_rules(skip, "skip")
         self._reports: dict[str, Throttle] = {}
         self._skipped_and_guarded: set[str] = set()
 
     def longest_token(self, transport: Transport) -> int:
         """Characters of a token that fit into this way to carry it."""
-        return self.cookie.longest_value if transport == "cookie" else LONGEST_TOKEN
+        room_to_grow = 16  # for the generation
+        return self.cookie.longest_value - room_to_grow if transport == "cookie" else LONGEST_TOKEN
 
     def report_skipped(self, rule: str, path: str) -> None:
         """Log, once for each rule, that a guard protects what is skipped."""

@@ -27,7 +27,7 @@ def login(
 ) -> Flow[str]:
     """Open a session for this client: its token. ``refused`` makes the framework's exception."""
     try:
-        token = yield from session.opening(username, **options)
+        token = yield from session.opening(username, options)
     except CrossSiteError as error:
         raise refused(CROSS_SITE) from error
     if token is None:

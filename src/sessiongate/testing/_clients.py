@@ -12,7 +12,7 @@ from sessiongate.errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
-    from sessiongate.http.authenticator import ResponseChanges
+    from sessiongate.http.response import ResponseChanges
     from sessiongate.http.settings import MiddlewareSettings
 
 __all__ = ["Seat", "seats_of"]
