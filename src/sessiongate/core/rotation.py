@@ -1,28 +1,13 @@
 """The table that decides about a presented token.
 
-A token names a session and a generation of it. The row knows the current
-generation and, after a rotation, until when the predecessors are accepted.
-RFC 9700, section 4.14.2, asks that reuse of a rotated token ends the grant;
-this table keeps that, and keeps parallel requests and lost responses from
-looking like reuse.
+A token names a session and a generation of it. The row knows the current generation and, after a
+rotation, until when the predecessors are accepted. RFC 9700, section 4.14.2, asks that reuse of a
+rotated token ends the grant; this table keeps that, and keeps parallel requests and lost responses
+from looking like reuse.
 
-========== ============================================= ==================
-presented  meaning                                       answer
-========== ============================================= ==================
-UNISSUED   newer than the row: a store restored from a   refuse
-           copy
-CURRENT    the newest generation; presenting it is what  accept, or rotate
-           shows that it has arrived                     where that is due
-PREVIOUS   replaced, and still accepted: a racer, or a   accept, and answer
-           client whose response was lost                the successor
-RETIRED    ended on purpose by an explicit refresh       refuse
-STALE      replaced, and the overlap is over: two        end the session
-           parties hold the session
-========== ============================================= ==================
-
-A predecessor is accepted until its successor is first presented, and for the
-grace after that. Where a rotation falls into an open overlap, the generation
-before is accepted with it, so never more than two predecessors are alive.
+A predecessor is accepted until its successor is first presented, and for the grace after that.
+Where a rotation falls into an open overlap, the generation before is accepted with it, so never
+more than two predecessors are alive.
 """
 
 from __future__ import annotations
@@ -34,9 +19,11 @@ from sessiongate.core.row import FOREVER, Row
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from sessiongate.core.arguments import ExistingPolicy
+
 
 class Policy(NamedTuple):
-    """The times of a manager, in microseconds."""
+    """The checked rules of a manager; times in microseconds."""
 
     timeout: int
     rotate_after: int
@@ -45,6 +32,11 @@ class Policy(NamedTuple):
     touch_every: int
     time_resolution: int
     """1, or ``SECOND`` where times must be whole seconds (JWT NumericDate)."""
+    lifetime: int = FOREVER
+    existing: ExistingPolicy = "new"
+    limit: int | None = None
+    user_limit: int | None = None
+    evict: bool = False
 
 
 # Plain names and values, because they are looked up on every request.
@@ -55,10 +47,16 @@ NOW: Final = 2
 """When a presented token is rotated."""
 
 UNISSUED: Final = "unissued"
+"""Newer than the row: the store was restored from a copy."""
 CURRENT: Final = "current"
+"""The newest generation; presenting it shows that it has arrived. Rotated where that is due."""
 PREVIOUS: Final = "previous"
+"""Replaced, and still accepted: a racer, or a client whose response was lost. It is answered the
+successor."""
 RETIRED: Final = "retired"
+"""Ended on purpose by an explicit refresh."""
 STALE: Final = "stale"
+"""Replaced, and the overlap is over: two parties hold the session."""
 
 ACCEPT: Final = "accept"
 REFUSE: Final = "refuse"
@@ -71,7 +69,6 @@ TABLE: Final[Mapping[str, str]] = {
     RETIRED: REFUSE,
     STALE: END,
 }
-
 
 _LAST_ACCESSED: Final = Row._fields.index("last_accessed")
 _new_row: Final = tuple.__new__
@@ -95,8 +92,8 @@ def present(
 ) -> Row | Literal["replayed"] | None:
     """Apply the table to a live row: the row to keep, or ``None`` for a refusal.
 
-    The very object that came in comes back where nothing is to be written.
-    ``"replayed"``: the session ends.
+    The very object that came in comes back where nothing is to be written. ``"replayed"``: the
+    session ends.
     """
     current = generation == row.generation  # nearly always, and then it is ``CURRENT``
     if not current:
@@ -109,8 +106,9 @@ def present(
         if rotation == WHEN_DUE and not row.shared and now - row.rotated_at >= policy.rotate_after:
             return _rotate(row, now, policy)
         if row.previous_until == FOREVER:
-            seen = row._replace(previous_until=now + policy.grace)
-            return seen.accessed(max(now, row.last_accessed))
+            return row._replace(
+                previous_until=now + policy.grace, last_accessed=max(now, row.last_accessed)
+            )
     unseen = now - row.last_accessed
     if unseen > 0 and unseen >= policy.touch_every:
         fields = [*row]
@@ -124,8 +122,8 @@ def close(
 ) -> Literal["logout", "replayed"] | None:
     """Apply the table to an end that was asked for: how the session ends, ``None``: it does not.
 
-    With a ``generation`` only if that one is valid (a stale one is a replay);
-    with a ``username`` only if it is theirs.
+    With a ``generation`` only if that one is valid (a stale one is a replay); with a ``username``
+    only if it is theirs.
     """
     if username not in {None, row.username}:
         return None
@@ -145,20 +143,17 @@ def share(row: Row, now: int) -> Row:
 
 def _rotate(row: Row, now: int, policy: Policy) -> Row:
     """The successor of a row, with the predecessor valid until the successor is seen."""
-    overlap = now < row.previous_until
-    return _successor(row, now, policy)._replace(
-        previous_until=FOREVER,
-        oldest_accepted=max(row.oldest_accepted, row.generation - 1) if overlap else row.generation,
-    )
+    oldest = row.generation
+    if now < row.previous_until:
+        oldest = max(row.oldest_accepted, row.generation - 1)
+    return _successor(row, now, policy)._replace(previous_until=FOREVER, oldest_accepted=oldest)
 
 
 def _refresh(row: Row, now: int, policy: Policy) -> Row:
     """The successor of a row, with every older generation retired at once."""
+    new = row.generation + 1
     return _successor(row, now, policy)._replace(
-        previous_until=0,
-        oldest_accepted=row.generation + 1,
-        revoked_below=row.generation + 1,
-        shared=False,
+        previous_until=0, oldest_accepted=new, revoked_below=new, shared=False
     )
 
 

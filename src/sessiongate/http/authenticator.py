@@ -23,7 +23,7 @@ from sessiongate.http.token_reader import TokenReader
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sessiongate.core.operations import Check
+    from sessiongate.core.decisions import Check
     from sessiongate.core.steps import Flow
     from sessiongate.events import Event
     from sessiongate.http.client import Client
@@ -199,7 +199,7 @@ class RequestAuthenticator:
         if delivery.rotated_at is not None:
             # A late token may be older than what the client has, and a refusal hands out none:
             # the next response brings it. A grace too short for any view counts as a second.
-            late = max(self._operations.settings.policy.grace, SECOND)
+            late = max(self._operations.policy.grace, SECOND)
             if status in _REFUSED or now - delivery.rotated_at > late:
                 return None
         token = self._operations.codec.mint(row)

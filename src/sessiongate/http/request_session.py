@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
     from datetime import datetime
 
-    from sessiongate.core.operations import Check
+    from sessiongate.core.decisions import Check
     from sessiongate.core.row import Row
     from sessiongate.core.steps import Flow
     from sessiongate.http.client import Client
@@ -226,7 +226,7 @@ class RequestSession:
             raise CrossSiteError(msg)
         settings = self.settings
         operations = settings.manager.operations
-        wanted = options.get("existing") or operations.settings.existing
+        wanted = options.get("existing") or operations.policy.existing
         if check_choice(wanted, "existing", EXISTING) == "reuse":
             wanted = "new"
         options["existing"] = wanted
@@ -238,13 +238,13 @@ class RequestSession:
             granted = yield from operations.open(
                 settings.manager.now(),
                 username,
+                options,
                 replaces=self._sessions_that_came(
                     cookie=transport == "cookie" or elsewhere is None
                 ),
                 transport=transport,
                 longest=settings.longest_token(transport),
                 opening=partial(setattr, self, "opened"),
-                **options,
             )
         except StoreError:
             self.opened = opened_before  # no second wait for a store that is down
