@@ -7,7 +7,7 @@ import time
 import pytest
 
 from sessiongate import JWTSessionManager, SessionManager
-from sessiongate.core.scrubbing import scrubbed
+from sessiongate.core.diagnostics import scrubbed
 
 HARMLESS = [
     "Redis at cache:6379 failed: AuthenticationError: invalid username-password pair.",

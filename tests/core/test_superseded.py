@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from sessiongate import SessionManager
+from sessiongate.core.recent import Superseded
 from sessiongate.core.row import FOREVER
-from sessiongate.core.superseded import Superseded
 from sessiongate.testing import ManualClock
 
 

@@ -84,7 +84,7 @@ def test_no_repr_shows_a_key_or_a_token(make: Make) -> None:
         manager.sessions,
         manager.operations,
         manager.operations.codec,
-        manager.operations.settings,
+        manager.operations.policy,
         manager.operations.superseded,
         manager.user_sessions("alice"),
     ):

@@ -29,7 +29,7 @@ from tests.http.harness import (
     renew,
 )
 
-from sessiongate.core.throttle import Outages
+from sessiongate.core.diagnostics import Outages
 from sessiongate.errors import StoreError
 
 if TYPE_CHECKING:

@@ -11,8 +11,7 @@ import time
 from threading import Lock
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from sessiongate.core.record import Page, Record
-from sessiongate.core.row import FOREVER, SECOND
+from sessiongate.core.row import FOREVER, SECOND, Page, Record
 from sessiongate.errors import StoreError
 from sessiongate.stores._records import Records
 from sessiongate.stores.codec import decode, encode

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from threading import Barrier, BrokenBarrierError
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sessiongate.core.record import Record
+from sessiongate.core.row import Record
 from sessiongate.stores import MemoryStore
 from sessiongate.stores._records import Records
 from sessiongate.testing.contract import Race

@@ -22,8 +22,7 @@ from sessiongate.core.arguments import check_choice, check_text, microseconds
 from sessiongate.core.row import FOREVER, SECOND
 from sessiongate.errors import ConfigurationError, WeakKeyWarning
 from sessiongate.tokens import GENERATION, LONGEST_TOKEN
-from sessiongate.tokens.jwt import JWTCodec, unproven
-from sessiongate.tokens.jwt_keys import ALGORITHMS
+from sessiongate.tokens.jwt import ALGORITHMS, JWTCodec, unproven
 from sessiongate.tokens.opaque import OpaqueCodec
 
 if TYPE_CHECKING:

@@ -37,6 +37,15 @@ class SessionOptions(TypedDict, total=False):
     browser."""
 
 
+class SessionChanges(TypedDict, total=False):
+    """The keywords of ``update_session`` and of each other verb that changes a session."""
+
+    scopes: Iterable[str] | None
+    """Instead of the present ones; ``None``: as they are."""
+    claims: Mapping[str, Any] | None
+    """Instead of the present ones; ``None``: as they are."""
+
+
 _TEXT_LIMIT: Final = 256
 _JSON_LIMIT: Final = 4096
 _JSON_DEPTH: Final = 16
@@ -44,6 +53,8 @@ _LONGEST: Final = 100 * 366 * 86400
 _CONTROL: Final = frozenset({"Cc", "Cs", "Zl", "Zp"})
 """Controls, lone surrogates and line separators: what breaks headers and log lines."""
 
+_NO_SCOPE: Final = frozenset(' "\\')
+_to_json: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"), default=dict).encode
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _HANDLE: Final = re.compile(r"[A-Za-z0-9_-]{16,128}", re.ASCII)
 _STORE_MEMBERS: Final = ("read", "swap", "commit", "aread", "codec", "shared", "touch_every")
@@ -84,21 +95,18 @@ def check_flag(value: object, name: str) -> bool:
 
 def check_count(value: object, name: str) -> int | None:
     """A limit: a whole number from 1 up, or ``None`` for no limit."""
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int):
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
         raise _wrong_type(name, "be a whole number or None (no limit)", value)
-    if value < 1:
+    if value is not None and value < 1:
         raise _unfit(name, f"be 1 or more, or None for no limit; got {value}")
     return value
 
 
 def check_choice(value: object, name: str, choices: Sequence[T]) -> T:
     """One of a few strings."""
-    if isinstance(value, str):
-        for choice in choices:
-            if value == choice:
-                return choice
+    for choice in choices:
+        if isinstance(value, str) and value == choice:
+            return choice
     raise _unfit(name, f"be one of {', '.join(map(repr, choices))}")
 
 
@@ -137,54 +145,46 @@ def check_store(value: object) -> None:
     raise TypeError(msg)
 
 
-def check_scopes(value: object) -> tuple[str, ...]:
+def check_scopes(value: object, name: str = "scopes") -> tuple[str, ...]:
     """Scope tokens of RFC 6749, section 3.3, sorted and without repeats."""
     if isinstance(value, str) or not isinstance(value, Iterable):
         msg = "scopes must be a list, tuple or set of str, such as scopes=('read', 'write')"
         raise TypeError(msg)
-    scopes = sorted({check_text(scope, "scopes") for scope in value})
-    for scope in scopes:
-        if not scope.isascii() or any(c in ' "\\' for c in scope):
-            msg = "scopes must be ASCII without spaces, quotes and backslashes (RFC 6749, 3.3)"
-            raise ValueError(msg)
+    scopes = sorted({check_text(scope, name) for scope in value})
+    if not all(scope.isascii() and _NO_SCOPE.isdisjoint(scope) for scope in scopes):
+        raise _unfit(name, "be ASCII without spaces, quotes and backslashes (RFC 6749, 3.3)")
     return tuple(scopes)
 
 
-def check_claims(value: object) -> dict[str, Any]:
+def check_claims(value: object, name: str = "claims") -> dict[str, Any]:
     """Custom claims: a JSON object whose names are not the package's own."""
     if value is None:
         return {}
     if not isinstance(value, Mapping):
-        msg = f"claims must be a mapping of str to JSON values, not {type(value).__name__}"
-        raise TypeError(msg)
-    for name in value:
-        check_text(name, "the name of a claim")
-        if name in _RESERVED:
-            msg = f"claims must not contain {name!r}: it is written by the session itself"
-            raise ValueError(msg)
-    return dict(value) if to_json(value, "claims") else {}
+        raise _wrong_type(name, "be a mapping of str to JSON values", value)
+    for claim in value:
+        if check_text(claim, "the name of a claim") in _RESERVED:
+            raise _unfit(name, f"not contain {claim!r}: it is written by the session itself")
+    return dict(value) if to_json(value, name) else {}
 
 
-def describe(scopes: Iterable[str], claims: Mapping[str, Any]) -> str:
+def check_scopes_and_claims(scopes: object, claims: object) -> str:
+    """Both as canonical JSON, ``""`` for none."""
+    return describe(check_scopes(scopes), check_claims(claims))
+
+
+def describe(scopes: tuple[str, ...], claims: Mapping[str, Any]) -> str:
     """Checked scopes and claims as canonical JSON, ``""`` for none."""
     return to_json({"scopes": scopes, "claims": claims}, "claims") if scopes or claims else ""
-
-
-def check_device(value: object) -> str:
-    """A description of the client as JSON, ``""`` for none."""
-    return "" if value is None else to_json(value, "device")
 
 
 def to_json(value: object, name: str) -> str:
     """Canonical JSON of bounded size and depth: equal values give equal texts."""
     check_json(value, name)
     try:
-        text = json.dumps(
-            value, sort_keys=True, separators=(",", ":"), allow_nan=False, default=dict
-        )
+        text = _to_json(value)
     except ValueError:
-        msg = f"{name} must not contain integers of thousands of digits"
-        raise ValueError(msg) from None
+        raise _unfit(name, "not contain integers of thousands of digits") from None
     if len(text) > _JSON_LIMIT:
         raise _unfit(name, f"be at most {_JSON_LIMIT} characters as JSON; got {len(text)}")
     return text

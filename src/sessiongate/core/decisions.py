@@ -1,8 +1,8 @@
 """Every decision about stored sessions, as flows over the verbs of a store.
 
-A flow reads, decides, and lets the store change the record if it is still what
-was read. If it is not, the flow decides anew by what is there now. So none
-needs a lock, and nothing is written that was not read.
+A flow reads, decides, and lets the store change the record if it is still what was read. If it is
+not, the flow decides anew by what is there now. So none needs a lock, and nothing is written that
+was not read.
 """
 
 from __future__ import annotations
@@ -13,23 +13,30 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from sessiongate.core.admission import Admission
 from sessiongate.core.arguments import check_username
 from sessiongate.core.listing import BATCH_SIZE, Listing
-from sessiongate.core.record import Record, row_of
+from sessiongate.core.recent import Superseded
 from sessiongate.core.rotation import NOW, Change, change, close, present
-from sessiongate.core.row import FOREVER, Row, to_datetime
+from sessiongate.core.row import FOREVER, Record, Row, event_of, record_of, row_of
 from sessiongate.core.steps import CROWDED, TRIES, locked
-from sessiongate.core.superseded import Superseded
 from sessiongate.errors import StoreError
-from sessiongate.events import Event
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sessiongate.core.admission import Login
-    from sessiongate.core.record import RowCodec
     from sessiongate.core.rotation import Policy, Renewal
+    from sessiongate.core.row import RowCodec
     from sessiongate.core.steps import Flow, Step
+    from sessiongate.events import Event
+    from sessiongate.tokens import TokenPayload
 
-Answer: TypeAlias = Row | Literal["logout", "replayed", "expired"] | None
+Check: TypeAlias = "tuple[TokenPayload, int, Renewal, str | None]"
+"""A check of one token: what it says, now, whether to renew it, and how it came.
+
+A plain tuple, because each request makes one.
+"""
+
+Ending: TypeAlias = Literal["logout", "replayed"]
+Answer: TypeAlias = Row | Ending | None
 """The row to keep, the same object for no change; how the session ends; ``None``: a refusal."""
 
 
@@ -37,10 +44,10 @@ class Decisions:
     """The flows that need no token, for the records of one codec. Holds no session."""
 
     def __init__(self, codec: RowCodec) -> None:
-        self._encode, self._decode = codec.encode, codec.decode
-        self.admission = Admission(codec)
-        self.listing = Listing(codec.decode)
-        self.superseded = Superseded()
+        self._rows, self._decode = codec, codec.decode
+        self.admission: Admission = Admission(codec)
+        self.listing: Listing = Listing(codec)
+        self.superseded: Superseded = Superseded()
 
     # One session.
 
@@ -53,38 +60,31 @@ class Decisions:
             yield event
         return row
 
-    def touch(
-        self,
-        data: Any,
-        sid: str,
-        generation: int,
-        now: int,
-        policy: Policy,
-        rotation: Renewal,
-        *,
-        transport: str | None = None,
-    ) -> Flow[Row | None]:
-        """Present a generation of what was read, by the table of ``rotation``."""
+    def touch(self, check: Check, data: Any, policy: Policy) -> Flow[Row | None]:
+        """Present a token to what was read, by the table of ``rotation``."""
+        payload, now, renewal, transport = check
+        sid, generation = payload.sid, payload.generation
+        if payload.expires_at <= now:
+            # An expired row is removed, so that a clock set back does not revive it.
+            yield from self._settle(data, sid, now, lambda row: row)
+            return None
         row, answer = yield from self._settle(
-            data, sid, now, lambda row: present(row, generation, now, policy, rotation)
+            data, sid, now, lambda row: present(row, generation, now, policy, renewal)
         )
-        if row is None or answer is None or answer == "expired":
+        if row is None or answer is None:
             return None
         if type(answer) is not Row:
-            yield self._ended("replayed", row, now, transport, "stale_token")
+            yield self._ended("replayed", row, now, transport)
             return None
         if answer.generation != row.generation:
-            yield self._renewed(answer, now, transport, rotation)
+            yield self._renewed(answer, now, transport, renewal)
         return answer
 
     def look(self, now: int, sid: str) -> Flow[Row | None]:
         """Return the live row of this sid, untouched; ``None`` if there is none."""
         data = yield "read", sid
-        return (yield from self._look_at(data, sid, now))
-
-    def _look_at(self, data: Any, sid: str, now: int) -> Step[Row | None]:
-        row, answer = yield from self._settle(data, sid, now, lambda row: row)
-        return None if answer == "expired" else row
+        row, found = yield from self._settle(data, sid, now, lambda row: row)
+        return row if found else None
 
     def close(
         self,
@@ -104,29 +104,28 @@ class Decisions:
         row, answer = yield from self._settle(
             data, sid, now, lambda row: close(row, generation, username, now)
         )
-        if row is None or answer is None or answer == "expired":
+        if row is None or answer is None:
             return None
-        if answer == "replayed" and not named:
-            yield self._ended("replayed", row, now, transport, "stale_token")
-            return None
-        yield self._ended("logout", row, now, transport, "requested")
-        return row.username
+        ending: Ending = "replayed" if answer == "replayed" and not named else "logout"
+        yield self._ended(ending, row, now, transport)
+        return row.username if ending == "logout" else None
 
     def _settle(
         self, data: Any, sid: str, now: int, decide: Callable[[Row], Answer]
     ) -> Step[tuple[Row | None, Answer]]:
         """Carry out what ``decide`` says of the row that was read, or of what is there by then.
 
-        Return that row, and what was said of it. An expired row is removed on
-        sight, so that a clock set back does not revive it.
+        Return that row, and what was said of it. An expired row is removed on sight, so that a
+        clock set back does not revive it: nothing is said of it.
         """
         before: Row | None = None
         for _ in range(TRIES):
             row = None if data is None else self._decode(data, sid)
             if row is None:
                 return None, None
-            answer = decide(row) if now < row.expires_at else "expired"
-            if answer is None or answer is row:
+            live = now < row.expires_at
+            answer = decide(row) if live else None
+            if live and (answer is None or answer is row):
                 return row, answer
             new = answer if type(answer) is Row else None
             only_touches = new is not None and _is_touched(row, new)
@@ -139,7 +138,7 @@ class Decisions:
                 return row, row  # another touch has come just before, and has done the same
             before, old = row, Record(sid, row.username, row.expires_at, data)
             try:
-                data = yield "swap", old, None if new is None else self._record(new), now
+                data = yield "swap", old, None if new is None else record_of(new, self._rows), now
             except StoreError:
                 if only_touches:
                     return row, row  # it was read, and is valid
@@ -157,7 +156,7 @@ class Decisions:
         begin = partial(self._close_user, check_username(username), keep, now)
         ended: tuple[Record, ...] = yield from locked(username, False, begin)  # noqa: FBT003
         for record in ended:
-            yield self._ended("logout", record, now, transport, "requested")
+            yield self._ended("logout", record, now, transport)
         return len(ended)
 
     def _close_user(
@@ -170,7 +169,7 @@ class Decisions:
         return tuple(
             record
             for record in to_end
-            if now < record.expires_at and row_of(record, self._decode) is not None
+            if now < record.expires_at and row_of(record, self._rows) is not None
         )
 
     def change_user(self, now: int, username: str, wanted: Change, policy: Policy) -> Flow[int]:
@@ -181,7 +180,7 @@ class Decisions:
             row, answer = yield from self._settle(
                 record.data, record.sid, now, lambda row: change(row, wanted, now, policy)
             )
-            if row is not None and type(answer) is Row:
+            if type(answer) is Row:
                 changed += 1
                 if answer is not row:
                     yield self._renewed(answer, now, None, wanted)
@@ -203,27 +202,19 @@ class Decisions:
         yield from self.sweep(now)
         return (yield from self.count(now))
 
-    def _record(self, row: Row) -> Record:
-        return Record(row.sid, row.username, row.expires_at, self._encode(row))
-
-    def _renewed(self, new: Row, now: int, transport: str | None, renewal: Renewal) -> Event:
-        self.superseded.add(new.sid, new.generation)
-        at = to_datetime(now)
+    def _renewed(self, row: Row, now: int, transport: str | None, renewal: Renewal) -> Event:
+        self.superseded.add(row.sid, row.generation)
         if type(renewal) is Change:
-            return Event("changed", at, new.username, new.sid, transport, "requested")
+            return event_of("changed", row, now, transport, "requested")
         reason = "refreshed" if renewal == NOW else "due"
-        return Event("rotated", at, new.username, new.sid, transport, reason)
+        return event_of("rotated", row, now, transport, reason)
 
     def _ended(
-        self,
-        kind: Literal["logout", "replayed"],
-        session: Row | Record,
-        now: int,
-        transport: str | None,
-        reason: str,
+        self, ending: Ending, session: Row | Record, now: int, transport: str | None
     ) -> Event:
         self.superseded.add(session.sid, FOREVER)
-        return Event(kind, to_datetime(now), session.username, session.sid, transport, reason)
+        reason = "requested" if ending == "logout" else "stale_token"
+        return event_of(ending, session, now, transport, reason)
 
 
 def _is_touched(old: Row, new: Row) -> bool:

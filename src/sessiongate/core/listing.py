@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sessiongate.core.recent import Recent
-from sessiongate.core.record import row_of
+from sessiongate.core.row import row_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
 
-    from sessiongate.core.record import Record
-    from sessiongate.core.row import Row
+    from sessiongate.core.row import Record, Row, RowCodec
     from sessiongate.core.steps import Flow
 
 BATCH_SIZE: Final = 500
@@ -36,8 +35,8 @@ class Listing:
     the session ``after`` from the start.
     """
 
-    def __init__(self, decode: Callable[[Any, str], Row | None]) -> None:
-        self._decode = decode
+    def __init__(self, codec: RowCodec) -> None:
+        self._codec = codec
         self._places: Recent[str, _Place] = Recent()
         self._opened: Recent[str, tuple[int, str]] = Recent()
 
@@ -102,7 +101,7 @@ class Listing:
             start = following
 
     def _rows(self, records: Iterable[Record], now: int) -> Iterable[Row]:
-        found = (row_of(record, self._decode) for record in records if now < record.expires_at)
+        found = (row_of(record, self._codec) for record in records if now < record.expires_at)
         return (row for row in found if row is not None)
 
 

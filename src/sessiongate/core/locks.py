@@ -1,8 +1,8 @@
 """Locks that survive a ``fork``.
 
-A child that is forked while another thread holds a lock would wait for it for
-ever, and what the lock guards may be torn. So all of these locks are taken
-before a fork and released after it, in the parent and in the child.
+A child that is forked while another thread holds a lock would wait for it for ever, and what the
+lock guards may be torn. So all of these locks are taken before a fork and released after it, in the
+parent and in the child.
 """
 
 from __future__ import annotations
@@ -14,30 +14,18 @@ from weakref import WeakSet
 
 _PATIENCE: Final = 1.0
 """Seconds a fork waits for each: the holder may be the forking thread itself."""
-
-
-class ForkSafeLock:
-    """A lock whose ``acquire`` and ``release`` are those of ``threading.Lock``."""
-
-    __slots__ = ("__weakref__", "_lock", "acquire", "release")
-
-    def __init__(self) -> None:
-        self._lock = Lock()
-        self.acquire, self.release = self._lock.acquire, self._lock.release
-        with _FORKING:
-            _ALL.add(self)
-
-    def __enter__(self) -> None:
-        self.acquire()
-
-    def __exit__(self, *_: object) -> None:
-        self.release()
-
-
 _FORKING: Final = RLock()
 """Held while a thread forks: others neither fork nor make a lock meanwhile."""
-_ALL: Final[WeakSet[ForkSafeLock]] = WeakSet()
-_held: Final[list[ForkSafeLock]] = []
+_ALL: Final[WeakSet[Lock]] = WeakSet()
+_held: Final[list[Lock]] = []
+
+
+def fork_safe_lock() -> Lock:
+    """Return a new lock of this kind."""
+    lock = Lock()
+    with _FORKING:
+        _ALL.add(lock)
+    return lock
 
 
 def _before_fork() -> None:

@@ -1,33 +1,32 @@
 """The operations of a manager, once for sync and async, both stacks and all stores.
 
-A flow yields calls of the store and events; ``steps`` runs it. A forged token
-costs no store call.
+A flow yields calls of the store and events; ``steps`` runs it. A forged token costs no store call.
 """
 
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sessiongate.core.admission import Login
 from sessiongate.core.arguments import (
     EXISTING,
+    SessionOptions,
     check_choice,
     check_claims,
-    check_device,
     check_flag,
     check_scopes,
+    check_scopes_and_claims,
     check_username,
-    describe,
     is_handle,
+    to_json,
 )
 from sessiongate.core.decisions import Decisions
+from sessiongate.core.diagnostics import scrubbed
 from sessiongate.core.recent import remembering
-from sessiongate.core.rotation import PASSIVE, Change, present
+from sessiongate.core.rotation import PASSIVE, Change, Policy, present
 from sessiongate.core.row import FOREVER, Row, to_datetime
-from sessiongate.core.scrubbing import scrubbed
 from sessiongate.events import Event
 from sessiongate.tokens import LONGEST_TOKEN
 
@@ -35,23 +34,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from datetime import datetime
 
-    from sessiongate.core.arguments import ExistingPolicy
-    from sessiongate.core.record import RowCodec
-    from sessiongate.core.rotation import Policy, Renewal
+    from sessiongate.core.decisions import Check
+    from sessiongate.core.rotation import Renewal
     from sessiongate.core.steps import Flow
     from sessiongate.tokens import Codec, TokenPayload
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """The checked rules of one manager; times in microseconds."""
-
-    policy: Policy
-    lifetime: int
-    existing: ExistingPolicy
-    limit: int | None
-    user_limit: int | None
-    evict: bool
 
 
 class Granted(NamedTuple):
@@ -61,84 +47,78 @@ class Granted(NamedTuple):
     token: str
 
 
-Check: TypeAlias = "tuple[TokenPayload, int, Renewal, str | None]"
-"""A check of one token: what it says, now, whether to renew it, and how it came.
-
-The middleware reads the data of the token's sid, then calls ``interpret``. A plain tuple,
-because each request makes one.
-"""
-
-
 class Operations(Decisions):
     """The operations of one manager. Holds no session, only the rules.
 
-    Args:
-        codec: The format of the tokens.
-        settings: The rules.
-        rows: The format of the store's data.
-        replace: The store's ``replace``, if it has that verb.
-        on_refused: Called with each token that was not minted here, and the time.
-        on_missing: Called with the sid of a genuine token that has no record.
+    ``on_refused`` is called with each token that was not minted here, and the time.
     """
 
     def __init__(
-        self,
-        codec: Codec,
-        settings: Settings,
-        rows: RowCodec,
-        replace: Callable[[Any, Any], bool] | None,
-        on_refused: Callable[[object, int], object],
-        on_missing: Callable[[str], object] | None = None,
+        self, codec: Codec, policy: Policy, store: Any, on_refused: Callable[[object, int], object]
     ) -> None:
-        super().__init__(rows)
-        self.codec = codec
-        self._replace_at_once = replace
+        super().__init__(store.codec)
+        self.codec: Codec = codec
+        self.policy: Policy = policy
         self._verify = remembering(codec.verify)
         self._on_refused = on_refused
-        self._on_missing = on_missing
-        self.settings = settings
-        self._policy = settings.policy
+        # Two verbs that few stores have.
+        self._replace_at_once = getattr(store, "replace", None)
+        self._on_missing = getattr(store, "missed", None)
 
-    def open(  # noqa: PLR0913 - the keywords of create_session
+    def open(
         self,
         now: int,
         username: str,
+        options: SessionOptions,
         *,
-        existing: str | None = None,
-        scopes: Iterable[str] = (),
-        claims: Mapping[str, Any] | None = None,
-        device: object = None,
-        remember: bool = False,
-        replaces: Iterable[str] = (),
+        replaces: tuple[str, ...] = (),
         transport: str | None = None,
         longest: int = LONGEST_TOKEN,
         opening: Callable[[str], None] | None = None,
     ) -> Flow[Granted | None]:
         """Open a session, or ``None`` at a limit; ``replaces``: the sids of those it ends.
 
-        ``opening`` is called with the new sid before the store is asked: who is
-        cancelled meanwhile knows which session may be there. ``longest``: how
-        many characters the token may have.
+        ``opening`` is called with the new sid before the store is asked: who is cancelled meanwhile
+        knows which session may be there. ``longest``: characters of the token.
         """
-        policy = self.settings.existing
-        if existing is not None:
-            policy = check_choice(existing, "existing", EXISTING)
-        row = self._new_row(now, username, scopes, claims, device, remember=remember)
+        for unknown in options.keys() - SessionOptions.__optional_keys__:
+            msg = f"{unknown!r} is an unexpected keyword argument"
+            raise TypeError(msg)
+        policy, device = self.policy, options.get("device")
+        remembered = check_flag(options.get("remember", False), "remember")
+        existing = options.get("existing")
+        issued_at = now - now % policy.time_resolution
+        lifetime_ends_at = min(issued_at + policy.lifetime, FOREVER)
+        row = Row(
+            sid=secrets.token_urlsafe(16),
+            username=check_username(username),
+            created_at=now,
+            last_accessed=now,
+            expires_at=min(issued_at + policy.timeout_of(remembered=remembered), lifetime_ends_at),
+            lifetime_ends_at=lifetime_ends_at,
+            rotated_at=issued_at,
+            scopes_and_claims=check_scopes_and_claims(
+                options.get("scopes", ()), options.get("claims")
+            ),
+            device="" if device is None else to_json(device, "device"),
+            remembered=remembered,
+        )
+        login = Login(
+            row=row,
+            now=now,
+            existing=policy.existing
+            if existing is None
+            else check_choice(existing, "existing", EXISTING),
+            replaces=replaces,
+            limit=policy.limit,
+            user_limit=policy.user_limit,
+            evict=policy.evict,
+            transport=transport,
+        )
         token = self._mint_within(row, longest)
         if opening is not None:
             opening(row.sid)
-        session = yield from self.admit(
-            Login(
-                row=row,
-                now=now,
-                existing=policy,
-                replaces=tuple(dict.fromkeys(replaces)),
-                limit=self.settings.limit,
-                user_limit=self.settings.user_limit,
-                evict=self.settings.evict,
-                transport=transport,
-            )
-        )
+        session = yield from self.admit(login)
         if session is None:
             return None
         return Granted(session, token if session is row else self.codec.mint(session))
@@ -150,21 +130,21 @@ class Operations(Decisions):
     def read(self, token: object, now: int) -> TokenPayload | None:
         """What a token says, or ``None`` for anything that was not minted here.
 
-        A token out of its time is read as well: a logout ends its session, and
-        only the store can ensure that a clock set back does not revive it.
+        A token out of its time is read as well: a logout ends its session, and only the store can
+        ensure that a clock set back does not revive it.
         """
-        payload = None
         if isinstance(token, str) and len(token) <= LONGEST_TOKEN and token.isascii():
             payload = self._verify(token)
-        if payload is None:
-            self._on_refused(token, now)
-            return None
-        return payload
+            if payload is not None:
+                return payload
+        self._on_refused(token, now)
+        return None
 
     def wanted(
         self,
-        scopes: Iterable[str] | None,
-        claims: Mapping[str, Any] | None,
+        *,
+        scopes: Iterable[str] | None = None,
+        claims: Mapping[str, Any] | None = None,
         longest: int = LONGEST_TOKEN,
     ) -> Change:
         """Check a change of scopes, of claims, or of both; ``None``: as they are."""
@@ -210,7 +190,7 @@ class Operations(Decisions):
             return False
         if payload.expires_at <= now or now < payload.valid_from:
             return False
-        return type(present(row, payload.generation, now, self._policy, PASSIVE)) is Row
+        return type(present(row, payload.generation, now, self.policy, PASSIVE)) is Row
 
     def interpret(self, check: Check, data: Any) -> Row | Flow[Row | None] | None:
         """Return the row that the token opens, or ``None``, or a flow that returns the same.
@@ -229,7 +209,7 @@ class Operations(Decisions):
         if now < row.expires_at:
             if payload.expires_at <= now or now < payload.valid_from:
                 return None  # the token is out of its time, and its session lives on
-            answer = present(row, payload.generation, now, self._policy, renewal)
+            answer = present(row, payload.generation, now, self.policy, renewal)
             if answer is None:
                 return None
             if answer is row:
@@ -241,19 +221,7 @@ class Operations(Decisions):
                 and self._replace_at_once(row, answer)
             ):
                 return answer
-        return self._change(check, data)
-
-    def _change(self, check: Check, data: Any) -> Flow[Row | None]:
-        payload, now, renewal, transport = check
-        sid = payload.sid
-        if payload.expires_at <= now:
-            # An expired row is removed, so that a clock set back does not revive it.
-            yield from self._look_at(data, sid, now)
-            return None
-        touch = self.touch(
-            data, sid, payload.generation, now, self._policy, renewal, transport=transport
-        )
-        return (yield from touch)
+        return self.touch(check, data, self.policy)
 
     def failed(self, now: int, verb: str, error: Exception) -> Event:
         """The event of a verb that the store did not carry out, with the store's reason."""
@@ -279,60 +247,19 @@ class Operations(Decisions):
         row = yield from self.look(now, payload.sid)
         return row if row is not None and row.generation == payload.generation else None
 
+    def sent_until(self, row: Row) -> int:
+        """How long the client is to keep the token, in microseconds.
+
+        A session that goes on without a new token outlives its ``expires_at`` of now.
+        """
+        rotates = self.policy.rotate_after != FOREVER or not self.policy.touch_extends
+        return row.expires_at if rotates else row.lifetime_ends_at
+
     def rotates_at(self, row: Row) -> int | None:
         """When the token is due, in microseconds; ``None``: no request will rotate it."""
-        due = row.rotated_at + self._policy.rotate_after
+        due = row.rotated_at + self.policy.rotate_after
         return None if row.shared or due >= row.expires_at else due
-
-    def last_sent_until(self, row: Row) -> int:
-        """When the client may forget the token, in microseconds.
-
-        A session that goes on without a new token outlives any ``expires_at`` of now.
-        """
-        policy = self._policy
-        rotates = policy.rotate_after != FOREVER or not policy.touch_extends
-        return row.expires_at if rotates else row.lifetime_ends_at
 
     def expires_at(self, row: Row) -> datetime:
         """When the session ends unless it is refreshed, as its token states it."""
         return to_datetime(row.expires_at - self.codec.leeway)
-
-    def dates(self, row: Row) -> dict[str, Any]:
-        """The times of a session, as they are shown."""
-        return {
-            "created_at": to_datetime(row.created_at),
-            "last_accessed": to_datetime(row.last_accessed),
-            "expires_at": self.expires_at(row),
-        }
-
-    def _new_row(
-        self,
-        now: int,
-        username: str,
-        scopes: Iterable[str],
-        claims: Mapping[str, Any] | None,
-        device: object,
-        *,
-        remember: bool,
-    ) -> Row:
-        policy = self.settings.policy
-        issued_at = now - now % policy.time_resolution
-        timeout = policy.remember_for if check_flag(remember, "remember") else policy.timeout
-        lifetime_ends_at = min(issued_at + self.settings.lifetime, FOREVER)
-        return Row(
-            sid=secrets.token_urlsafe(16),
-            username=check_username(username),
-            created_at=now,
-            last_accessed=now,
-            expires_at=min(issued_at + timeout, lifetime_ends_at),
-            lifetime_ends_at=lifetime_ends_at,
-            generation=0,
-            rotated_at=issued_at,
-            previous_until=0,
-            oldest_accepted=0,
-            revoked_below=0,
-            shared=False,
-            scopes_and_claims=describe(check_scopes(scopes), check_claims(claims)),
-            device=check_device(device),
-            remembered=remember,
-        )

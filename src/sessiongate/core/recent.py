@@ -7,13 +7,13 @@ Three memories keep what a pure function of the key has found:
 * ``http.credentials``: what a ``Cookie`` or ``Authorization`` field says. It saves the parsing,
   a third of a check in memory.
 * ``stores.codec``: the row that bytes stand for. It saves the parsing and checking of JSON.
-
-``core.superseded`` keeps which tokens must not be sent any more.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, TypeVar
+
+from sessiongate.core.locks import fork_safe_lock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,6 +25,8 @@ BATCH: Final = 2048
 """As many are kept, and as many older ones: what a busy process sees. Some megabytes, or some tens
 of them where tokens, cookies and claims are as large as they may be.
 """
+_SUPERSEDED: Final = 16_384
+"""The same for superseded tokens: some megabytes at the most."""
 
 
 class Recent(dict[K, V | None]):
@@ -74,3 +76,31 @@ def remembering(function: Callable[[K], V | None]) -> Callable[[K], V | None]:
         return value
 
     return remembered
+
+
+class Superseded:
+    """Tokens that a slow response must not send any more. Thread-safe, bounded.
+
+    While one request has a rotated token to deliver, another one may end or refresh the session.
+    The late token is dead, and would overwrite the newer cookie of the client. This saves a second
+    store call on each response. A slow response of another process may still bring a dead token,
+    within the grace, and the browser has to log in again.
+    """
+
+    def __init__(self) -> None:
+        self._lock = fork_safe_lock()
+        self._oldest_sent: Recent[str, int] = Recent(_SUPERSEDED)
+
+    def __len__(self) -> int:
+        return self._oldest_sent.size
+
+    def add(self, sid: str, generation: int) -> None:
+        """Send no token of that session below the generation from now on."""
+        with self._lock:
+            # A logout may have overtaken the rotation that reports now.
+            self._oldest_sent.keep(sid, max(generation, self._oldest_sent[sid] or 0))
+
+    def covers(self, sid: str, generation: int) -> bool:
+        """Whether a token of this generation must not be sent."""
+        with self._lock:  # a look keeps what it finds, and must not undo an addition
+            return generation < (self._oldest_sent[sid] or 0)

@@ -1,28 +1,13 @@
 """The table that decides about a presented token.
 
-A token names a session and a generation of it. The row knows the current
-generation and, after a rotation, until when the predecessors are accepted.
-RFC 9700, section 4.14.2, asks that reuse of a rotated token ends the grant;
-this table keeps that, and keeps parallel requests and lost responses from
-looking like reuse.
+A token names a session and a generation of it. The row knows the current generation and, after a
+rotation, until when the predecessors are accepted. RFC 9700, section 4.14.2, asks that reuse of a
+rotated token ends the grant; this table keeps that, and keeps parallel requests and lost responses
+from looking like reuse.
 
-========== ============================================= ==================
-presented  meaning                                       answer
-========== ============================================= ==================
-UNISSUED   newer than the row: a store restored from a   refuse
-           copy
-CURRENT    the newest generation; presenting it is what  accept, or rotate
-           shows that it has arrived                     where that is due
-PREVIOUS   replaced, and still accepted: a racer, or a   accept, and answer
-           client whose response was lost                the successor
-RETIRED    ended on purpose by an explicit refresh       refuse
-STALE      replaced, and the overlap is over: two        end the session
-           parties hold the session
-========== ============================================= ==================
-
-A predecessor is accepted until its successor is first presented, and for the
-grace after that. Where a rotation falls into an open overlap, the generation
-before is accepted with it, so never more than two predecessors are alive.
+A predecessor is accepted until its successor is first presented, and for the grace after that.
+Where a rotation falls into an open overlap, the generation before is accepted with it, so never
+more than two predecessors are alive.
 """
 
 from __future__ import annotations
@@ -35,9 +20,11 @@ from sessiongate.core.row import FOREVER, Row, scopes_and_claims_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from sessiongate.core.arguments import ExistingPolicy
+
 
 class Policy(NamedTuple):
-    """The times of a manager, in microseconds."""
+    """The checked rules of a manager; times in microseconds."""
 
     timeout: int
     rotate_after: int
@@ -46,10 +33,19 @@ class Policy(NamedTuple):
     touch_every: int
     time_resolution: int
     """1, or ``SECOND`` where times must be whole seconds (JWT NumericDate)."""
+    lifetime: int = FOREVER
+    existing: ExistingPolicy = "new"
+    limit: int | None = None
+    user_limit: int | None = None
+    evict: bool = False
     remember_for: int = FOREVER
     """``timeout`` of the sessions that are ``remembered``."""
     touch_extends: bool = False
     """Whether a touch of the middleware extends the session: its token states no end."""
+
+    def timeout_of(self, *, remembered: bool) -> int:
+        """How long a session lives without a request."""
+        return self.remember_for if remembered else self.timeout
 
 
 # Plain names and values, because they are looked up on every request.
@@ -75,10 +71,16 @@ Renewal: TypeAlias = "int | Change"
 """``NEVER``, ``WHEN_DUE``, ``NOW`` or ``PASSIVE``; or what is changed, under a new token."""
 
 UNISSUED: Final = "unissued"
+"""Newer than the row: the store was restored from a copy."""
 CURRENT: Final = "current"
+"""The newest generation; presenting it shows that it has arrived. Rotated where that is due."""
 PREVIOUS: Final = "previous"
+"""Replaced, and still accepted: a racer, or a client whose response was lost. It is answered the
+successor."""
 RETIRED: Final = "retired"
+"""Ended on purpose by an explicit refresh."""
 STALE: Final = "stale"
+"""Replaced, and the overlap is over: two parties hold the session."""
 
 ACCEPT: Final = "accept"
 REFUSE: Final = "refuse"
@@ -91,7 +93,6 @@ TABLE: Final[Mapping[str, str]] = {
     RETIRED: REFUSE,
     STALE: END,
 }
-
 
 _LAST_ACCESSED, _EXPIRES_AT, _PREVIOUS_UNTIL = map(
     Row._fields.index, ("last_accessed", "expires_at", "previous_until")
@@ -113,28 +114,28 @@ def classify(row: Row, generation: int, now: int) -> str:
 
 
 def present(
-    row: Row, generation: int, now: int, policy: Policy, rotation: Renewal
+    row: Row, generation: int, now: int, policy: Policy, renewal: Renewal
 ) -> Row | Literal["replayed"] | None:
     """Apply the table to a live row: the row to keep, or ``None`` for a refusal.
 
-    The very object that came in comes back where nothing is to be written.
-    ``"replayed"``: the session ends.
+    The very object that came in comes back where nothing is to be written. ``"replayed"``: the
+    session ends.
     """
     current = generation == row.generation  # nearly always, and then it is ``CURRENT``
     if not current:
         answer = TABLE[classify(row, generation, now)]
         if answer != ACCEPT:
             return "replayed" if answer == END else None
-    counts = rotation == WHEN_DUE and not row.shared
+    counts = renewal == WHEN_DUE and not row.shared
     if counts:
         if current and now - row.rotated_at >= policy.rotate_after:
             return _rotate(row, now, policy)
-    elif rotation == NOW:
+    elif renewal == NOW:
         return _refresh(row, now, policy)
-    elif rotation == PASSIVE:
+    elif renewal == PASSIVE:
         return row
-    elif type(rotation) is Change:
-        return change(row, rotation, now, policy, newest_came=current)
+    elif type(renewal) is Change:
+        return change(row, renewal, now, policy, newest_came=current)
     first_sight = current and row.previous_until == FOREVER
     unseen, gained, every = now - row.last_accessed, 0, policy.touch_every
     if counts and policy.touch_extends:
@@ -155,8 +156,8 @@ def present(
 def change(row: Row, wanted: Change, now: int, policy: Policy, *, newest_came: bool = False) -> Row:
     """The row with other scopes and claims, and a successor for its token (ASVS 7.2.4).
 
-    The same row where nothing changes. Unless the newest token came, its holder may
-    still be without it: then all that are accepted now stay so.
+    The same row where nothing changes. Unless the newest token came, its holder may still be
+    without it: then all that are accepted now stay so.
     """
     scopes, claims = scopes_and_claims_of(row)
     scopes_and_claims = describe(
@@ -177,8 +178,8 @@ def close(
 ) -> Literal["logout", "replayed"] | None:
     """Apply the table to an end that was asked for: how the session ends, ``None``: it does not.
 
-    With a ``generation`` only if that one is valid (a stale one is a replay);
-    with a ``username`` only if it is theirs.
+    With a ``generation`` only if that one is valid (a stale one is a replay); with a ``username``
+    only if it is theirs.
     """
     if username not in {None, row.username}:
         return None
@@ -198,26 +199,23 @@ def share(row: Row, now: int) -> Row:
 
 def _rotate(row: Row, now: int, policy: Policy) -> Row:
     """The successor of a row, with the predecessor valid until the successor is seen."""
-    overlap = now < row.previous_until
-    return _successor(row, now, policy)._replace(
-        previous_until=FOREVER,
-        oldest_accepted=max(row.oldest_accepted, row.generation - 1) if overlap else row.generation,
-    )
+    oldest = row.generation
+    if now < row.previous_until:
+        oldest = max(row.oldest_accepted, row.generation - 1)
+    return _successor(row, now, policy)._replace(previous_until=FOREVER, oldest_accepted=oldest)
 
 
 def _refresh(row: Row, now: int, policy: Policy) -> Row:
     """The successor of a row, with every older generation retired at once."""
+    new = row.generation + 1
     return _successor(row, now, policy)._replace(
-        previous_until=0,
-        oldest_accepted=row.generation + 1,
-        revoked_below=row.generation + 1,
-        shared=False,
+        previous_until=0, oldest_accepted=new, revoked_below=new, shared=False
     )
 
 
 def _successor(row: Row, now: int, policy: Policy) -> Row:
     rotated_at = now - now % policy.time_resolution
-    timeout = policy.remember_for if row.remembered else policy.timeout
+    timeout = policy.timeout_of(remembered=row.remembered)
     return row._replace(
         generation=row.generation + 1,
         rotated_at=rotated_at,

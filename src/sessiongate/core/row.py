@@ -1,14 +1,20 @@
-"""A session, as every store keeps it.
+"""A session, as the rules see it and as a store keeps it.
 
-Times are integer microseconds since the Unix epoch. A row holds no token, no
-digest of one and no key: a stolen store opens no session.
+Times are integer microseconds since the Unix epoch. A row holds no token, no digest of one and no
+key: a stolen store opens no session.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence  # noqa: TC003 - users may resolve the hints
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, NamedTuple, final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, final
+
+from sessiongate.events import Event
+
+if TYPE_CHECKING:
+    from sessiongate.events import EventKind
 
 SECOND: Final = 1_000_000
 """The unit of time inside: so fine that a refresh always ends later than what it refreshes."""
@@ -21,7 +27,7 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 @final
 class Row(NamedTuple):
-    """One session. A tuple, because one is read on every request.
+    """One session. A tuple, because one is read on every request. A field's default is a login's.
 
     ``revoked_below <= oldest_accepted <= generation`` always holds.
     """
@@ -36,29 +42,93 @@ class Row(NamedTuple):
     """The session is dead at this instant, not after it."""
     lifetime_ends_at: int
     """No refresh goes past this; ``FOREVER`` for no absolute limit."""
-    generation: int
+    generation: int = 0
     """Which token of the session is the current one."""
-    rotated_at: int
+    rotated_at: int = 0
     """When the current generation was made."""
-    previous_until: int
+    previous_until: int = 0
     """Until when predecessors are accepted; ``FOREVER``: the successor was not seen yet."""
-    oldest_accepted: int
+    oldest_accepted: int = 0
     """The oldest generation accepted while ``previous_until`` is not reached."""
-    revoked_below: int
+    revoked_below: int = 0
     """Generations below were ended on purpose: invalid, but no replay."""
-    shared: bool
+    shared: bool = False
     """The token was handed out more than once: it does not rotate by itself."""
-    scopes_and_claims: str
+    scopes_and_claims: str = ""
     """Scopes and claims as canonical JSON, ``""`` for none."""
-    device: str
+    device: str = ""
     """What the client is, as JSON, ``""`` for unknown."""
     remembered: bool = False
     """It outlives the browser, and lives longer without a request than others."""
 
 
+class Record(NamedTuple):
+    """One session, as a store sees it.
+
+    ``username`` and ``expires_at`` are outside of ``data``, so a record whose data cannot be read
+    still counts, ends with its user's sessions, and is swept.
+    """
+
+    sid: str
+    """Names the session: 22 characters of base64url."""
+    username: str
+    """Compared exactly, byte for byte."""
+    expires_at: int
+    """Microseconds since the Unix epoch: dead at this instant, not after it."""
+    data: Any
+    """Bytes, compared as a whole and given back as they are."""
+
+
+class Page(NamedTuple):
+    """Some live records, and where to go on."""
+
+    records: Sequence[Record]
+    place: int | None
+    """The ``after`` of the next page; ``None``: there is no more."""
+
+
+class RowCodec(Protocol):
+    """How the rows of a store become its ``data``."""
+
+    def encode(self, row: Row) -> Any:
+        """Return the data of a row."""
+        ...
+
+    def decode(self, data: Any, sid: str) -> Row | None:
+        """Return the row of that ``sid``; ``None``, and one line in the log, if there is none."""
+        ...
+
+
+def record_of(row: Row, codec: RowCodec) -> Record:
+    """The record that keeps a row."""
+    return Record(row.sid, row.username, row.expires_at, codec.encode(row))
+
+
+def row_of(record: Record, codec: RowCodec) -> Row | None:
+    """Return the row of a record; ``None`` as well if it is another user's, so nobody's."""
+    row = codec.decode(record.data, record.sid)
+    return None if row is None or row.username != record.username else row
+
+
+def event_of(
+    kind: EventKind, session: Row | Record, now: int, transport: str | None, reason: str
+) -> Event:
+    """The event of what has happened to a session."""
+    return Event(kind, to_datetime(now), session.username, session.sid, transport, reason)
+
+
 def to_datetime(microseconds: int) -> datetime:
     """The instant as an aware UTC ``datetime``."""
     return _EPOCH + timedelta(0, 0, microseconds)
+
+
+def dates_of(row: Row, leeway: int = 0) -> dict[str, Any]:
+    """The times of a session, as they are shown; the end as its token states it."""
+    return {
+        "created_at": to_datetime(row.created_at),
+        "last_accessed": to_datetime(row.last_accessed),
+        "expires_at": to_datetime(row.expires_at - leeway),
+    }
 
 
 def scopes_and_claims_of(row: Row) -> tuple[tuple[str, ...], dict[str, Any]]:

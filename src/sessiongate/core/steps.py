@@ -1,9 +1,8 @@
 """Two drivers of a flow: one calls, one awaits; nothing else differs.
 
-A flow is a generator. It yields calls of the store, such as ``("read", sid)``,
-and events for the listeners. It is sent what the verb returned, or thrown the
-``StoreError`` that it raised, and returns its result. All rules live in the
-flows; a driver knows none.
+A flow is a generator. It yields calls of the store, such as ``("read", sid)``, and events for the
+listeners. It is sent what the verb returned, or thrown the ``StoreError`` that it raised, and
+returns its result. All rules live in the flows; a driver knows none.
 """
 
 from __future__ import annotations
@@ -42,19 +41,18 @@ def run(
     flow: Flow[T], ask: Callable[[Call], Any], emit: Callable[[Event], None] = no_listener
 ) -> T:
     """Run a flow to its end by calling."""
-    advance: Callable[[Any], Call | Event] = flow.send
-    value: Any = None
+    value = failure = None
     try:
         while True:
-            request = advance(value)
-            advance, value = flow.send, None
+            request = flow.send(value) if failure is None else flow.throw(failure)
+            value = failure = None
             if type(request) is Event:
                 emit(request)
                 continue
             try:
                 value = ask(request)
             except StoreError as error:
-                advance, value = flow.throw, error
+                failure = error
     except StopIteration as stop:
         return stop.value  # type: ignore[no-any-return]
 
@@ -64,20 +62,19 @@ async def arun(
     ask: Callable[[Call], Awaitable[Any]],
     emit: Callable[[Event], Awaitable[None]] = no_async_listener,
 ) -> T:
-    """Run a flow to its end by awaiting."""
-    advance: Callable[[Any], Call | Event] = flow.send
-    value: Any = None
+    """``run``, to await."""
+    value = failure = None
     try:
         while True:
-            request = advance(value)
-            advance, value = flow.send, None
+            request = flow.send(value) if failure is None else flow.throw(failure)
+            value = failure = None
             if type(request) is Event:
                 await emit(request)
                 continue
             try:
                 value = await ask(request)
             except StoreError as error:
-                advance, value = flow.throw, error
+                failure = error
     except StopIteration as stop:
         return stop.value  # type: ignore[no-any-return]
 

@@ -21,7 +21,7 @@ from sessiongate.http.response import ResponseChanges
 from sessiongate.http.settings import MiddlewareOptions, MiddlewareSettings
 
 if TYPE_CHECKING:
-    from sessiongate.core.operations import Check
+    from sessiongate.core.decisions import Check
     from sessiongate.core.steps import Flow
     from sessiongate.http.origin import Client
     from sessiongate.managers import SessionManager
@@ -198,12 +198,12 @@ class RequestAuthenticator:
         if rotated_at is not None:
             # A late token may be older than what the client has, and a refusal hands out none:
             # the next response brings it. A grace too short for any view counts as a second.
-            late = max(self._operations.settings.policy.grace, SECOND)
+            late = max(self._operations.policy.grace, SECOND)
             if status in _REFUSED or now - rotated_at > late:
                 return None
         token = self._operations.codec.mint(row)
         if delivery.cookie in {"issue", "renew"}:
-            ends_at = self._operations.last_sent_until(row)
+            ends_at = self._operations.sent_until(row)
             seconds_left = max(1, -(-(ends_at - now) // SECOND))
             set_cookies += (cookie.issue(token, seconds_left, persists=row.remembered),)
         header = token if delivery.by_header else None

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
-from sessiongate.core.warning import warn
+from sessiongate.core.diagnostics import warn
 from sessiongate.errors import ConfigurationError, CookieNameWarning
 
 _TAKEN_BY: Final = (

@@ -6,12 +6,12 @@ is written when the view is done: the response only carries the token out.
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Iterable, Mapping
+from collections.abc import Coroutine
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar, Unpack, cast, final
 
-from sessiongate.core.arguments import SessionOptions, check_choice
+from sessiongate.core.arguments import SessionChanges, SessionOptions, check_choice
 from sessiongate.core.rotation import NOW
 from sessiongate.core.row import SECOND, to_datetime
 from sessiongate.errors import (
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from typing import Final, TypeAlias
 
-    from sessiongate.core.operations import Check
+    from sessiongate.core.decisions import Check
     from sessiongate.core.rotation import Renewal
     from sessiongate.core.row import Row
     from sessiongate.core.steps import Flow
@@ -216,12 +216,7 @@ class RequestSession:
         """``refresh``, to await."""
         return self.to_await("arefresh()", self._refresh())
 
-    def update(
-        self,
-        *,
-        scopes: Iterable[str] | None = None,
-        claims: Mapping[str, Any] | None = None,
-    ) -> str | None:
+    def update(self, **changes: Unpack[SessionChanges]) -> str | None:
         """Change what the session may do, and return its new token, or ``None`` if it is over.
 
         See ``SessionManager.update_session``; ``.user`` follows at once.
@@ -232,16 +227,11 @@ class RequestSession:
             ValueError, TypeError: An argument is unfit, or the token would be
                 too large for a cookie; nothing was changed.
         """
-        return self.run(self._update(scopes, claims))
+        return self.run(self._update(changes))
 
-    def aupdate(
-        self,
-        *,
-        scopes: Iterable[str] | None = None,
-        claims: Mapping[str, Any] | None = None,
-    ) -> Awaits[str | None]:
+    def aupdate(self, **changes: Unpack[SessionChanges]) -> Awaits[str | None]:
         """``update``, to await."""
-        return self.to_await("aupdate()", self._update(scopes, claims))
+        return self.to_await("aupdate()", self._update(changes))
 
     # What the verbs mean, in one text for sync and async.
 
@@ -260,7 +250,7 @@ class RequestSession:
             )
             raise CrossSiteError(msg)
         manager, operations = self.settings.manager, self.settings.manager.operations
-        existing = options.get("existing") or operations.settings.existing
+        existing = options.get("existing") or operations.policy.existing
         options["existing"] = "new" if existing == "reuse" else existing
         if self.settings.record_device and self._client and options.get("device") is None:
             options["device"] = describe(self._client)
@@ -269,11 +259,11 @@ class RequestSession:
             granted = yield from operations.open(
                 manager.now(),
                 username,
+                cast(SessionOptions, options),
                 replaces=self._sessions_that_came(own_cookie=by_cookie),
                 transport=transport,
                 longest=self.settings.longest_token(transport),
                 opening=partial(setattr, self, "opened"),
-                **cast(SessionOptions, options),
             )
         except StoreError:
             self.opened = opened_before  # no second wait for a store that is down
@@ -315,12 +305,10 @@ class RequestSession:
         self._before_response("refresh()")
         return (yield from self._renew(NOW))
 
-    def _update(
-        self, scopes: Iterable[str] | None, claims: Mapping[str, Any] | None
-    ) -> Flow[str | None]:
+    def _update(self, changes: SessionChanges) -> Flow[str | None]:
         self._before_response("update()")
         longest = self.settings.longest_token(self.transport or "cookie")
-        wanted = self.settings.manager.operations.wanted(scopes, claims, longest)
+        wanted = self.settings.manager.operations.wanted(**changes, longest=longest)
         return (yield from self._renew(wanted))
 
     def _renew(self, renewal: Renewal) -> Flow[str | None]:

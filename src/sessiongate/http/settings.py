@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any, Final, TypedDict
 
 from sessiongate.core.arguments import check_text
-from sessiongate.core.throttle import Throttle
+from sessiongate.core.diagnostics import Throttle
 from sessiongate.errors import ConfigurationError
 from sessiongate.http.cookies import SessionCookie
 from sessiongate.http.origin import check_origins

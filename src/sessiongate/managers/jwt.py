@@ -5,14 +5,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
-from sessiongate.core.arguments import Seconds, microseconds
-from sessiongate.managers.session import SessionManager, ended_as_public
+from sessiongate.core.arguments import Seconds, SessionChanges, microseconds
+from sessiongate.managers.session import SessionManager
 
 if TYPE_CHECKING:
     import builtins
-    from collections.abc import Iterable, Mapping
 
     from sessiongate.core.steps import Flow
     from sessiongate.tokens import Codec
@@ -21,22 +20,21 @@ if TYPE_CHECKING:
 class JWTSessionManager(SessionManager):
     """Sessions behind JWTs (RFC 7519) that other services can verify as well.
 
-    Unlike a bare JWT, one that was revoked or refreshed away is invalid here.
-    Takes all of ``SessionManager``, and:
+    Unlike a bare JWT, one that was revoked or refreshed away is invalid here. Takes all of
+    ``SessionManager``, and:
 
     Args:
-        secret_key: A secret for the HS algorithms, used as it is; for the
-            others a private key as PEM. A random secret by default.
+        secret_key: A secret for the HS algorithms, used as it is; for the others a private key as
+            PEM. A random secret by default.
         algorithm: HS256, HS384, HS512, RS256 … PS512, ES256 … ES512 or EdDSA.
         issuer: The ``iss`` claim.
         audience: The ``aud`` claim.
-        leeway: Seconds for which a token is still valid after its ``exp``. An
-            ``iat`` up to 10 seconds ahead is always forgiven.
+        leeway: Seconds for which a token is still valid after its ``exp``. An ``iat`` up to 10
+            seconds ahead is always forgiven.
 
     Raises:
-        ConfigurationError: The key does not fit the algorithm, is public
-            where a secret is needed (RFC 8725, section 2.1), or the extra
-            ``crypto`` is missing.
+        ConfigurationError: The key does not fit the algorithm, is public where a secret is needed
+            (RFC 8725, section 2.1), or the extra ``crypto`` is missing.
     """
 
     def __init__(
@@ -51,69 +49,47 @@ class JWTSessionManager(SessionManager):
         leeway: Seconds = 0,
         **kwargs: Any,
     ) -> None:
-        self._jwt: dict[str, Any] = {
-            "algorithm": algorithm,
-            "issuer": issuer,
-            "audience": audience,
-            "leeway": microseconds(leeway, "leeway"),
-        }
+        self._jwt: dict[str, Any] = {"algorithm": algorithm, "issuer": issuer, "audience": audience}
+        self._jwt["leeway"] = microseconds(leeway, "leeway")
         super().__init__(session_timeout, max_concurrent_sessions, secret_key=secret_key, **kwargs)
 
     def validate_session(self, jwt_token: str) -> dict[str, Any] | None:
-        """Who a JWT speaks for, or ``None``; see ``SessionManager.validate_session``."""
         return super().validate_session(jwt_token)
 
     async def avalidate_session(self, jwt_token: str) -> dict[str, Any] | None:
-        """``validate_session``, to await."""
         return await super().avalidate_session(jwt_token)
 
     def refresh_session(self, jwt_token: str) -> str | None:
-        """A new JWT for a valid session; see ``SessionManager.refresh_session``."""
         return super().refresh_session(jwt_token)
 
     async def arefresh_session(self, jwt_token: str) -> str | None:
-        """``refresh_session``, to await."""
         return await super().arefresh_session(jwt_token)
 
-    def update_session(
-        self,
-        jwt_token: str,
-        *,
-        scopes: Iterable[str] | None = None,
-        claims: Mapping[str, Any] | None = None,
-    ) -> str | None:
-        """A JWT with other scopes and claims; see ``SessionManager.update_session``."""
-        return super().update_session(jwt_token, scopes=scopes, claims=claims)
+    def update_session(self, jwt_token: str, **changes: Unpack[SessionChanges]) -> str | None:
+        return super().update_session(jwt_token, **changes)
 
     async def aupdate_session(
-        self,
-        jwt_token: str,
-        *,
-        scopes: Iterable[str] | None = None,
-        claims: Mapping[str, Any] | None = None,
+        self, jwt_token: str, **changes: Unpack[SessionChanges]
     ) -> str | None:
-        """``update_session``, to await."""
-        return await super().aupdate_session(jwt_token, scopes=scopes, claims=claims)
+        return await super().aupdate_session(jwt_token, **changes)
+
+    def session_username(self, jwt_token: str) -> str | None:
+        return super().session_username(jwt_token)
+
+    async def asession_username(self, jwt_token: str) -> str | None:
+        return await super().asession_username(jwt_token)
 
     def invalidate_session(
         self, jwt_token: str | None = None, jti: str | None = None
     ) -> tuple[bool, str | None]:
         """End a session, named by its JWT or by the ``jti``; see ``SessionManager``."""
-        return ended_as_public(self.run(self._ending(jwt_token, jti)))
+        return self.run(self._ending(jwt_token, jti))
 
     async def ainvalidate_session(
         self, jwt_token: str | None = None, jti: str | None = None
     ) -> tuple[bool, str | None]:
         """``invalidate_session``, to await."""
-        return ended_as_public(await self.arun(self._ending(jwt_token, jti)))
-
-    def session_username(self, jwt_token: str) -> str | None:
-        """The user of a valid session, or ``None``."""
-        return super().session_username(jwt_token)
-
-    async def asession_username(self, jwt_token: str) -> str | None:
-        """``session_username``, to await."""
-        return await super().asession_username(jwt_token)
+        return await self.arun(self._ending(jwt_token, jti))
 
     @property
     def secret_key(self) -> Any:
@@ -124,22 +100,13 @@ class JWTSessionManager(SessionManager):
         """The public keys as a JWK Set (RFC 7517), for services that verify."""
         return self._jwt_codec.jwks()
 
-    def _ending(self, jwt_token: str | None, jti: str | None) -> Flow[str | None]:
+    def _ending(self, jwt_token: str | None, jti: str | None) -> Flow[tuple[bool, str | None]]:
         if jwt_token is not None and jti is not None:
             msg = "pass jwt_token or jti, not both"
             raise ValueError(msg)
         if jti is None:
             return self._close(self._read(jwt_token))
-        payload = self.operations.codec.parse_key(jti)
-        if payload is None:
-            return self._close(None)
-        return self.operations.close(
-            self.now(), payload.sid, generation=payload.generation, named=True
-        )
-
-    def _key(self, secret_key: Any) -> Any:
-        self._secret_key = super()._key(secret_key)
-        return self._secret_key
+        return self._close(self.operations.codec.parse_key(jti), named=True)
 
     def _make_codec(self, secret_key: Any, timeout: int, *, strict: bool) -> Codec:
         # Here, because PyJWT loads all of cryptography, and opaque tokens need none.

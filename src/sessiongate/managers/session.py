@@ -5,21 +5,15 @@ from __future__ import annotations
 import inspect
 import logging
 import time
+from collections.abc import ItemsView, Iterator, Mapping, ValuesView
+from contextlib import contextmanager
 from datetime import timedelta
-from typing import (
-    TYPE_CHECKING,
-    Any,
-    Final,
-    Literal,
-    NoReturn,
-    SupportsIndex,
-    TypeVar,
-    Unpack,
-)
+from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn, SupportsIndex, TypeVar, Unpack
 
 from sessiongate.core.arguments import (
     EXISTING,
     Seconds,
+    SessionChanges,
     SessionOptions,
     check_choice,
     check_count,
@@ -28,20 +22,19 @@ from sessiongate.core.arguments import (
     is_handle,
     microseconds,
 )
-from sessiongate.core.operations import Granted, Operations, Settings
+from sessiongate.core.diagnostics import Outages, Throttle
+from sessiongate.core.operations import Granted, Operations
 from sessiongate.core.rotation import NEVER, NOW, Policy
-from sessiongate.core.row import FOREVER, SECOND, Row, device_of, scopes_and_claims_of
-from sessiongate.core.steps import aask, arun, ask, run
-from sessiongate.core.throttle import Outages, Throttle
+from sessiongate.core.row import FOREVER, SECOND, Row, dates_of, device_of, scopes_and_claims_of
+from sessiongate.core.steps import aask, arun, ask, no_listener, run
 from sessiongate.errors import ConfigurationError, StoreError
-from sessiongate.managers.sessions_view import SessionsView
 from sessiongate.stores.memory import MemoryStore
 from sessiongate.tokens import LONGEST_TOKEN
 from sessiongate.tokens.keys import MAKE_ONE, random_secret
 from sessiongate.tokens.opaque import OpaqueCodec
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable
 
     from sessiongate.core.rotation import Renewal
     from sessiongate.core.steps import Call, Flow
@@ -60,6 +53,10 @@ _FOREIGN_KEY: Final = (
     "process, or this one before a restart, made itself a random key: pass the same secret_key=… "
     "to all. Or the key was changed: pass a list, the new key first: secret_key=[new, old]"
 )
+_KEY_REQUIRED: Final = (
+    "secret_key is required with {}: every process must sign with the same key. Make one with: {}"
+)
+_ON_LIMIT: Final = ("reject", "evict_oldest")
 _LIMIT_MESSAGES: Final = {
     "total": "Reached max concurrent sessions limit (%s)",
     "user": "Reached max sessions per user limit (%s)",
@@ -69,49 +66,43 @@ _LIMIT_MESSAGES: Final = {
 class SessionManager:
     """Sessions behind opaque tokens.
 
-    Safe for any number of threads and event loops; one object may serve WSGI
-    and ASGI apps side by side. Each verb has an ``a…`` twin to await, which
-    never blocks the event loop.
+    Safe for any number of threads and event loops; one object may serve WSGI and ASGI apps side by
+    side. Each verb has an ``a…`` twin to await, which never blocks the event loop.
 
-    Durations are seconds (``int`` or ``float``) or a ``timedelta``; dates that
-    come back are aware UTC ``datetime`` objects. Every verb raises ``StoreError``
-    when the store is down: what it was to change may be changed or not.
+    Durations are seconds (``int`` or ``float``) or a ``timedelta``; dates that come back are aware
+    UTC ``datetime`` objects. Every verb raises ``StoreError`` when the store is down: what it was
+    to change may be changed or not.
 
     Args:
         session_timeout: Seconds a session lives unless it is refreshed.
-        max_concurrent_sessions: Live sessions of the whole manager; ``None``
-            lifts the limit.
+        max_concurrent_sessions: Live sessions of the whole manager; ``None`` lifts the limit.
         store: Where sessions are kept; ``MemoryStore()`` by default.
-        secret_key: Signs the tokens. One key, or a list of which the first
-            signs and all verify. Required with a shared store; otherwise a
-            random one is made and dies with the process.
+        secret_key: Signs the tokens. One key, or a list of which the first signs and all verify.
+            Required with a shared store; otherwise a random one is made and dies with the process.
         strict_keys: Refuse a key that is too short, instead of warning.
-        existing: What ``create_session`` does for a user who has a live
-            session: ``"reuse"`` its token (with the same scopes and claims),
-            open a ``"new"`` one beside it, or ``"replace"`` all others.
+        existing: What ``create_session`` does for a user who has a live session: ``"reuse"`` its
+            token (with the same scopes and claims), open a ``"new"`` one beside it, or
+            ``"replace"`` all others.
         max_sessions_per_user: Live sessions of one user; ``None``: no limit.
         on_limit: ``"reject"`` a login at a limit, or ``"evict_oldest"``.
-        max_lifetime: Seconds after which no refresh helps (ASVS 7.3.2);
-            ``None``: no absolute limit.
-        rotate_after: Age of a token, in seconds, at which the middleware
-            rotates it; ``"half"`` of ``session_timeout`` by default, ``None``:
-            never. Choose it well above ``rotation_grace``.
-        rotation_grace: Seconds the old token lives on once its successor was
-            seen.
+        max_lifetime: Seconds after which no refresh helps (ASVS 7.3.2); ``None``: no such limit.
+        rotate_after: Age of a token, in seconds, at which the middleware rotates it; ``"half"`` of
+            ``session_timeout`` by default, ``None``: never. Choose it well above
+            ``rotation_grace``.
+        rotation_grace: Seconds the old token lives on once its successor was seen.
         remember_for: Seconds a session lives without a request if it was opened with
             ``remember=True``; at least ``session_timeout``.
-        touch_every: Seconds that ``last_accessed`` may lag behind; by default
-            what suits the store (0 in memory; elsewhere 300, or a tenth of
-            ``session_timeout`` if that is less).
+        touch_every: Seconds that ``last_accessed`` may lag behind; by default what suits the store
+            (0 in memory; elsewhere 300, or a tenth of ``session_timeout`` if that is less).
         clock: Gives Unix seconds; no other clock is read.
         logger: Where events are logged.
-        on_event: Called with each ``Event``; an async function is awaited by
-            the async verbs, and is a ``TypeError`` with the sync ones, before
-            anything is done. What it raises is logged and changes nothing.
+        on_event: Called with each ``Event``; an async function is awaited by the async verbs, and
+            is a ``TypeError`` with the sync ones, before anything is done. What it raises is
+            logged and changes nothing.
 
     Raises:
-        ValueError: An argument is out of range, or contradicts another; a
-            shared store without ``secret_key`` is a ``ConfigurationError``.
+        ValueError: An argument is out of range, or contradicts another; a shared store without
+            ``secret_key`` is a ``ConfigurationError``.
         TypeError: An argument is of the wrong type.
     """
 
@@ -148,19 +139,32 @@ class SessionManager:
             msg = "on_event must be a function of one Event"
             raise TypeError(msg)
         self._session_timeout = session_timeout
-        limit = check_count(max_concurrent_sessions, "max_concurrent_sessions")
-        self.logger = logging.getLogger("sessiongate") if logger is None else logger
+        self.logger: logging.Logger = logging.getLogger("sessiongate") if logger is None else logger
         self._store: Store = MemoryStore() if store is None else store
-        self.outages = Outages()
+        self.outages: Outages = Outages()
         self._foreign_keys = Throttle()
         self._clock = clock
-        self._on_event = on_event
+        self._on_event = no_listener if on_event is None else on_event
         self._listens_async = inspect.iscoroutinefunction(on_event) or inspect.iscoroutinefunction(
             type(on_event).__call__
         )
+        if secret_key is None:
+            if self._store.shared:
+                raise ConfigurationError(_KEY_REQUIRED.format(type(self._store).__name__, MAKE_ONE))
+            secret_key = random_secret()
+        self._secret_key = secret_key
         remembered = max(microseconds(remember_for, "remember_for", positive=True), timeout)
-        codec = self._make_codec(self._key(secret_key), remembered, strict=strict_keys)
-        timeout = _rounded_up(timeout, codec.time_resolution)
+        codec = self._make_codec(secret_key, remembered, strict=strict_keys)
+
+        def whole(time: int) -> int:
+            # Times that a JWT states are whole seconds; so are then the row's.
+            return -(-time // codec.time_resolution) * codec.time_resolution
+
+        timeout = whole(timeout)
+        lifetime = FOREVER
+        if max_lifetime is not None:
+            lifetime = whole(microseconds(max_lifetime, "max_lifetime", positive=True))
+            lifetime += codec.leeway
         policy = Policy(
             timeout=timeout + codec.leeway,
             rotate_after=_rotate_after(rotate_after, timeout),
@@ -169,29 +173,15 @@ class SessionManager:
             if touch_every is None
             else microseconds(touch_every, "touch_every"),
             time_resolution=codec.time_resolution,
-            remember_for=_rounded_up(remembered, codec.time_resolution) + codec.leeway,
+            lifetime=lifetime,
+            remember_for=whole(remembered) + codec.leeway,
             touch_extends=not codec.states_end,
+            existing=check_choice(existing, "existing", EXISTING),
+            limit=check_count(max_concurrent_sessions, "max_concurrent_sessions"),
+            user_limit=check_count(max_sessions_per_user, "max_sessions_per_user"),
+            evict=check_choice(on_limit, "on_limit", _ON_LIMIT) == "evict_oldest",
         )
-        lifetime = FOREVER
-        if max_lifetime is not None:
-            lifetime = microseconds(max_lifetime, "max_lifetime", positive=True)
-            lifetime = _rounded_up(lifetime, codec.time_resolution) + codec.leeway
-        self.operations = Operations(
-            codec,
-            Settings(
-                policy=policy,
-                lifetime=lifetime,
-                existing=check_choice(existing, "existing", EXISTING),
-                limit=limit,
-                user_limit=check_count(max_sessions_per_user, "max_sessions_per_user"),
-                evict=check_choice(on_limit, "on_limit", ("reject", "evict_oldest"))
-                == "evict_oldest",
-            ),
-            self._store.codec,
-            getattr(self._store, "replace", None),
-            self._look_for_foreign_key,
-            getattr(self._store, "missed", None),
-        )
+        self.operations: Operations = Operations(codec, policy, self._store, self._note_refused)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} on {type(self._store).__name__}>"
@@ -212,7 +202,7 @@ class SessionManager:
     @property
     def max_concurrent_sessions(self) -> int | None:
         """As it was given, ``None`` for no limit; read-only."""
-        return self.operations.settings.limit
+        return self.operations.policy.limit
 
     @property
     def store(self) -> Store:
@@ -226,17 +216,17 @@ class SessionManager:
 
         Args:
             username: 1 to 256 characters, none of them control characters.
-            options: ``existing``, ``scopes``, ``claims``, ``device`` and
-                ``remember``; see ``SessionOptions``.
+            options: ``existing``, ``scopes``, ``claims``, ``device`` and ``remember``; see
+                ``SessionOptions``.
 
         Raises:
             ValueError, TypeError: An argument is unfit; nothing was opened.
         """
-        return _token(self.run(self._open(username, **options)))
+        return _token(self.run(self.operations.open(self.now(), username, options)))
 
     async def acreate_session(self, username: str, **options: Unpack[SessionOptions]) -> str | None:
         """``create_session``, to await."""
-        return _token(await self.arun(self._open(username, **options)))
+        return _token(await self.arun(self.operations.open(self.now(), username, options)))
 
     def validate_session(self, session_id: str) -> dict[str, Any] | None:
         """Who a token speaks for, or ``None`` if it is not valid.
@@ -252,9 +242,9 @@ class SessionManager:
     def refresh_session(self, session_id: str) -> str | None:
         """A new token for a valid session, its validity extended by ``session_timeout``.
 
-        The old token is dead at once; presenting it again is merely invalid.
-        Of parallel refreshes of one token exactly one succeeds. Needs no free
-        slot at a limit. ``None`` if the token is not valid.
+        The old token is dead at once; presenting it again is merely invalid. Of parallel refreshes
+        of one token exactly one succeeds. Needs no free slot at a limit. ``None`` if the token is
+        not valid.
         """
         return self._minted(self.run(self._present(session_id, NOW)))
 
@@ -262,75 +252,41 @@ class SessionManager:
         """``refresh_session``, to await."""
         return self._minted(await self.arun(self._present(session_id, NOW)))
 
-    def update_session(
-        self,
-        session_id: str,
-        *,
-        scopes: Iterable[str] | None = None,
-        claims: Mapping[str, Any] | None = None,
-    ) -> str | None:
-        """Change what a valid session may do, at once for every holder of it.
+    def update_session(self, session_id: str, **changes: Unpack[SessionChanges]) -> str | None:
+        """Change what a valid session may do, at once for every holder, and return its new token.
 
-        Return its new token: it is renewed as a rotation does (ASVS 7.2.4), so
-        the older token is accepted until the new one has come and
-        ``rotation_grace`` is over. The same token if nothing changes; ``None``
-        if the token is not valid.
+        It is renewed as a rotation does (ASVS 7.2.4): the older token is accepted until the new
+        one has come and ``rotation_grace`` is over. The same token if nothing changes; ``None`` if
+        the token is not valid.
 
         Args:
             session_id: A token.
-            scopes: Instead of the present ones; ``None``: as they are.
-            claims: Instead of the present ones; ``None``: as they are.
+            changes: ``scopes``, ``claims`` or both; see ``SessionChanges``.
 
         Raises:
-            ValueError, TypeError: An argument is unfit, or there is nothing to
-                change; nothing was changed.
+            ValueError, TypeError: An argument is unfit, or there is nothing to change; nothing was
+                changed.
         """
-        return self._minted(self.run(self._update(session_id, scopes, claims)))
+        return self._minted(self.run(self._present(session_id, self.operations.wanted(**changes))))
 
     async def aupdate_session(
-        self,
-        session_id: str,
-        *,
-        scopes: Iterable[str] | None = None,
-        claims: Mapping[str, Any] | None = None,
+        self, session_id: str, **changes: Unpack[SessionChanges]
     ) -> str | None:
         """``update_session``, to await."""
-        return self._minted(await self.arun(self._update(session_id, scopes, claims)))
-
-    def update_user_sessions(
-        self,
-        username: str,
-        *,
-        scopes: Iterable[str] | None = None,
-        claims: Mapping[str, Any] | None = None,
-    ) -> int:
-        """``update_session`` for all live sessions of a user: how many there were.
-
-        Each holder gets the new token with the next response. A login that is
-        under way meanwhile brings what its view gives it.
-        """
-        return self.run(self._update_user(username, scopes, claims))
-
-    async def aupdate_user_sessions(
-        self,
-        username: str,
-        *,
-        scopes: Iterable[str] | None = None,
-        claims: Mapping[str, Any] | None = None,
-    ) -> int:
-        """``update_user_sessions``, to await."""
-        return await self.arun(self._update_user(username, scopes, claims))
+        return self._minted(
+            await self.arun(self._present(session_id, self.operations.wanted(**changes)))
+        )
 
     def invalidate_session(self, session_id: str) -> tuple[bool, str | None]:
         """End a session: ``(True, username)``, or ``(False, None)`` if there was none.
 
         Final for every token of the session, whatever is in flight.
         """
-        return ended_as_public(self.run(self._close(self._read(session_id))))
+        return self.run(self._close(self._read(session_id)))
 
     async def ainvalidate_session(self, session_id: str) -> tuple[bool, str | None]:
         """``invalidate_session``, to await."""
-        return ended_as_public(await self.arun(self._close(self._read(session_id))))
+        return await self.arun(self._close(self._read(session_id)))
 
     def session_username(self, session_id: str) -> str | None:
         """The user of a valid session, or ``None``; otherwise like ``validate_session``."""
@@ -363,18 +319,17 @@ class SessionManager:
     ) -> list[dict[str, Any]]:
         """Live sessions, oldest first, for an administrator's page; never a usable token.
 
-        Each as in ``user_sessions``, and with its ``username``. An empty list:
-        there are no more.
+        Each as in ``user_sessions``, and with its ``username``. An empty list: there are no more.
 
         Args:
             username: Whose sessions; ``None``: everybody's.
             limit: How many at most.
-            after: The ``handle`` of the last session of the page before. That
-                session may have ended meanwhile, if this process listed it.
+            after: The ``handle`` of the last session of the page before. That session may have
+                ended meanwhile, if this process listed it.
 
         Raises:
-            ValueError, TypeError: An argument is unfit, or ``after`` names a
-                session that has ended and that this process did not list.
+            ValueError, TypeError: An argument is unfit, or ``after`` names a session that has ended
+                and that this process did not list.
         """
         return self._listing(self.run(self.page(username, limit, after)), named=True)
 
@@ -387,9 +342,9 @@ class SessionManager:
     def user_sessions(self, username: str) -> list[dict[str, Any]]:
         """The live sessions of a user, oldest first, for a “my devices” page.
 
-        Each with ``handle`` (names the session, opens nothing), ``created_at``,
-        ``last_accessed``, ``expires_at``, ``scopes`` and ``device``, which is
-        ``None`` if none was given. No sessions: an empty list.
+        Each with ``handle`` (names the session, opens nothing), ``created_at``, ``last_accessed``,
+        ``expires_at``, ``scopes`` and ``device``, which is ``None`` if none was given. No sessions:
+        an empty list.
         """
         return self._listing(self.run(self._of_user(username)))
 
@@ -418,55 +373,35 @@ class SessionManager:
         """``invalidate_user_sessions``, to await."""
         return await self.arun(self.operations.close_user(self.now(), username, self._sid(keep)))
 
+    def update_user_sessions(self, username: str, **changes: Unpack[SessionChanges]) -> int:
+        """``update_session`` for all live sessions of a user: how many there were.
+
+        Each holder gets the new token with the next response. A login that is under way meanwhile
+        brings what its view gives it.
+        """
+        return self.run(self._update_user(username, changes))
+
+    async def aupdate_user_sessions(self, username: str, **changes: Unpack[SessionChanges]) -> int:
+        """``update_user_sessions``, to await."""
+        return await self.arun(self._update_user(username, changes))
+
     @property
     def sessions(self) -> Mapping[str, dict[str, Any]]:
         """The live sessions, read-only: each look reads the store and touches nothing.
 
-        Keys are the current tokens (for JWT: the ``jti``), values hold
-        ``username``, ``created_at``, ``last_accessed`` and ``expires_at``.
-        Calls the store, so it blocks: not for an event loop.
+        Keys are the current tokens (for JWT: the ``jti``), values hold ``username``,
+        ``created_at``, ``last_accessed`` and ``expires_at``. It blocks: not for an event loop.
         """
-        return SessionsView(self.operations, self.now, self._look)
+        return _SessionsView(self)
 
     # What the middlewares build on; users need none of it.
 
     def _make_codec(self, secret_key: Any, timeout: int, *, strict: bool) -> Codec:  # noqa: ARG002
         return OpaqueCodec(secret_key, strict=strict)
 
-    def _key(self, secret_key: Any) -> Any:
-        if secret_key is not None:
-            return secret_key
-        if self._store.shared:
-            msg = (
-                f"secret_key is required with {type(self._store).__name__}: every process must "
-                f"sign with the same key. Make one with: {MAKE_ONE}"
-            )
-            raise ConfigurationError(msg)
-        return random_secret()
-
     def now(self) -> int:
         """The manager's clock, in microseconds."""
         return round(self._clock() * SECOND)
-
-    def _open(
-        self,
-        username: str,
-        existing: str | None = None,
-        scopes: Iterable[str] = (),
-        claims: Mapping[str, Any] | None = None,
-        device: object = None,
-        remember: bool = False,  # noqa: FBT001, FBT002 - a keyword of the public verb
-    ) -> Flow[Granted | None]:
-        # The keywords of the public verb, and none of those that are the middleware's.
-        return self.operations.open(
-            self.now(),
-            username,
-            existing=existing,
-            scopes=scopes,
-            claims=claims,
-            device=device,
-            remember=remember,
-        )
 
     def _read(self, token: object) -> TokenPayload | None:
         return self.operations.read(token, self.now())
@@ -487,23 +422,17 @@ class SessionManager:
         now = self.now()
         return self.operations.present(now, self.operations.read(token, now), renewal)
 
-    def _update(
-        self, token: object, scopes: Iterable[str] | None, claims: Mapping[str, Any] | None
-    ) -> Flow[Row | None]:
-        return self._present(token, self.operations.wanted(scopes, claims))
-
-    def _update_user(
-        self, username: str, scopes: Iterable[str] | None, claims: Mapping[str, Any] | None
-    ) -> Flow[int]:
-        wanted = self.operations.wanted(scopes, claims)
-        return self.operations.change_user(
-            self.now(), username, wanted, self.operations.settings.policy
+    def _update_user(self, username: str, changes: SessionChanges) -> Flow[int]:
+        operations, now = self.operations, self.now()
+        return operations.change_user(
+            now, username, operations.wanted(**changes), operations.policy
         )
 
     def _of_user(self, username: str) -> Flow[tuple[Row, ...]]:
         return self.operations.listing.of_user(self.now(), check_username(username))
 
     def page(self, username: str | None, limit: int, after: str | None) -> Flow[tuple[Row, ...]]:
+        """``list_sessions`` as a flow, of rows."""
         now, listing = self.now(), self.operations.listing
         if check_count(limit, "limit") is None:
             msg = "limit must be 1 or more: page by page, any number of sessions can be listed"
@@ -515,14 +444,17 @@ class SessionManager:
             return listing.page(now, limit, after)
         return listing.page_of_user(now, check_username(username), limit, after)
 
-    def _close(self, payload: TokenPayload | None) -> Flow[str | None]:
-        if payload is None:
-            return None
-        now = self.now()
-        if payload.expires_at <= now:
+    def _close(
+        self, payload: TokenPayload | None, *, named: bool = False
+    ) -> Flow[tuple[bool, str | None]]:
+        now, username = self.now(), None
+        if payload is not None and payload.expires_at <= now:
             yield from self.operations.present(now, payload, NEVER)
-            return None
-        return (yield from self.operations.close(now, payload.sid, generation=payload.generation))
+        elif payload is not None:
+            username = yield from self.operations.close(
+                now, payload.sid, generation=payload.generation, named=named
+            )
+        return username is not None, username
 
     def information(self, row: Row | None) -> dict[str, Any] | None:
         """The public form of a row; scopes and claims only where some were given."""
@@ -541,7 +473,7 @@ class SessionManager:
             {
                 "handle": row.sid,
                 **({"username": row.username} if named else {}),
-                **self.operations.dates(row),
+                **dates_of(row, self.operations.codec.leeway),
                 "scopes": list(scopes_and_claims_of(row)[0]),
                 "device": device_of(row),
             }
@@ -553,14 +485,15 @@ class SessionManager:
 
     def run(self, flow: Flow[T]) -> T:
         """Run a flow on the store, and emit its events."""
-        self.check_listener()  # at the start: nothing is done that the listener would miss
+        if self._listens_async:
+            self.check_listener()  # at the start: nothing is done that the listener would miss
         return run(flow, self._ask, self.emit)
 
     async def arun(self, flow: Flow[T]) -> T:
         """``run``, to await."""
         return await arun(flow, self._aask, self.aemit)
 
-    def _look(self, flow: Flow[T]) -> T:
+    def look(self, flow: Flow[T]) -> T:
         """``run`` for what has no events, so that the listener may be async."""
         return run(flow, self._ask, self.emit)
 
@@ -597,7 +530,7 @@ class SessionManager:
         if failures is not None:
             self.logger.warning(_ANSWERS_AGAIN, failures)
 
-    def _look_for_foreign_key(self, token: object, now: int) -> None:
+    def _note_refused(self, token: object, now: int) -> None:
         """Log, once a minute, a token of our form under another key; never mere garbage."""
         if (
             not self._foreign_keys.is_closed(now)  # all that a flood costs
@@ -610,27 +543,24 @@ class SessionManager:
 
     def emit(self, event: Event) -> None:
         """Log an event and call the listener; log what that raises."""
-        logged = self._log(event)
-        if self._on_event is None:
-            return
-        try:
+        with self._reporting(event):
             pending = self._on_event(event)
             if inspect.iscoroutine(pending):
                 pending.close()
-                raise TypeError(_ASYNC_LISTENER)  # noqa: TRY301 - logged like all it does wrong
-        except Exception:
-            if logged:
-                self.logger.exception(_LISTENER_FAILED, event.kind)
+                raise TypeError(_ASYNC_LISTENER)
 
     async def aemit(self, event: Event) -> None:
         """``emit``, to await."""
-        logged = self._log(event)
-        if self._on_event is None:
-            return
-        try:
+        with self._reporting(event):
             pending = self._on_event(event)
             if inspect.isawaitable(pending):
                 await pending
+
+    @contextmanager
+    def _reporting(self, event: Event) -> Iterator[None]:
+        logged = self._log(event)
+        try:
+            yield
         except Exception:
             if logged:
                 self.logger.exception(_LISTENER_FAILED, event.kind)
@@ -643,19 +573,13 @@ class SessionManager:
                 self.logger.error(_STORE_FAILED, event.reason, failures)
             return failures > 0
         if event.kind == "limit_reached":
-            settings = self.operations.settings
-            limit = settings.limit if event.reason == "total" else settings.user_limit
+            policy = self.operations.policy
+            limit = policy.limit if event.reason == "total" else policy.user_limit
             self.logger.warning(_LIMIT_MESSAGES[event.reason or "total"], limit)
             return True
-        self.logger.log(
-            logging.WARNING if event.kind == "replayed" else logging.INFO,
-            "session %s: user %r, session %s, by %s (%s)",
-            event.kind,
-            event.username,
-            event.session,
-            event.transport,
-            event.reason,
-        )
+        level = logging.WARNING if event.kind == "replayed" else logging.INFO
+        by = event.kind, event.username, event.session, event.transport, event.reason
+        self.logger.log(level, "session %s: user %r, session %s, by %s (%s)", *by)
         return True
 
 
@@ -670,9 +594,43 @@ class SingleSessionManager(SessionManager):
         super().__init__(session_timeout, **kwargs)
 
 
-def _rounded_up(time: int, resolution: int) -> int:
-    """Times that a JWT states are whole seconds; so are then the row's."""
-    return -(-time // resolution) * resolution
+class _SessionsView(Mapping[str, dict[str, Any]]):
+    """The live sessions as a read-only mapping: each access calls the store."""
+
+    def __init__(self, manager: SessionManager) -> None:
+        self._manager = manager
+        self._operations = manager.operations
+
+    def __getitem__(self, key: str) -> dict[str, Any]:
+        row = self._manager.look(self._operations.look_up(self._manager.now(), key))
+        if row is None:
+            msg = "no such session"  # the key may be a token: it stays out of the message
+            raise KeyError(msg)
+        return self._about(row)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._snapshot())
+
+    # In one call, so that a session which ends meanwhile is no KeyError in a loop.
+
+    def items(self) -> ItemsView[str, dict[str, Any]]:
+        return self._snapshot().items()
+
+    def values(self) -> ValuesView[dict[str, Any]]:
+        return self._snapshot().values()
+
+    def __len__(self) -> int:
+        return self._manager.look(self._operations.count(self._manager.now()))
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} sessions>"
+
+    def _snapshot(self) -> dict[str, dict[str, Any]]:
+        rows = self._manager.look(self._operations.listing.all(self._manager.now()))
+        return {self._operations.codec.key(row): self._about(row) for row in rows}
+
+    def _about(self, row: Row) -> dict[str, Any]:
+        return {"username": row.username, **dates_of(row, self._operations.codec.leeway)}
 
 
 def _rotate_after(value: Seconds | Literal["half"] | None, timeout: int) -> int:
@@ -689,11 +647,6 @@ def _rotate_after(value: Seconds | Literal["half"] | None, timeout: int) -> int:
 
 def _token(granted: Granted | None) -> str | None:
     return None if granted is None else granted.token
-
-
-def ended_as_public(username: str | None) -> tuple[bool, str | None]:
-    """What ``invalidate_session`` answers of a session that ended, or did not."""
-    return username is not None, username
 
 
 def _username(row: Row | None) -> str | None:

@@ -7,8 +7,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from sessiongate.core.recent import Recent
-from sessiongate.core.record import Page, Record
-from sessiongate.core.row import SECOND
+from sessiongate.core.row import SECOND, Page, Record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

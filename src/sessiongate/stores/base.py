@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine, Hashable, Sequence
 from typing import Any, Literal, Protocol, TypeAlias
 
-from sessiongate.core.record import Page, Record, RowCodec
+from sessiongate.core.row import Page, Record, RowCodec
 from sessiongate.core.steps import Step
 
 __all__ = ["Begin", "Page", "Record", "RowCodec", "Seen", "Step", "Store"]

@@ -8,7 +8,7 @@ from functools import partial, wraps
 from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeVar
 from weakref import WeakSet
 
-from sessiongate.core.locks import ForkSafeLock
+from sessiongate.core.locks import fork_safe_lock
 from sessiongate.core.steps import ask, run
 from sessiongate.stores._records import Records
 
@@ -79,7 +79,7 @@ class MemoryStore:
     codec = _NoCodec
 
     def __init__(self) -> None:
-        self._lock = ForkSafeLock()
+        self._lock = fork_safe_lock()
         self._acquire, self._release = self._lock.acquire, self._lock.release
         self._records = Records()
         self._rows = self._records.rows

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sessiongate.core.arguments import Seconds
-    from sessiongate.core.record import Record
+    from sessiongate.core.row import Record
     from sessiongate.stores.sql import Statements
 
 __all__ = ["PostgresStore"]

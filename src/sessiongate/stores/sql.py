@@ -14,8 +14,7 @@ import re
 from collections.abc import Generator, Sequence
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
-from sessiongate.core.record import Page, Record
-from sessiongate.core.row import FOREVER, SECOND
+from sessiongate.core.row import FOREVER, SECOND, Page, Record
 from sessiongate.errors import ConfigurationError, StoreError
 from sessiongate.stores import codec
 from sessiongate.stores._twins import twins
@@ -23,7 +22,7 @@ from sessiongate.stores._twins import twins
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from sessiongate.core.record import RowCodec
+    from sessiongate.core.row import RowCodec
     from sessiongate.stores.base import Begin, Seen
 
 __all__ = ["SAVEPOINT", "VERSION", "SQLStore", "Statements", "check_version", "failure"]

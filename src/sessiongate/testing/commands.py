@@ -15,6 +15,7 @@ from sessiongate.core.steps import aask, arun, ask, run
 from sessiongate.errors import StoreError
 from sessiongate.events import Event
 from sessiongate.testing import outcomes
+from sessiongate.tokens import TokenPayload
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -132,7 +133,9 @@ def _list(decisions: Decisions, now: int, username: str | None) -> Flow[tuple[Ro
 
 def _touch(decisions: Decisions, command: Touch) -> Flow[Row | None]:
     data = yield "read", command.sid
-    return (yield from decisions.touch(data, *command))
+    payload = TokenPayload(command.sid, command.generation)
+    check = payload, command.now, command.rotation, None
+    return (yield from decisions.touch(check, data, command.policy))
 
 
 def _step(

@@ -6,12 +6,12 @@ from collections import Counter
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
-from sessiongate.core.locks import ForkSafeLock
+from sessiongate.core.locks import fork_safe_lock
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Mapping, Sequence
 
-    from sessiongate.core.record import Page, Record, RowCodec
+    from sessiongate.core.row import Page, Record, RowCodec
     from sessiongate.stores.base import Seen, Store
 
 __all__ = ["CountingStore"]
@@ -29,7 +29,7 @@ class CountingStore:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._lock = ForkSafeLock()
+        self._lock = fork_safe_lock()
         self._counts: Counter[str] = Counter()
         self.shared = store.shared
         self.touch_every = store.touch_every

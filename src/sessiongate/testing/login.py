@@ -154,9 +154,9 @@ def _entering(
     granted = yield from authenticator.manager.operations.open(
         authenticator.manager.now(),
         username,
+        options,
         transport=transport,
         longest=authenticator.settings.longest_token(transport),
-        **options,
     )
     if granted is None:
         msg = f"{username!r} is not let in: the manager is at its limit; raise it for this test"

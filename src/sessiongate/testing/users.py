@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any, Final
 
+from sessiongate.core.arguments import SessionOptions
 from sessiongate.http.user import User
 from sessiongate.managers import SessionManager
 
@@ -39,8 +40,7 @@ def user(
     manager = SessionManager(logger=_NOBODY_READS_IT)
     made = User(manager.information)
     if username is not None:
-        granted = manager.run(
-            manager.operations.open(manager.now(), username, scopes=scopes, claims=claims)
-        )
+        options = SessionOptions(scopes=scopes, claims=claims)
+        granted = manager.run(manager.operations.open(manager.now(), username, options))
         made.row = None if granted is None else granted.row
     return made

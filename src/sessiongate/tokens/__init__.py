@@ -1,7 +1,4 @@
-"""Tokens: (session id, generation), signed.
-
-The two formats are the only difference between the managers.
-"""
+"""Tokens: (session id, generation), signed. The format is all that tells the managers apart."""
 
 from __future__ import annotations
 
@@ -60,10 +57,7 @@ class Codec(Protocol):
         ...
 
     def is_foreign(self, token: str) -> bool:
-        """Whether a token that did not verify looks like one of ours under another key.
-
-        No signature is checked.
-        """
+        """Whether a token looks like one of ours under another key; no signature is checked."""
         ...
 
     def key(self, row: Row) -> str:

@@ -1,29 +1,44 @@
 """JWTs (RFC 7519) that name a session: signed by PyJWT, checked strictly here.
 
-Nothing is accepted from a token that we did not write ourselves. The header
-must be one of the few that the configured keys make, byte for byte: so no
-``alg`` but ours, no ``none``, no ``crit``, no ``jwk`` or ``jku``, and an
-unknown ``kid`` costs no I/O (RFC 8725, sections 3.1 to 3.5). Then the signature
-is checked, and only then the claims are read.
+Nothing is accepted from a token that we did not write ourselves. The header must be one of the few
+that the configured keys make, byte for byte: so no ``alg`` but ours, no ``none``, no ``crit``, no
+``jwk`` or ``jku``, and an unknown ``kid`` costs no I/O (RFC 8725, sections 3.1 to 3.5). Then the
+signature is checked, and only then the claims are read.
+
+One key serves one algorithm, and a verifier never mixes shared secrets with public keys.
 """
 
 from __future__ import annotations
 
+import hmac
 import json
 import math
 import re
-from base64 import urlsafe_b64decode
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final, TypeGuard
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, Final
+
+import jwt
+from jwt.exceptions import InvalidKeyError
 
 from sessiongate.core.arguments import check_json, check_text
 from sessiongate.core.row import SECOND, scopes_and_claims_of
 from sessiongate.errors import ConfigurationError
 from sessiongate.tokens import GENERATION, TokenPayload
-from sessiongate.tokens.jwt_keys import JWTKey, encode, load_keys
+from sessiongate.tokens.keys import check_secret, key_list, refuse
 
 if TYPE_CHECKING:
     from sessiongate.core.row import Row
+
+_HMAC_BYTES: Final = {"HS256": 32, "HS384": 48, "HS512": 64}
+_CURVES: Final = {"ES256": "secp256r1", "ES384": "secp384r1", "ES512": "secp521r1"}
+_RSA: Final = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512")
+_RSA_BITS: Final = 2048
+
+ALGORITHMS: Final = (*_HMAC_BYTES, *_RSA, *_CURVES, "EdDSA")
+
+_THUMBPRINT_MEMBERS: Final = {"RSA": "e kty n", "EC": "crv kty x y", "OKP": "crv kty x"}
+"""What identifies a public key (RFC 7638, section 3.2; RFC 8037, section 2)."""
 
 _LATEST: Final = 2**40
 """Seconds; far beyond any date, far below what floats and rows cannot hold."""
@@ -34,14 +49,78 @@ _SIGNATURE: Final = re.compile(r"[A-Za-z0-9_-]{43,}", re.ASCII)
 _JTI: Final = re.compile(rf"([A-Za-z0-9_-]{{16,128}})\.({GENERATION})", re.ASCII)
 
 
+class JWTKey:
+    """One key, and the only header that a token signed with it may have."""
+
+    def __init__(
+        self, name: str, private: Any, public: Any, kid: str, jwk: dict[str, Any] | None = None
+    ) -> None:
+        self._algorithm = jwt.get_algorithm_by_name(name)
+        self._private, self._public = private, public
+        self.signs: bool = private is not None
+        self.public_jwk: dict[str, Any] | None = None
+        """The public key as a JWK (RFC 7517), ``None`` for a shared secret."""
+        if jwk is not None:
+            self.public_jwk = {**jwk, "use": "sig", "alg": name, "kid": kid}
+        header = json.dumps({"alg": name, "typ": "JWT", "kid": kid}, separators=(",", ":"))
+        self.header: str = encode(header.encode())
+
+    def sign(self, message: bytes) -> bytes:
+        return self._algorithm.sign(message, self._private)
+
+    def verify(self, message: bytes, signature: bytes) -> bool:
+        return self._algorithm.verify(message, self._public, signature)
+
+
+def load_keys(secret_key: object, algorithm: str, *, strict: bool) -> list[JWTKey]:
+    """The keys in the order given, each checked against the algorithm."""
+    if algorithm not in ALGORITHMS:
+        msg = f"algorithm must be one of {', '.join(ALGORITHMS)}"
+        raise ConfigurationError(msg)
+    keys = key_list(secret_key)
+    if algorithm in _HMAC_BYTES:
+        return [_shared(key, algorithm, strict=strict) for key in keys]
+    return [_asymmetric(key, algorithm) for key in keys]
+
+
+def _shared(key: object, algorithm: str, *, strict: bool) -> JWTKey:
+    secret = check_secret(key, _HMAC_BYTES[algorithm], algorithm, strict=strict)
+    kid = encode(hmac.digest(secret, b"sessiongate kid v1", "sha256")[:9])
+    return JWTKey(algorithm, secret, secret, kid)
+
+
+def _asymmetric(key: object, name: str) -> JWTKey:
+    try:
+        algorithm: Any = jwt.get_algorithm_by_name(name)
+    except NotImplementedError:
+        msg = f"algorithm {name} needs the cryptography package: pip install 'sessiongate[crypto]'"
+        raise ConfigurationError(msg) from None
+    try:
+        loaded = algorithm.prepare_key(key)
+    except (InvalidKeyError, ValueError, TypeError):
+        refuse(f"must be a PEM key that fits {name} (the first one private)")
+    if name in _RSA and getattr(loaded, "key_size", 0) < _RSA_BITS:
+        refuse(f"must be an RSA key of {_RSA_BITS} bits or more (RFC 7518, section 3.3)")
+    if name in _CURVES and loaded.curve.name != _CURVES[name]:
+        refuse(f"must be on curve {_CURVES[name]} for {name} (RFC 7518, section 3.4)")
+    private = loaded if hasattr(loaded, "public_key") else None
+    public = loaded if private is None else loaded.public_key()
+    jwk: dict[str, Any] = algorithm.to_jwk(public, as_dict=True)
+    jwk.pop("key_ops", None)
+    members = {member: jwk[member] for member in _THUMBPRINT_MEMBERS[jwk["kty"]].split()}
+    canonical = json.dumps(members, sort_keys=True, separators=(",", ":"))
+    kid = encode(sha256(canonical.encode()).digest())
+    return JWTKey(name, private, public, kid, jwk)
+
+
 class JWTCodec:
     """Mints and reads JWTs; the first key signs, all verify.
 
     With ``signs=False`` it only reads, and public keys are enough.
     """
 
-    time_resolution = SECOND
-    states_end = True
+    time_resolution: int = SECOND
+    states_end: bool = True
 
     def __init__(
         self,
@@ -55,23 +134,19 @@ class JWTCodec:
         strict: bool,
         signs: bool = True,
     ) -> None:
-        self.leeway = leeway
+        self.leeway: int = leeway
         self._issuer = check_text(issuer, "issuer")
         self._audience = check_text(audience, "audience")
         self._longest = math.ceil(timeout / SECOND)
         keys = load_keys(secret_key, algorithm, strict=strict)
         self._signer = keys[0]
         if signs and not self._signer.signs:
-            msg = "secret_key must begin with a private key: the first one signs"
-            raise ConfigurationError(msg)
+            refuse("must begin with a private key: the first one signs")
         self._keys: dict[str, JWTKey] = {key.header: key for key in keys}
-
-    def __repr__(self) -> str:
-        return f"<JWTCodec: {len(self._keys)} keys>"
 
     def jwks(self) -> dict[str, list[dict[str, Any]]]:
         """The public keys as a JWK Set (RFC 7517, section 5); empty for shared secrets."""
-        return {"keys": [jwk for key in self._keys.values() if (jwk := key.public_jwk())]}
+        return {"keys": [key.public_jwk for key in self._keys.values() if key.public_jwk]}
 
     def mint(self, row: Row) -> str:
         scopes, claims = scopes_and_claims_of(row)
@@ -112,8 +187,7 @@ class JWTCodec:
         if header in self._keys:  # each key has a header of its own
             return False
         payload, _, signature = rest.partition(".")
-        raw = _decode(payload) if _SIGNATURE.fullmatch(signature) else None
-        claims = {} if raw is None else _parse(raw)
+        claims = _parse(_decode(payload) or b"") if _SIGNATURE.fullmatch(signature) else {}
         return claims.get("iss") == self._issuer and claims.get("aud") == self._audience
 
     def key(self, row: Row) -> str:
@@ -139,50 +213,45 @@ class JWTCodec:
     def _check_claims(self, claims: dict[str, Any]) -> TokenPayload | str:
         """What the claims say, or the first that is missing, ill-typed or not what we issue."""
         payload, username = self.parse_key(claims.get("jti")), claims.get("sub")
-        issued_at, expires_at = claims.get("iat"), claims.get("exp")
-        if payload is None:
-            return "jti"
-        if claims.get("iss") != self._issuer:
-            return "iss"
-        if claims.get("aud") != self._audience:
-            return "aud"
-        if not _is_text(username):
-            return "sub"
-        if not _is_date(issued_at):
-            return "iat"
-        if not _is_date(expires_at) or expires_at - issued_at > self._longest:
-            return "exp"
-        if "nbf" in claims:
-            return "nbf"
-        return replace(
-            payload,
-            expires_at=math.floor(expires_at * SECOND) + self.leeway,
-            valid_from=math.ceil(issued_at * SECOND) - _CLOCK_SKEW,
-            username=username,
-        )
+        issued_at: Any = claims.get("iat")
+        expires_at: Any = claims.get("exp")
+        rules = {
+            "jti": payload is not None,
+            "iss": claims.get("iss") == self._issuer,
+            "aud": claims.get("aud") == self._audience,
+            "sub": isinstance(username, str),  # the row says whether there is such a user
+            "iat": _is_date(issued_at),
+            "exp": _is_date(issued_at)
+            and _is_date(expires_at)
+            and expires_at - issued_at <= self._longest,
+            "nbf": "nbf" not in claims,
+        }
+        wrong = next((name for name, right in rules.items() if not right), None)
+        if payload is None or wrong is not None:
+            return wrong or "jti"
+        payload.expires_at = math.floor(expires_at * SECOND) + self.leeway
+        payload.valid_from = math.ceil(issued_at * SECOND) - _CLOCK_SKEW
+        payload.username = username
+        return payload
 
 
 def unproven(token: str) -> tuple[dict[str, Any], dict[str, Any]] | None:
     """The header and the claims of a JWT, not verified; ``None`` for what is no JWT."""
-    parts = [_decode(part) for part in token.split(".")]
-    match parts:
+    match [_decode(part) for part in token.split(".")]:
         case [bytes() as header, bytes() as payload, bytes()] if token.isascii():
             found = _parse(header), _parse(payload)
             return found if all(found) else None
     return None
 
 
-def _is_text(value: object) -> TypeGuard[str]:
-    try:
-        check_text(value, "claim")
-    except (TypeError, ValueError):
-        return False
-    return True
-
-
-def _is_date(value: object) -> TypeGuard[float]:
+def _is_date(value: object) -> bool:
     """A NumericDate: a finite JSON number, and no bool (RFC 7519, section 2)."""
     return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= _LATEST
+
+
+def encode(raw: bytes) -> str:
+    """Base64url without padding (RFC 7515, section 2)."""
+    return urlsafe_b64encode(raw).rstrip(b"=").decode()
 
 
 def _decode(part: str) -> bytes | None:

@@ -1,7 +1,7 @@
 """Keys: which texts may be a secret, and for which algorithm.
 
-RFC 7518, sections 3.2 to 3.5, gives the sizes; RFC 8725, section 2.1, the
-confusion of public keys with secrets that is refused here at construction.
+RFC 7518, sections 3.2 to 3.5, gives the sizes; RFC 8725, section 2.1, the confusion of public keys
+with secrets that is refused here at construction.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 import secrets
 from base64 import b64decode
-from typing import Final
+from typing import Final, NoReturn
 
-from sessiongate.core.warning import warn
+from sessiongate.core.diagnostics import warn
 from sessiongate.errors import ConfigurationError, WeakKeyWarning
 
 MAKE_ONE: Final = 'python -c "import secrets; print(secrets.token_urlsafe(64))"'
@@ -41,58 +41,50 @@ def random_secret() -> str:
     return secrets.token_urlsafe(64)
 
 
+def refuse(problem: str) -> NoReturn:
+    """Say what is wrong with a ``secret_key``."""
+    msg = f"secret_key {problem}"
+    raise ConfigurationError(msg) from None
+
+
 def key_list(secret_key: object) -> list[object]:
     """One key or a list of them: the first signs, all verify."""
     keys = list(secret_key) if isinstance(secret_key, (list, tuple)) else [secret_key]
     if not keys:
-        msg = f"secret_key must hold at least one key; make one with: {MAKE_ONE}"
-        raise ConfigurationError(msg)
+        refuse(f"must hold at least one key; make one with: {MAKE_ONE}")
     return keys
 
 
-def check_secret(key: object) -> bytes:
-    """The bytes of a symmetric key, unless it is empty or really a public one."""
+def check_secret(key: object, least: int = 0, use: str = "", *, strict: bool = False) -> bytes:
+    """The bytes of a symmetric key, unless it is empty or really a public one.
+
+    Of one that is shorter than its ``use`` asks for (RFC 7518, section 3.2) it warns, or refuses
+    it if ``strict``.
+    """
     if not isinstance(key, (str, bytes)):
         msg = f"secret_key must be str or bytes (or a list of them), not {type(key).__name__}"
         raise TypeError(msg)
     try:
         secret = key.encode() if isinstance(key, str) else key
     except UnicodeEncodeError:
-        msg = "secret_key must not contain lone surrogates"
-        raise ConfigurationError(msg) from None
+        refuse("must not contain lone surrogates")
     if not secret.strip():
-        msg = f"secret_key must not be empty; make one with: {MAKE_ONE}"
-        raise ConfigurationError(msg)
-    kind = _public_kind(secret)
-    if kind is not None:
-        msg = (
-            f"secret_key looks like {kind}: public material must never be a shared secret. "
-            f"Use an asymmetric algorithm with it, or make a secret with: {MAKE_ONE}"
-        )
-        raise ConfigurationError(msg)
-    return secret
-
-
-def check_strength(secret: bytes, least: int, algorithm: str, *, strict: bool) -> None:
-    """Warn of a key that is too short, or refuse it (RFC 7518, section 3.2)."""
-    if len(secret) >= least:
-        return
-    msg = (
-        f"secret_key has {len(secret)} bytes, {algorithm} asks for {least} or more; "
-        f"make one with: {MAKE_ONE}"
-    )
-    if strict:
-        raise ConfigurationError(msg)
-    warn(msg, WeakKeyWarning)
-
-
-def _public_kind(secret: bytes) -> str | None:
-    """What a value really is, if it is no secret but a key that may be public."""
+        refuse(f"must not be empty; make one with: {MAKE_ONE}")
     for content in (secret, _unwrapped(secret)):
         for kind, pattern in _PUBLIC.items():
             if pattern.search(content):
-                return kind
-    return None
+                refuse(
+                    f"looks like {kind}: public material must never be a shared secret. Use an "
+                    f"asymmetric algorithm with it, or make a secret with: {MAKE_ONE}"
+                )
+    if len(secret) < least:
+        problem = (
+            f"has {len(secret)} bytes, {use} asks for {least} or more; make one with: {MAKE_ONE}"
+        )
+        if strict:
+            refuse(problem)
+        warn(f"secret_key {problem}", WeakKeyWarning)
+    return secret
 
 
 def _unwrapped(secret: bytes) -> bytes:

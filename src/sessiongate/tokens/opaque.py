@@ -1,9 +1,8 @@
 """Opaque tokens: ``sg_`` sid ``.`` generation ``.`` MAC.
 
-The alphabet is that of RFC 6750's b64token, the id has 128 random bits, and
-the MAC is keyed BLAKE2b of 128 bits (RFC 7693, section 2.9; a fifth of the
-time of HMAC-SHA-256, on every request). A forged or mangled token is refused
-before any store is asked.
+The alphabet is that of RFC 6750's b64token, the id has 128 random bits, and the MAC is keyed
+BLAKE2b of 128 bits (RFC 7693, section 2.9; a fifth of the time of HMAC-SHA-256, on every request).
+A forged or mangled token is refused before any store is asked.
 """
 
 from __future__ import annotations
@@ -13,9 +12,9 @@ import re
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final
 
-from sessiongate.core.row import to_datetime
+from sessiongate.core.row import dates_of
 from sessiongate.tokens import GENERATION, TokenPayload
-from sessiongate.tokens.keys import check_secret, check_strength, key_list
+from sessiongate.tokens.keys import check_secret, key_list
 
 if TYPE_CHECKING:
     from sessiongate.core.row import Row
@@ -33,20 +32,17 @@ _KEY_BYTES: Final = 32
 class OpaqueCodec:
     """Mints and reads opaque tokens; the first key signs, all verify."""
 
-    time_resolution = 1
-    states_end = False
-    leeway = 0
+    time_resolution: int = 1
+    states_end: bool = False
+    leeway: int = 0
 
     def __init__(self, secret_key: object, *, strict: bool) -> None:
-        secrets = [check_secret(key) for key in key_list(secret_key)]
-        for secret in secrets:
-            check_strength(secret, _KEY_BYTES, "an opaque token", strict=strict)
-        # A key of its own for this use: the same secret may sign JWTs elsewhere.
-        keys = [hmac.digest(secret, b"sessiongate opaque v1", "sha512") for secret in secrets]
-        self._macs = [blake2b(key=key, digest_size=_MAC_BYTES) for key in keys]
-
-    def __repr__(self) -> str:
-        return f"<OpaqueCodec: {len(self._macs)} keys>"
+        self._macs: list[blake2b] = []
+        for given in key_list(secret_key):
+            secret = check_secret(given, _KEY_BYTES, "an opaque token", strict=strict)
+            # A key of its own for this use: the same secret may sign JWTs elsewhere.
+            key = hmac.digest(secret, b"sessiongate opaque v1", "sha512")
+            self._macs.append(blake2b(key=key, digest_size=_MAC_BYTES))
 
     def mint(self, row: Row) -> str:
         body = f"{_PREFIX}{row.sid}.{row.generation}"
@@ -68,19 +64,13 @@ class OpaqueCodec:
     def is_foreign(self, token: str) -> bool:
         return _FORM.fullmatch(token) is not None
 
-    def key(self, row: Row) -> str:
-        return self.mint(row)
+    key = mint
 
     def parse_key(self, key: object) -> TokenPayload | None:
         return self.verify(key) if isinstance(key, str) and key.isascii() else None
 
     def information(self, row: Row) -> dict[str, Any]:
-        return {
-            "username": row.username,
-            "created_at": to_datetime(row.created_at),
-            "last_accessed": to_datetime(row.last_accessed),
-            "expires_at": to_datetime(row.expires_at),
-        }
+        return {"username": row.username, **dates_of(row)}
 
 
 def _seal(mac: blake2b, body: str) -> str:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from threading import Barrier
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from sessiongate.core.record import Page
+from sessiongate.core.row import Page
 from sessiongate.testing.commands import aexecute, execute
 from sessiongate.testing.contract._exact import exact
 

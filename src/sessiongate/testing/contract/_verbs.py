@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sessiongate.core.record import Record
-from sessiongate.core.row import FOREVER
+from sessiongate.core.row import FOREVER, Record
 from sessiongate.testing.contract._material import HOUR, START, session
 
 if TYPE_CHECKING:
