@@ -12,22 +12,17 @@ from functools import partial
 from pathlib import Path
 from threading import Lock
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 from weakref import WeakSet
 
 from sessiongate.core.arguments import microseconds
 from sessiongate.core.row import SECOND
 from sessiongate.errors import ConfigurationError, StoreError
-from sessiongate.stores.sql import (
-    SAVEPOINT,
-    VERSION,
-    SQLStore,
-    check_version,
-    failure,
-)
+from sessiongate.stores.sql import VERSION, SQLStore, check_version, failure, result_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from concurrent.futures import Future
 
     from sessiongate.core.arguments import Seconds
     from sessiongate.stores.sql import Statements
@@ -40,7 +35,8 @@ _APPLICATION: Final = 0x53474154
 """Tells our file from another application's (``PRAGMA application_id``): "SGAT"."""
 _STRICT: Final = "STRICT" if sqlite3.sqlite_version_info >= (3, 37) else ""
 _TABLES: Final = (
-    # No number is used twice, so that the next page of a list begins where the last one ended.
+    # No number is used twice: the next page of a list begins where the last one ended, and the
+    # highest number less the removed rows is how many there are.
     f"""CREATE TABLE session (
         opened INTEGER PRIMARY KEY AUTOINCREMENT,
         sid TEXT NOT NULL UNIQUE,
@@ -50,12 +46,10 @@ _TABLES: Final = (
     ) {_STRICT}""",
     "CREATE INDEX session_of_user ON session (username)",
     "CREATE INDEX session_by_expiry ON session (expires_at)",
-    f"CREATE TABLE tally (sessions INTEGER NOT NULL) {_STRICT}",
+    f"CREATE TABLE tally (removed INTEGER NOT NULL) {_STRICT}",
     "INSERT INTO tally VALUES (0)",
-    """CREATE TRIGGER session_added AFTER INSERT ON session
-        BEGIN UPDATE tally SET sessions = sessions + 1; END""",
     """CREATE TRIGGER session_removed AFTER DELETE ON session
-        BEGIN UPDATE tally SET sessions = sessions - 1; END""",
+        BEGIN UPDATE tally SET removed = removed + 1; END""",
     f"PRAGMA application_id = {_APPLICATION}",
     f"PRAGMA user_version = {VERSION}",
 )
@@ -100,157 +94,167 @@ class SQLiteStore(SQLStore):
         ValueError: ``path`` is ``":memory:"`` or empty: take ``MemoryStore``.
     """
 
+    _rows = (
+        "coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'session'), 0)"
+        " - (SELECT coalesce(sum(removed), 0) FROM tally)"
+    )
+    _errors = (sqlite3.Error, OSError)
+
     def __init__(
         self, path: str | os.PathLike[str], *, timeout: Seconds = 0.25, create: bool = True
     ) -> None:
         super().__init__()
-        self._path = _check_path(path, create=create)
-        self._encoded = os.fsencode(self._path)  # as the system takes it, sooner
-        self._timeout = microseconds(timeout, "timeout", positive=True) / SECOND
-        self._file: tuple[int, int] | None = None
-        self._closed = False
-        self._start()
-        _STORES.add(self)
+        checked = _check_path(path, create=create)
+        self._file = _File(checked, microseconds(timeout, "timeout", positive=True) / SECOND)
 
     def __repr__(self) -> str:
-        return f"SQLiteStore({self._path!r})"
+        return f"SQLiteStore({self._file.path!r})"
 
     def close(self) -> None:
         """Close all connections and end the threads, when what is under way is done."""
-        with self._lock:
-            self._closed = self._barred = True
-        self._close_idle()
-        self._threads.shutdown()
+        self._file.close()
 
     async def aclose(self) -> None:
         """``close``, to await."""
         await asyncio.to_thread(self.close)
 
-    # The drivers.
-
     def read(self, sid: str) -> Any | None:
         """See ``Store``. Written out, for a check has no time for a generator."""
-        connection, sound = self._take(), True
+        file = self._file
         try:
-            row = connection.execute(self._select, (sid,)).fetchone()
-        except sqlite3.Error as error:
-            sound = _is_busy(error)
-            _fail(error)
-        finally:
-            self._give_back(connection, sound=sound)
+            connection = file.take()
+            try:
+                row = connection.execute(self._select, (sid,)).fetchone()
+            except sqlite3.Error:
+                connection.usable = False
+                raise
+            finally:
+                file.put(connection)
+        except self._errors as error:
+            failed = self._failure(error)
+            raise failed from failed.__cause__
         return None if row is None else row[0]
 
+    def _begin(self, username: str | None, *, total: bool) -> Statements[None]:  # noqa: ARG002 - it locks the file
+        # At once to write: what has read first fails where it would have to wait.
+        yield "BEGIN IMMEDIATE", None
+
     def _run(self, steps: Statements[T]) -> T:
-        connection = self._take()
-        writing, sound = False, True
-        try:
-            sql, arguments = next(steps)
-            while True:
-                if not (writing or sql.startswith("SELECT")):
-                    # In a queue of our own, for SQLite's own waiting is a lottery.
-                    writing = self._writing.acquire(timeout=self._timeout)
-                    if not writing:
-                        raise StoreError(_TOO_MANY.format("of this process wait to write"))
-                try:
-                    cursor = connection.execute(sql, arguments or ())
-                    found = cursor.fetchall() if cursor.description else cursor.rowcount
-                except sqlite3.Error as error:
-                    sound = _is_busy(error)
-                    sql, arguments = steps.throw(failure("SQLite", error))
-                else:
-                    sql, arguments = steps.send(found)
-        except StopIteration as stop:
-            return stop.value  # type: ignore[no-any-return] # of the generator
-        finally:
-            if connection.in_transaction:
-                with suppress(sqlite3.Error):
-                    connection.rollback()
-            self._give_back(connection, sound=sound)
-            if writing:
-                self._writing.release()
+        return result_of(self._carry_out(self._file, steps))
 
     async def _arun(self, steps: Statements[T]) -> T:
         """Have a thread carry it out: if cancelled before its turn not at all, else as a whole."""
-        with self._lock:
-            if self._closed:
-                raise _closed()
-            future = self._threads.submit(self._run_until, monotonic() + self._timeout, steps)
-        return await asyncio.wrap_future(future)
+        return await asyncio.wrap_future(self._file.submit(partial(self._run, steps)))
 
-    def _run_until(self, overdue: float, steps: Statements[T]) -> T:
-        if monotonic() > overdue:
-            raise StoreError(_TOO_MANY.format("wait for a thread"))
-        return self._run(steps)
+    def _failure(self, error: Exception) -> Exception:
+        return failure("SQLite", error)
 
-    def _begin(
-        self,
-        username: str | None,  # noqa: ARG002 - the lock is that of the file
-        *,
-        total: bool,  # noqa: ARG002 - likewise
-        savepoint: bool = False,
-    ) -> Statements[None]:
-        # At once to write: what has read first fails where it would have to wait.
-        yield "BEGIN IMMEDIATE", None
-        if savepoint:
-            yield SAVEPOINT, None
 
-    # Connections: each serves one call at a time, and none crosses a fork.
+class _Connection(sqlite3.Connection):
+    """It serves one call at a time."""
 
-    def _start(self) -> None:
+    queue: Lock
+    timeout: float
+    writing = False
+    usable = True
+
+    async def send(self, sql: str, arguments: Any) -> Any:
+        if not (self.writing or sql.startswith("SELECT")):
+            # In a queue of our own, for SQLite's own waiting is a lottery.
+            self.writing = self.queue.acquire(timeout=self.timeout)
+            if not self.writing:
+                raise StoreError(_TOO_MANY.format("of this process wait to write"))
+        cursor = self.execute(sql, arguments or ())
+        return cursor.fetchall() if cursor.description else cursor.rowcount
+
+    async def undo(self, *, usable: bool) -> None:  # noqa: ARG002 - to make another one is cheap
+        self.usable = False
+
+
+class _File:
+    """The connections to a file, and the threads that carry out what is awaited.
+
+    SQLite must not be carried through a fork: the child would believe that it
+    holds the locks of its parent. So a fork waits for the calls that are under
+    way, and closes all connections.
+    """
+
+    def __init__(self, path: str, timeout: float) -> None:
+        self.path = path
+        self._encoded = os.fsencode(path)  # as the system takes it, sooner
+        self._timeout = timeout
+        self._identity: tuple[int, ...] | None = None
+        self._closed = False
+        self.start()
+        _FILES.add(self)
+
+    def start(self) -> None:
+        """Begin anew, with nothing of the parent process."""
         self._lock = Lock()
-        self._writing = Lock()
-        self._idle: list[sqlite3.Connection] = []
-        self._connections: set[sqlite3.Connection] = set()
+        self._queue = Lock()
+        self._idle: list[_Connection] = []
+        self._connections: set[_Connection] = set()
         self._threads = ThreadPoolExecutor(_THREADS, "sessiongate-sqlite")
         self._barred = self._closed
 
-    def _take(self) -> sqlite3.Connection:
+    def close(self) -> None:
+        with self._lock:
+            self._closed = self._barred = True
+        self._close_idle()
+        self._threads.shutdown()
+
+    def submit(self, call: Callable[[], T]) -> Future[T]:
+        """Have a thread call it, if one is free in time."""
+        overdue = monotonic() + self._timeout
+
+        def call_in_time() -> T:
+            if monotonic() > overdue:
+                raise StoreError(_TOO_MANY.format("wait for a thread"))
+            return call()
+
+        with self._lock:
+            self._check_open()
+            return self._threads.submit(call_in_time)
+
+    def take(self) -> _Connection:
+        if self._identity is not None:
+            _check_identity(self._encoded, self._identity)
         try:
-            connection = self._idle.pop()
+            return self._idle.pop()
         except IndexError:
-            return self._open()
-        try:
-            same = _identity(self._encoded) == self._file
-        except OSError as error:
-            self._give_back(connection, sound=True)
-            _fail(error)
-        if not same:
-            self._give_back(connection, sound=True)
-            raise self._replaced()
-        return connection
+            return self._connect()
 
-    def _open(self) -> sqlite3.Connection:
-        with self._lock:  # a fork holds it
-            if self._closed:
-                raise _closed()
-            try:
-                before = _make_file(self._path)
-                if self._file not in (None, before):
-                    raise self._replaced()
-                connection = _connect(self._path, self._timeout)
-            except (sqlite3.Error, OSError) as error:
-                _fail(error)
-            self._connections.add(connection)
-            try:
-                after = _identity(self._path)
-            except OSError as error:
-                self._drop(connection)
-                _fail(error)
-            if after != before:
-                self._drop(connection)
-                raise self._replaced()
-            self._file = before
-            return connection
+    async def borrow(self, _: object) -> _Connection:
+        return self.take()
 
-    def _give_back(self, connection: sqlite3.Connection, *, sound: bool) -> None:
-        if not sound or self._barred or len(self._idle) >= _IDLE:
+    def put(self, connection: _Connection) -> None:
+        if connection.usable and not self._barred and len(self._idle) < _IDLE:
+            self._idle.append(connection)
+        else:
             self._drop(connection)
-            return
-        self._idle.append(connection)
         if self._barred:
             self._close_idle()
 
-    def _drop(self, connection: sqlite3.Connection) -> None:
+    async def give_back(self, connection: _Connection) -> None:
+        writing, connection.writing = connection.writing, False
+        self.put(connection)
+        if writing:
+            self._queue.release()
+
+    def _connect(self) -> _Connection:
+        with self._lock:  # a fork holds it
+            self._check_open()
+            connection, self._identity = _open(self.path, self._timeout, self._identity)
+            connection.queue, connection.timeout = self._queue, self._timeout
+            self._connections.add(connection)
+        return connection
+
+    def _check_open(self) -> None:
+        if self._closed:
+            msg = "this SQLiteStore is closed"
+            raise StoreError(msg)
+
+    def _drop(self, connection: _Connection) -> None:
         connection.close()
         self._connections.discard(connection)  # only now, for a fork waits for it
 
@@ -259,63 +263,36 @@ class SQLiteStore(SQLStore):
             while True:
                 self._drop(self._idle.pop())
 
-    def _replaced(self) -> StoreError:
-        return StoreError(
-            f"SQLite failed: the file {self._path!r} was removed or replaced while it was open: "
-            "put it back, or restart the app to use what is there now"
-        )
-
-    # SQLite must not be carried through a fork: the child would believe that it holds the locks
-    # of its parent. So a fork waits for the calls that are under way, and closes all connections.
-
-    def _before_fork(self) -> None:
+    def before_fork(self) -> None:
         self._lock.acquire()
         self._barred = True
         give_up = monotonic() + _LONGEST_CALL * self._timeout
         self._close_idle()
         while self._connections and monotonic() < give_up:
             time.sleep(_PAUSE)
-            self._close_idle()
 
-    def _after_fork(self) -> None:
+    def after_fork(self) -> None:
         self._barred = self._closed
         with suppress(RuntimeError):  # another thread has made the store only now
             self._lock.release()
 
 
-_STORES: Final[WeakSet[SQLiteStore]] = WeakSet()
+_FILES: Final[WeakSet[_File]] = WeakSet()
 
 
-def _of_all(method: Callable[[SQLiteStore], None]) -> Callable[[], None]:
+def _of_all(method: Callable[[_File], None]) -> Callable[[], None]:
     def act() -> None:
-        for store in tuple(_STORES):
-            method(store)
+        for file in tuple(_FILES):
+            method(file)
 
     return act
 
 
 os.register_at_fork(
-    before=_of_all(SQLiteStore._before_fork),  # noqa: SLF001 - ours
-    after_in_parent=_of_all(SQLiteStore._after_fork),  # noqa: SLF001
-    after_in_child=_of_all(SQLiteStore._start),  # noqa: SLF001
+    before=_of_all(_File.before_fork),
+    after_in_parent=_of_all(_File.after_fork),
+    after_in_child=_of_all(_File.start),
 )
-
-
-def _closed() -> StoreError:
-    return StoreError("this SQLiteStore is closed")
-
-
-def _fail(error: Exception) -> NoReturn:
-    failed = failure("SQLite", error)
-    raise failed from failed.__cause__
-
-
-def _is_busy(error: sqlite3.Error) -> bool:
-    """Whether somebody else held the lock; the connection itself is sound."""
-    return (getattr(error, "sqlite_errorcode", 0) & 0xFF) == sqlite3.SQLITE_BUSY
-
-
-# The file.
 
 
 def _check_path(path: str | os.PathLike[str], *, create: bool) -> str:
@@ -340,16 +317,24 @@ def _check_path(path: str | os.PathLike[str], *, create: bool) -> str:
     return str(file)
 
 
-def _identity(path: str | bytes) -> tuple[int, int] | None:
+def _identity(path: str | bytes) -> tuple[int, ...] | None:
     """Tell this file from another one of the same name."""
     try:
-        status = os.stat(path)  # noqa: PTH116 - in each check
+        return os.stat(path)[1:3]  # noqa: PTH116 - inode and device, in each check
     except FileNotFoundError:
         return None
-    return status.st_dev, status.st_ino
 
 
-def _make_file(path: str) -> tuple[int, int] | None:
+def _check_identity(path: str | bytes, opened: tuple[int, ...] | None) -> None:
+    if _identity(path) != opened:
+        msg = (
+            f"SQLite failed: the file {os.fsdecode(path)!r} was removed or replaced while it was "
+            "open: put it back, or restart the app to use what is there now"
+        )
+        raise StoreError(msg)
+
+
+def _make_file(path: str) -> tuple[int, ...] | None:
     """Make the file where there is none, for its owner only; SQLite would ask the umask.
 
     It gives ``-wal`` and ``-shm`` the same mode. A file that is there is not opened: closing
@@ -367,10 +352,13 @@ def _make_file(path: str) -> tuple[int, int] | None:
     return _identity(path)
 
 
-def _connect(path: str, timeout: float) -> sqlite3.Connection:
-    """Open the file, and make the tables where there are none."""
+def _open(
+    path: str, timeout: float, identity: tuple[int, ...] | None
+) -> tuple[_Connection, tuple[int, ...] | None]:
+    """Open the file, and make it and the tables where there are none."""
+    before = identity or _make_file(path)
     connection = sqlite3.connect(
-        path, timeout=timeout, isolation_level=None, check_same_thread=False
+        path, timeout, isolation_level=None, check_same_thread=False, factory=_Connection
     )
     try:
         # A name that is no UTF-8 must not fail a whole list.
@@ -384,10 +372,11 @@ def _connect(path: str, timeout: float) -> sqlite3.Connection:
             for statement in () if _is_ready(connection, path) else _TABLES:
                 connection.execute(statement)
             connection.execute("COMMIT")
+        _check_identity(path, before)
     except BaseException:
         connection.close()
         raise
-    return connection
+    return connection, before
 
 
 def _is_ready(connection: sqlite3.Connection, path: str) -> bool:
@@ -420,8 +409,8 @@ def _use_wal(connection: sqlite3.Connection, path: str, timeout: float) -> None:
     while mode is None:
         try:
             (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
-        except sqlite3.OperationalError as error:
-            if not _is_busy(error) or monotonic() > give_up:
+        except sqlite3.OperationalError:
+            if monotonic() > give_up:
                 raise
             time.sleep(_PAUSE)
     if mode != "wal":
