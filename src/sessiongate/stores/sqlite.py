@@ -56,8 +56,6 @@ _TABLES: Final = (
 
 _THREADS: Final = 8
 """That carry out what is awaited."""
-_IDLE: Final = 8
-"""Connections that may wait for the next call; more are opened when needed, and closed after."""
 _LONGEST_CALL: Final = 4
 """Timeouts that a fork waits for a call: two are for locks, the rest is for work."""
 _PAUSE: Final = 0.005
@@ -73,8 +71,8 @@ class SQLiteStore(SQLStore):
     first used, readable by its owner only, with ``-wal`` and ``-shm`` beside
     it. The three are one: move or remove them together, while no app runs.
 
-    Readers never wait. Writers wait for each other for up to ``timeout``; then
-    the call is a ``StoreError``. So is each call while ``path`` does not name
+    Readers wait for no writer. Writers wait for each other for up to ``timeout``;
+    then the call is a ``StoreError``. So is each call while ``path`` does not name
     the file that was opened.
 
     Safe for threads, event loops and ``fork``. A few threads of the store
@@ -83,7 +81,7 @@ class SQLiteStore(SQLStore):
     Args:
         path: The file, in a directory that exists, on a local disk.
         timeout: Seconds that a call may wait for each of its turns: for a
-            thread (when awaited), among the writers of this process, and for
+            thread (when awaited), among the readers or writers of this process, and for
             the lock on the file.
         create: Make the file where there is none; ``False``: it must be there.
 
@@ -94,9 +92,9 @@ class SQLiteStore(SQLStore):
         ValueError: ``path`` is ``":memory:"`` or empty: take ``MemoryStore``.
     """
 
-    _rows = (
-        "coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'session'), 0)"
-        " - (SELECT coalesce(sum(removed), 0) FROM tally)"
+    _rows = (  # without a tally they are counted
+        "coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'session')"
+        " - (SELECT removed FROM tally), (SELECT count(*) FROM session))"
     )
     _errors = (sqlite3.Error, OSError)
 
@@ -120,16 +118,14 @@ class SQLiteStore(SQLStore):
 
     def read(self, sid: str) -> Any | None:
         """See ``Store``. Written out, for a check has no time for a generator."""
-        file = self._file
+        lane, usable = self._file.reading, False
         try:
-            connection = file.take()
+            connection = lane.enter()
             try:
                 row = connection.execute(self._select, (sid,)).fetchone()
-            except sqlite3.Error:
-                connection.usable = False
-                raise
+                usable = True
             finally:
-                file.put(connection)
+                lane.leave(usable=usable)
         except self._errors as error:
             failed = self._failure(error)
             raise failed from failed.__cause__
@@ -150,25 +146,72 @@ class SQLiteStore(SQLStore):
         return failure("SQLite", error)
 
 
-class _Connection(sqlite3.Connection):
-    """It serves one call at a time."""
+class _Lane:
+    """A connection that one call after another uses, opened by the first of them."""
 
-    queue: Lock
-    timeout: float
-    writing = False
-    usable = True
+    def __init__(self, file: _File) -> None:
+        self._file = file
+        self._connection: sqlite3.Connection | None = None
+        # A queue of our own, for SQLite's own waiting is a lottery.
+        self._lock = Lock()
+
+    def enter(self) -> sqlite3.Connection:
+        file = self._file
+        if not self._lock.acquire(timeout=file.timeout):
+            raise StoreError(_TOO_MANY.format("of this process wait for their turn"))
+        try:
+            file.check_open()
+            if file.identity:
+                _check_identity(file.encoded, file.identity)
+            if self._connection is None:
+                self._connection, file.identity = _open(file.path, file.timeout, file.identity)
+        except BaseException:
+            self._lock.release()
+            raise
+        return self._connection
+
+    def leave(self, *, usable: bool) -> None:
+        if not usable:
+            self._close()
+        self._lock.release()
+
+    def close(self, seconds: float = -1) -> bool:
+        """Close the connection when what is under way is done; nobody enters until ``leave``."""
+        if not self._lock.acquire(timeout=seconds):
+            return False
+        self._close()
+        return True
+
+    def _close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+
+class _Call:
+    """What a verb has for a connection: that of the readers, until it changes something."""
+
+    def __init__(self, file: _File) -> None:
+        self._file = file
+        self._lane: _Lane | None = None
+        self._usable = True
 
     async def send(self, sql: str, arguments: Any) -> Any:
-        if not (self.writing or sql.startswith("SELECT")):
-            # In a queue of our own, for SQLite's own waiting is a lottery.
-            self.writing = self.queue.acquire(timeout=self.timeout)
-            if not self.writing:
-                raise StoreError(_TOO_MANY.format("of this process wait to write"))
-        cursor = self.execute(sql, arguments or ())
+        reads = sql.startswith("SELECT") and self._lane is not self._file.writing
+        lane = self._file.reading if reads else self._file.writing
+        if lane is not self._lane:
+            self.end()
+            self._connection = lane.enter()
+            self._lane = lane
+        cursor = self._connection.execute(sql, arguments or ())
         return cursor.fetchall() if cursor.description else cursor.rowcount
 
     async def undo(self, *, usable: bool) -> None:  # noqa: ARG002 - to make another one is cheap
-        self.usable = False
+        self._usable = False
+
+    def end(self) -> None:
+        if self._lane is not None:
+            self._lane.leave(usable=self._usable)
 
 
 class _File:
@@ -181,100 +224,57 @@ class _File:
 
     def __init__(self, path: str, timeout: float) -> None:
         self.path = path
-        self._encoded = os.fsencode(path)  # as the system takes it, sooner
-        self._timeout = timeout
-        self._identity: tuple[int, ...] | None = None
+        self.encoded = os.fsencode(path)  # as the system takes it, sooner
+        self.timeout = timeout
+        self.identity: tuple[int, ...] = ()  # once it was opened
         self._closed = False
         self.start()
         _FILES.add(self)
 
     def start(self) -> None:
-        """Begin anew, with nothing of the parent process."""
-        self._lock = Lock()
-        self._queue = Lock()
-        self._idle: list[_Connection] = []
-        self._connections: set[_Connection] = set()
+        """Begin anew, with nothing of a parent process."""
+        self.reading, self.writing = _Lane(self), _Lane(self)
         self._threads = ThreadPoolExecutor(_THREADS, "sessiongate-sqlite")
-        self._barred = self._closed
+        self._held: list[_Lane] = []
+
+    def check_open(self) -> None:
+        if self._closed:
+            msg = "this SQLiteStore is closed"
+            raise StoreError(msg)
 
     def close(self) -> None:
-        with self._lock:
-            self._closed = self._barred = True
-        self._close_idle()
+        self._closed = True
+        for lane in (self.reading, self.writing):
+            lane.close()
+            lane.leave(usable=True)
         self._threads.shutdown()
 
     def submit(self, call: Callable[[], T]) -> Future[T]:
         """Have a thread call it, if one is free in time."""
-        overdue = monotonic() + self._timeout
+        overdue = monotonic() + self.timeout
 
         def call_in_time() -> T:
             if monotonic() > overdue:
                 raise StoreError(_TOO_MANY.format("wait for a thread"))
             return call()
 
-        with self._lock:
-            self._check_open()
-            return self._threads.submit(call_in_time)
+        self.check_open()
+        return self._threads.submit(call_in_time)
 
-    def take(self) -> _Connection:
-        if self._identity is not None:
-            _check_identity(self._encoded, self._identity)
-        try:
-            return self._idle.pop()
-        except IndexError:
-            return self._connect()
+    async def borrow(self, _: object) -> _Call:
+        return _Call(self)
 
-    async def borrow(self, _: object) -> _Connection:
-        return self.take()
-
-    def put(self, connection: _Connection) -> None:
-        if connection.usable and not self._barred and len(self._idle) < _IDLE:
-            self._idle.append(connection)
-        else:
-            self._drop(connection)
-        if self._barred:
-            self._close_idle()
-
-    async def give_back(self, connection: _Connection) -> None:
-        writing, connection.writing = connection.writing, False
-        self.put(connection)
-        if writing:
-            self._queue.release()
-
-    def _connect(self) -> _Connection:
-        with self._lock:  # a fork holds it
-            self._check_open()
-            connection, self._identity = _open(self.path, self._timeout, self._identity)
-            connection.queue, connection.timeout = self._queue, self._timeout
-            self._connections.add(connection)
-        return connection
-
-    def _check_open(self) -> None:
-        if self._closed:
-            msg = "this SQLiteStore is closed"
-            raise StoreError(msg)
-
-    def _drop(self, connection: _Connection) -> None:
-        connection.close()
-        self._connections.discard(connection)  # only now, for a fork waits for it
-
-    def _close_idle(self) -> None:
-        with suppress(IndexError):  # others take from it as well
-            while True:
-                self._drop(self._idle.pop())
+    async def give_back(self, call: _Call) -> None:
+        call.end()
 
     def before_fork(self) -> None:
-        self._lock.acquire()
-        self._barred = True
-        give_up = monotonic() + _LONGEST_CALL * self._timeout
-        self._close_idle()
-        while self._connections and monotonic() < give_up:
-            time.sleep(_PAUSE)
+        seconds = _LONGEST_CALL * self.timeout
+        self._held = [lane for lane in (self.reading, self.writing) if lane.close(seconds)]
 
     def after_fork(self) -> None:
-        self._barred = self._closed
-        with suppress(RuntimeError):  # another thread has made the store only now
-            self._lock.release()
+        for lane in self._held:
+            lane.leave(usable=True)
+        self._held = []
 
 
 _FILES: Final[WeakSet[_File]] = WeakSet()
@@ -317,15 +317,15 @@ def _check_path(path: str | os.PathLike[str], *, create: bool) -> str:
     return str(file)
 
 
-def _identity(path: str | bytes) -> tuple[int, ...] | None:
-    """Tell this file from another one of the same name."""
+def _identity(path: str | bytes) -> tuple[int, ...]:
+    """Tell this file from another one of the same name; ``()``: there is none."""
     try:
         return os.stat(path)[1:3]  # noqa: PTH116 - inode and device, in each check
     except FileNotFoundError:
-        return None
+        return ()
 
 
-def _check_identity(path: str | bytes, opened: tuple[int, ...] | None) -> None:
+def _check_identity(path: str | bytes, opened: tuple[int, ...]) -> None:
     if _identity(path) != opened:
         msg = (
             f"SQLite failed: the file {os.fsdecode(path)!r} was removed or replaced while it was "
@@ -334,14 +334,14 @@ def _check_identity(path: str | bytes, opened: tuple[int, ...] | None) -> None:
         raise StoreError(msg)
 
 
-def _make_file(path: str) -> tuple[int, ...] | None:
+def _make_file(path: str) -> tuple[int, ...]:
     """Make the file where there is none, for its owner only; SQLite would ask the umask.
 
     It gives ``-wal`` and ``-shm`` the same mode. A file that is there is not opened: closing
     it again would drop the locks that SQLite holds on it.
     """
     left = [name for name in (f"{path}-wal", f"{path}-shm") if _identity(name)]
-    if left and _identity(path) is None:
+    if left and not _identity(path):
         msg = (
             f"SQLite failed: there is no file {path!r}, but {left[0]!r} is still there: stop the "
             "apps that have it open, then put the file back or remove what is left"
@@ -353,20 +353,18 @@ def _make_file(path: str) -> tuple[int, ...] | None:
 
 
 def _open(
-    path: str, timeout: float, identity: tuple[int, ...] | None
-) -> tuple[_Connection, tuple[int, ...] | None]:
-    """Open the file, and make it and the tables where there are none."""
+    path: str, timeout: float, identity: tuple[int, ...]
+) -> tuple[sqlite3.Connection, tuple[int, ...]]:
+    """Open the file; at the first time, make it and the tables where there are none."""
     before = identity or _make_file(path)
-    connection = sqlite3.connect(
-        path, timeout, isolation_level=None, check_same_thread=False, factory=_Connection
-    )
+    connection = sqlite3.connect(path, timeout, isolation_level=None, check_same_thread=False)
     try:
         # A name that is no UTF-8 must not fail a whole list.
         connection.text_factory = partial(str, encoding="utf-8", errors="surrogateescape")
         # In WAL mode a commit is handed to the operating system before it is acknowledged:
         # it survives the death of the process. Only a power cut may take the last ones back.
         connection.execute("PRAGMA synchronous = NORMAL")
-        if not _is_ready(connection, path):
+        if not (identity or _is_ready(connection, path)):
             _use_wal(connection, path, timeout)
             connection.execute("BEGIN IMMEDIATE")
             for statement in () if _is_ready(connection, path) else _TABLES:
