@@ -259,7 +259,7 @@ def test_nothing_is_searched_by_reading_all(store: SQLiteStore, other: sqlite3.C
     statements: list[str] = []
     execute(store, login(session()))
     execute(store, Count(START))
-    for lane in (store._file.reading, store._file.writing):
+    for lane in (store._reading, store._writing):
         assert lane._connection is not None
         lane._connection.set_trace_callback(statements.append)
     commands: list[Command] = [

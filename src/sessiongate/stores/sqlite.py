@@ -1,5 +1,7 @@
 """Sessions in a file: no server, many processes, still there after a restart."""
 
+# ruff: noqa: SLF001 - the classes of this file are one
+
 from __future__ import annotations
 
 import asyncio
@@ -21,9 +23,6 @@ from sessiongate.errors import ConfigurationError, StoreError
 from sessiongate.stores.sql import VERSION, SQLStore, check_version, failure, result_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from concurrent.futures import Future
-
     from sessiongate.core.arguments import Seconds
     from sessiongate.stores.sql import Statements
 
@@ -61,6 +60,7 @@ _LONGEST_CALL: Final = 4
 _PAUSE: Final = 0.005
 """Seconds between two looks at what tells nobody that it is over."""
 _TOO_MANY: Final = "SQLite is busy: too many calls {}"
+_CLOSED: Final = "this SQLiteStore is closed"
 
 
 class SQLiteStore(SQLStore):
@@ -102,15 +102,24 @@ class SQLiteStore(SQLStore):
         self, path: str | os.PathLike[str], *, timeout: Seconds = 0.25, create: bool = True
     ) -> None:
         super().__init__()
-        checked = _check_path(path, create=create)
-        self._file = _File(checked, microseconds(timeout, "timeout", positive=True) / SECOND)
+        self._path = _check_path(path, create=create)
+        self._encoded_path = os.fsencode(self._path)  # as the system takes it, sooner
+        self._timeout = microseconds(timeout, "timeout", positive=True) / SECOND
+        self._identity: tuple[int, ...] = ()  # of the file, once it was opened
+        self._closed = False
+        self._start()
+        _STORES.add(self)
 
     def __repr__(self) -> str:
-        return f"SQLiteStore({self._file.path!r})"
+        return f"SQLiteStore({self._path!r})"
 
     def close(self) -> None:
         """Close all connections and end the threads, when what is under way is done."""
-        self._file.close()
+        self._closed = True
+        for lane in (self._reading, self._writing):
+            with lane.lock:
+                lane.close()
+        self._threads.shutdown()
 
     async def aclose(self) -> None:
         """``close``, to await."""
@@ -118,14 +127,9 @@ class SQLiteStore(SQLStore):
 
     def read(self, sid: str) -> Any | None:
         """See ``Store``. Written out, for a check has no time for a generator."""
-        lane, usable = self._file.reading, False
         try:
-            connection = lane.enter()
-            try:
+            with self._reading as connection:
                 row = connection.execute(self._select, (sid,)).fetchone()
-                usable = True
-            finally:
-                lane.leave(usable=usable)
         except self._errors as error:
             failed = self._failure(error)
             raise failed from failed.__cause__
@@ -136,53 +140,72 @@ class SQLiteStore(SQLStore):
         yield "BEGIN IMMEDIATE", None
 
     def _run(self, steps: Statements[T]) -> T:
-        return result_of(self._carry_out(self._file, steps))
+        return result_of(self._carry_out(_Call(self), steps))
 
     async def _arun(self, steps: Statements[T]) -> T:
         """Have a thread carry it out: if cancelled before its turn not at all, else as a whole."""
-        return await asyncio.wrap_future(self._file.submit(partial(self._run, steps)))
+        overdue = monotonic() + self._timeout
+
+        def run_in_time() -> T:
+            if monotonic() > overdue:
+                raise StoreError(_TOO_MANY.format("wait for a thread"))
+            return self._run(steps)
+
+        if self._closed:
+            raise StoreError(_CLOSED)
+        return await asyncio.wrap_future(self._threads.submit(run_in_time))
 
     def _failure(self, error: Exception) -> Exception:
         return failure("SQLite", error)
+
+    # SQLite must not be carried through a fork: the child would believe that it holds the locks
+    # of its parent. So a fork waits for the calls that are under way, and closes all connections.
+
+    def _start(self) -> None:
+        self._reading, self._writing = _Lane(self), _Lane(self)
+        self._threads = ThreadPoolExecutor(_THREADS, "sessiongate-sqlite")
+        self._held: list[_Lane] = []
+
+    def _before_fork(self) -> None:
+        seconds = _LONGEST_CALL * self._timeout
+        lanes = (self._reading, self._writing)
+        self._held = [lane for lane in lanes if lane.lock.acquire(timeout=seconds)]
+        for lane in self._held:
+            lane.close()
+
+    def _after_fork(self) -> None:
+        while self._held:
+            self._held.pop().lock.release()
 
 
 class _Lane:
     """A connection that one call after another uses, opened by the first of them."""
 
-    def __init__(self, file: _File) -> None:
-        self._file = file
+    def __init__(self, store: SQLiteStore) -> None:
+        self._store = store
         self._connection: sqlite3.Connection | None = None
-        # A queue of our own, for SQLite's own waiting is a lottery.
-        self._lock = Lock()
+        self.lock = Lock()  # a queue of our own, for SQLite's own waiting is a lottery
 
-    def enter(self) -> sqlite3.Connection:
-        file = self._file
-        if not self._lock.acquire(timeout=file.timeout):
+    def __enter__(self) -> sqlite3.Connection:
+        store = self._store
+        if not self.lock.acquire(timeout=store._timeout):
             raise StoreError(_TOO_MANY.format("of this process wait for their turn"))
         try:
-            file.check_open()
-            if file.identity:
-                _check_identity(file.encoded, file.identity)
+            if store._identity:
+                _check_identity(store._encoded_path, store._identity)
             if self._connection is None:
-                self._connection, file.identity = _open(file.path, file.timeout, file.identity)
+                self._connection, store._identity = _open(store)
         except BaseException:
-            self._lock.release()
+            self.lock.release()
             raise
         return self._connection
 
-    def leave(self, *, usable: bool) -> None:
-        if not usable:
-            self._close()
-        self._lock.release()
+    def __exit__(self, failed: object, *_: object) -> None:
+        if failed:
+            self.close()  # to make another one is cheap
+        self.lock.release()
 
-    def close(self, seconds: float = -1) -> bool:
-        """Close the connection when what is under way is done; nobody enters until ``leave``."""
-        if not self._lock.acquire(timeout=seconds):
-            return False
-        self._close()
-        return True
-
-    def _close(self) -> None:
+    def close(self) -> None:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
@@ -191,107 +214,45 @@ class _Lane:
 class _Call:
     """What a verb has for a connection: that of the readers, until it changes something."""
 
-    def __init__(self, file: _File) -> None:
-        self._file = file
+    def __init__(self, store: SQLiteStore) -> None:
+        self._store = store
         self._lane: _Lane | None = None
-        self._usable = True
+        self._failed = False
+
+    async def borrow(self, _: object) -> _Call:
+        return self
 
     async def send(self, sql: str, arguments: Any) -> Any:
-        reads = sql.startswith("SELECT") and self._lane is not self._file.writing
-        lane = self._file.reading if reads else self._file.writing
-        if lane is not self._lane:
-            self.end()
-            self._connection = lane.enter()
+        reads = sql.startswith("SELECT")
+        if self._lane is None or (self._lane is self._store._reading and not reads):
+            await self.give_back(self)
+            lane = self._store._reading if reads else self._store._writing
+            self._connection = lane.__enter__()
             self._lane = lane
         cursor = self._connection.execute(sql, arguments or ())
         return cursor.fetchall() if cursor.description else cursor.rowcount
 
-    async def undo(self, *, usable: bool) -> None:  # noqa: ARG002 - to make another one is cheap
-        self._usable = False
+    async def undo(self, *, usable: bool) -> None:  # noqa: ARG002 - of the protocol
+        self._failed = True
 
-    def end(self) -> None:
-        if self._lane is not None:
-            self._lane.leave(usable=self._usable)
-
-
-class _File:
-    """The connections to a file, and the threads that carry out what is awaited.
-
-    SQLite must not be carried through a fork: the child would believe that it
-    holds the locks of its parent. So a fork waits for the calls that are under
-    way, and closes all connections.
-    """
-
-    def __init__(self, path: str, timeout: float) -> None:
-        self.path = path
-        self.encoded = os.fsencode(path)  # as the system takes it, sooner
-        self.timeout = timeout
-        self.identity: tuple[int, ...] = ()  # once it was opened
-        self._closed = False
-        self.start()
-        _FILES.add(self)
-
-    def start(self) -> None:
-        """Begin anew, with nothing of a parent process."""
-        self.reading, self.writing = _Lane(self), _Lane(self)
-        self._threads = ThreadPoolExecutor(_THREADS, "sessiongate-sqlite")
-        self._held: list[_Lane] = []
-
-    def check_open(self) -> None:
-        if self._closed:
-            msg = "this SQLiteStore is closed"
-            raise StoreError(msg)
-
-    def close(self) -> None:
-        self._closed = True
-        for lane in (self.reading, self.writing):
-            lane.close()
-            lane.leave(usable=True)
-        self._threads.shutdown()
-
-    def submit(self, call: Callable[[], T]) -> Future[T]:
-        """Have a thread call it, if one is free in time."""
-        overdue = monotonic() + self.timeout
-
-        def call_in_time() -> T:
-            if monotonic() > overdue:
-                raise StoreError(_TOO_MANY.format("wait for a thread"))
-            return call()
-
-        self.check_open()
-        return self._threads.submit(call_in_time)
-
-    async def borrow(self, _: object) -> _Call:
-        return _Call(self)
-
-    async def give_back(self, call: _Call) -> None:
-        call.end()
-
-    def before_fork(self) -> None:
-        seconds = _LONGEST_CALL * self.timeout
-        self._held = [lane for lane in (self.reading, self.writing) if lane.close(seconds)]
-
-    def after_fork(self) -> None:
-        for lane in self._held:
-            lane.leave(usable=True)
-        self._held = []
+    async def give_back(self, _: object) -> None:
+        lane, self._lane = self._lane, None
+        if lane is not None:
+            lane.__exit__(self._failed)
 
 
-_FILES: Final[WeakSet[_File]] = WeakSet()
+_STORES: Final[WeakSet[SQLiteStore]] = WeakSet()
 
 
-def _of_all(method: Callable[[_File], None]) -> Callable[[], None]:
-    def act() -> None:
-        for file in tuple(_FILES):
-            method(file)
-
-    return act
+def _of_all(method: str) -> None:
+    for store in tuple(_STORES):
+        getattr(store, method)()
 
 
 os.register_at_fork(
-    before=_of_all(_File.before_fork),
-    after_in_parent=_of_all(_File.after_fork),
-    after_in_child=_of_all(_File.start),
+    before=partial(_of_all, "_before_fork"),
+    after_in_parent=partial(_of_all, "_after_fork"),
+    after_in_child=partial(_of_all, "_start"),
 )
 
 
@@ -352,11 +313,12 @@ def _make_file(path: str) -> tuple[int, ...]:
     return _identity(path)
 
 
-def _open(
-    path: str, timeout: float, identity: tuple[int, ...]
-) -> tuple[sqlite3.Connection, tuple[int, ...]]:
+def _open(store: SQLiteStore) -> tuple[sqlite3.Connection, tuple[int, ...]]:
     """Open the file; at the first time, make it and the tables where there are none."""
-    before = identity or _make_file(path)
+    if store._closed:
+        raise StoreError(_CLOSED)
+    path, timeout = store._path, store._timeout
+    before = store._identity or _make_file(path)
     connection = sqlite3.connect(path, timeout, isolation_level=None, check_same_thread=False)
     try:
         # A name that is no UTF-8 must not fail a whole list.
@@ -364,7 +326,7 @@ def _open(
         # In WAL mode a commit is handed to the operating system before it is acknowledged:
         # it survives the death of the process. Only a power cut may take the last ones back.
         connection.execute("PRAGMA synchronous = NORMAL")
-        if not (identity or _is_ready(connection, path)):
+        if not (store._identity or _is_ready(connection, path)):
             _use_wal(connection, path, timeout)
             connection.execute("BEGIN IMMEDIATE")
             for statement in () if _is_ready(connection, path) else _TABLES:
