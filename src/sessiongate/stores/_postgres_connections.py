@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import os
 import selectors
-from copy import copy
 from functools import cached_property
 from time import monotonic
 from traceback import clear_frames
@@ -126,14 +125,7 @@ class _Pool:
     def __init__(self, pool: Any, times: Pools) -> None:
         self._pool = pool
         self._times = times
-        self.timeout = times.timeout
         self._life = self._until_the_loop_ends()
-
-    def with_timeout(self, seconds: float) -> _Pool:
-        """Return the same pool, for calls that may take so long."""
-        patient = copy(self)
-        patient.timeout = seconds
-        return patient
 
     async def open(self) -> None:
         if isinstance(self._pool, ConnectionPool):
@@ -167,7 +159,7 @@ class _Pool:
         except PoolTimeout as error:
             # Nobody gave one back, or none could be made.
             raise (times.refused[0] if times.refused else error) from None
-        connection.due = began + times.budget if queues else monotonic() + self.timeout
+        connection.due = began + times.budget if queues else monotonic() + times.timeout
         return connection
 
     async def give_back(self, connection: Any) -> None:

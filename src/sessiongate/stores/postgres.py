@@ -29,8 +29,6 @@ __all__ = ["PostgresStore"]
 T = TypeVar("T")
 
 _MISSING: Final = "PostgresStore needs psycopg and its pool: pip install 'sessiongate[postgres]'"
-_PREPARING: Final = 5.0
-"""Seconds that making the tables may take, once."""
 _NAME: Final = re.compile(r"[a-z_][a-z0-9_]{0,40}")
 
 
@@ -180,17 +178,19 @@ class PostgresStore(SQLStore):
             raise StoreError(msg)
         pool = await self._pools.of(source)
         if not self._ready:
-            await super()._carry_out(pool.with_timeout(_PREPARING), self._preparation())
+            await super()._carry_out(pool, self._preparation())
         return await super()._carry_out(pool, steps)
 
     def _preparation(self) -> Statements[None]:
         schema = self._schema
+        yield "BEGIN", None  # it may have to wait for others who make the tables
         ((there,),) = yield "SELECT to_regclass(%s)::text", (f"{schema}.meta",)
         version = 0
         if there is not None:
             ((version,),) = yield f"SELECT coalesce(max(version), 0) FROM {schema}.meta", ()
         if version:
             check_version("schema", schema, version)
+            yield "COMMIT", None
         elif not self._create:
             msg = (
                 f"url: schema {schema!r} at {self._location} has no tables of this version, "
