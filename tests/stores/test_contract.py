@@ -37,10 +37,9 @@ class TestSQLiteStore(StoreContract):
         return lambda sid: file.execute("UPDATE session SET data = x'7b' WHERE sid = ?", (sid,))
 
     @pytest.fixture
-    def footprint(self, file: sqlite3.Connection) -> Callable[[], int]:
+    def footprint(self, store: SQLiteStore, file: sqlite3.Connection) -> Callable[[], int]:
         def count() -> int:
-            counts = "SELECT (SELECT count(*) FROM session) + (SELECT sessions FROM tally)"
-            number: int = file.execute(counts).fetchone()[0]
-            return number
+            number: int = file.execute("SELECT count(*) FROM session").fetchone()[0]
+            return number + store.count(0)
 
         return count

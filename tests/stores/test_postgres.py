@@ -531,7 +531,7 @@ def test_what_cannot_be_read_is_no_session_and_one_line_in_the_log(
 def test_a_newer_schema_is_left_alone(
     server: PostgresServer, admin: psycopg.Connection[Any], using: Callable[..., Call]
 ) -> None:
-    admin.execute("UPDATE sessiongate.meta SET version = 3")
+    admin.execute("UPDATE sessiongate.meta SET version = 4")
     try:
         with pytest.raises(ConfigurationError, match=r"newer sessiongate.*upgrade sessiongate"):
             using(server.url, timeout=PATIENCE, connect_timeout=PATIENCE)(Count(START))
@@ -539,13 +539,13 @@ def test_a_newer_schema_is_left_alone(
             admin.execute(PostgresStore.schema().encode())
         admin.execute("ROLLBACK")
     finally:
-        admin.execute("UPDATE sessiongate.meta SET version = 2")
+        admin.execute("UPDATE sessiongate.meta SET version = 3")
 
 
 OLD = """
     CREATE SCHEMA old;
     CREATE TABLE old.meta (version integer NOT NULL);
-    INSERT INTO old.meta VALUES (1);
+    INSERT INTO old.meta VALUES (2);
     CREATE TABLE old.session (sid text PRIMARY KEY, username text NOT NULL, device text NOT NULL);
     INSERT INTO old.session VALUES ('a', 'alice', '');
 """
@@ -570,7 +570,7 @@ def test_an_older_schema_is_refused_and_left_as_it_is(
             admin.execute(PostgresStore.schema("old").encode())
         admin.execute("ROLLBACK")
         assert admin.execute("SELECT sid FROM old.session").fetchall() == [("a",)]
-        assert admin.execute("SELECT version FROM old.meta").fetchall() == [(1,)]
+        assert admin.execute("SELECT version FROM old.meta").fetchall() == [(2,)]
     finally:
         admin.execute("DROP SCHEMA old CASCADE")
 
@@ -890,15 +890,13 @@ def test_the_settings_in_the_url_are_kept(server: PostgresServer) -> None:
     url = f"{server.url}?options=-c%20work_mem%3D5MB&client_encoding=latin1"
     store = PostgresStore(url, connect_timeout=PATIENCE, timeout=2)
     execute(store, Count(START))
-    pool = store._connections._threads[os.getpid()].pool
-    connection = pool.getconn()
-    shown = [
-        connection.execute("SELECT current_setting(%s)", (name,)).fetchone()
-        for name in ("work_mem", "statement_timeout", "client_encoding")
-    ]
-    pool.putconn(connection)
+    names = ("work_mem", "statement_timeout", "client_encoding")
+
+    def ask() -> Generator[Any, Any, Any]:
+        return (yield "SELECT " + ", ".join(["current_setting(%s)"] * 3), names)
+
+    assert store._run(ask()) == [("5MB", "1600ms", "UTF8")]
     store.close()
-    assert shown == [("5MB",), ("1600ms",), ("UTF8",)]
 
 
 # Tables that are not as they were.

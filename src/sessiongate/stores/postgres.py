@@ -4,23 +4,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 from hashlib import blake2b
 from importlib.resources import files
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import quote
 
 from sessiongate.core.arguments import check_count, microseconds
 from sessiongate.core.row import SECOND
 from sessiongate.errors import ConfigurationError, StoreError
-from sessiongate.stores.sql import (
-    SAVEPOINT,
-    VERSION,
-    SQLStore,
-    check_version,
-    failure,
-)
+from sessiongate.stores.sql import VERSION, SQLStore, check_version, failure, result_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -70,7 +65,7 @@ class PostgresStore(SQLStore):
     _placeholder = "%s"
     # An array is made once, a subquery perhaps for each row. Who holds a row has just extended it.
     _limited = "sid = ANY (ARRAY({} FOR UPDATE SKIP LOCKED))"
-    _adds_at_once = True
+    _rows = "(SELECT coalesce(sum(sessions), 0) FROM {schema}tally)"
 
     def __init__(
         self,
@@ -87,7 +82,7 @@ class PostgresStore(SQLStore):
             from psycopg import Error, errors  # noqa: PLC0415
             from psycopg.conninfo import conninfo_to_dict  # noqa: PLC0415
 
-            from sessiongate.stores._postgres_connections import Connections  # noqa: PLC0415
+            from sessiongate.stores._postgres_connections import Pools  # noqa: PLC0415
         except ImportError as error:
             raise ConfigurationError(_MISSING) from error
         try:
@@ -101,26 +96,22 @@ class PostgresStore(SQLStore):
         self._hidden = {password, quote(password, safe="")} - {""}
         self._schema = schema
         self._create = create
+        self._errors = (Error, OSError)
         self._forbidden = errors.InsufficientPrivilege
         self._missing = (errors.UndefinedTable, errors.InvalidSchemaName)
-        self._connections = Connections(
+        self._pools = Pools(
             url,
             str(where.get("options") or os.environ.get("PGOPTIONS", "")),
-            connect_timeout=_seconds(connect_timeout, "connect_timeout"),
-            timeout=_seconds(timeout, "timeout"),
-            max_size=check_count(max_size, "max_size") or 1,
-            failure=self._failure,
+            microseconds(connect_timeout, "connect_timeout", positive=True) / SECOND,
+            microseconds(timeout, "timeout", positive=True) / SECOND,
+            check_count(max_size, "max_size") or 1,
         )
         self._ready = False
         self._closed = False
-        self._insert_few = f"WITH gone AS ({self._expire_few}) {self._insert}"
-        self._lock_some = (
-            f"SELECT sid FROM {schema}.session WHERE sid = ANY (%s) ORDER BY sid FOR UPDATE"
-        )
-        self._delete_some = (
-            f"DELETE FROM {schema}.session WHERE (sid, data) IN "
-            "(SELECT * FROM unnest(%s::text[], %s::bytea[]))"
-        )
+        self._insert_few = f"WITH gone AS ({self._expire}) {self._insert}"
+        some = f"FROM {schema}.session WHERE sid = ANY (%s)"
+        self._lock_some = f"SELECT sid, data {some} ORDER BY sid FOR UPDATE"
+        self._delete_some = f"DELETE {some}"
 
     def __repr__(self) -> str:
         return f"<PostgresStore at {self._location}>"
@@ -136,18 +127,16 @@ class PostgresStore(SQLStore):
     def close(self) -> None:
         """Close all connections, those of a running event loop soon."""
         self._closed = True
-        self._connections.close()
+        self._pools.close()
 
     async def aclose(self) -> None:
         """``close``, to await for the connections of this event loop."""
         self._closed = True
-        await self._connections.aclose()
+        await self._pools.aclose()
 
     # The words of PostgreSQL.
 
-    def _begin(
-        self, username: str | None, *, total: bool, savepoint: bool = False
-    ) -> Statements[None]:
+    def _begin(self, username: str | None, *, total: bool) -> Statements[None]:
         waits = [_lock_number(self._schema, "total")] if total else []
         if username is not None:
             waits.append(_lock_number(self._schema, f"user:{username}"))
@@ -155,46 +144,53 @@ class PostgresStore(SQLStore):
         if waits:
             # The queue is fair, so the wait for a turn may take all the time that there is.
             texts += [
-                f"SET LOCAL statement_timeout = {self._connections.longest_wait}",
+                f"SET LOCAL statement_timeout = {round(1000 * self._pools.budget)}",
                 *(f"SELECT pg_advisory_xact_lock({number})" for number in waits),
                 "SET LOCAL statement_timeout TO DEFAULT",
             ]
         # Before the first look, in a statement of its own: a look sees what was committed then.
-        yield "; ".join([*texts, SAVEPOINT] if savepoint else texts), None
+        yield "; ".join(texts), None
 
     def _add(self, new: Record, expired: Sequence[object]) -> Statements[None]:
         yield self._insert_few, (*expired, *new)
 
-    def _remove(self, records: Sequence[Record]) -> Statements[int]:
+    def _remove(self, records: Sequence[Record]) -> Statements[bool]:
         if len(records) == 1:
             return (yield from super()._remove(records))
-        # All rows before the tally, which the first removal locks.
-        sids = [old.sid for old in records]
-        yield self._lock_some, (sids,)
-        return (yield self._delete_some, (sids, [old.data for old in records]))  # type: ignore[no-any-return]
+        # All rows before the tally, which the removal locks.
+        held = {old.sid: old.data for old in records}
+        if dict((yield self._lock_some, (list(held),))) != held:
+            return False
+        yield self._delete_some, (list(held),)
+        return True
 
     # The drivers, and the first use: are the tables there?
 
     def _run(self, steps: Statements[T]) -> T:
-        return self._connections.run(steps, self._first())
+        return result_of(self._carry_out(None, steps))
 
     async def _arun(self, steps: Statements[T]) -> T:
-        return await self._connections.arun(steps, self._first())
+        return await self._carry_out(asyncio.get_running_loop(), steps)
 
-    def _first(self) -> Statements[None] | None:
+    async def _carry_out(self, source: Any, steps: Statements[T]) -> T:
         if self._closed:
             msg = "this PostgresStore was closed; make a new one"
             raise StoreError(msg)
-        return None if self._ready else self._preparation()
+        pool = await self._pools.of(source)
+        if not self._ready:
+            await super()._carry_out(pool, self._preparation())
+        return await super()._carry_out(pool, steps)
 
     def _preparation(self) -> Statements[None]:
         schema = self._schema
+        yield "BEGIN", None  # it may have to wait for others who make the tables
         ((there,),) = yield "SELECT to_regclass(%s)::text", (f"{schema}.meta",)
         version = 0
         if there is not None:
             ((version,),) = yield f"SELECT coalesce(max(version), 0) FROM {schema}.meta", ()
         if version:
             check_version("schema", schema, version)
+            yield "COMMIT", None
         elif not self._create:
             msg = (
                 f"url: schema {schema!r} at {self._location} has no tables of this version, "
@@ -214,10 +210,6 @@ class PostgresStore(SQLStore):
                 "apply PostgresStore.schema(), and grant this one the use of what it makes"
             )
         return failure("PostgreSQL", error, self._hidden)
-
-
-def _seconds(given: Seconds, name: str) -> float:
-    return microseconds(given, name, positive=True) / SECOND
 
 
 def _check_schema(schema: str) -> str:

@@ -2,8 +2,7 @@
 
 A verb is a generator of statements. It yields ``(sql, arguments)`` and is sent
 the rows, or how many were changed. A command such as ``COMMIT`` has ``None``
-for arguments, and its answer does not matter. An engine has two drivers that
-carry a verb out: one calls, one awaits.
+for arguments, and its answer does not matter.
 """
 
 # ruff: noqa: S608 - names of our own
@@ -12,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Generator, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 from sessiongate.core.row import FOREVER, SECOND, Page, Record
@@ -20,20 +20,19 @@ from sessiongate.stores import codec
 from sessiongate.stores._twins import twins
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Coroutine, Iterable
 
     from sessiongate.core.row import RowCodec
     from sessiongate.stores.base import Begin, Seen
 
-__all__ = ["SAVEPOINT", "VERSION", "SQLStore", "Statements", "check_version", "failure"]
+__all__ = ["VERSION", "SQLStore", "Statements", "check_version", "failure", "result_of"]
 
 T = TypeVar("T")
 
 Statements: TypeAlias = Generator[tuple[str, Sequence[object] | None], Any, T]
 
-VERSION: Final = 2
+VERSION: Final = 3
 """Of the tables."""
-SAVEPOINT: Final = "SAVEPOINT step"
 
 _FEW: Final = 16
 """Expired records that are removed along with each new one."""
@@ -45,10 +44,7 @@ _SECRET: Final = re.compile(
 
 
 class SQLStore:
-    """The text of the verbs. A subclass brings the drivers and the words of its engine.
-
-    An engine counts a table by reading all of it. So triggers keep the number
-    of rows in the table ``tally``.
+    """The text of the verbs. A subclass brings connections and the words of its engine.
 
     Args:
         schema: What stands before the names of the tables, its dot included.
@@ -59,26 +55,27 @@ class SQLStore:
     blocking = True
     codec: RowCodec = codec
 
+    _errors: tuple[type[Exception], ...] = ()
+    """What the driver raises."""
     _placeholder = "?"
     _limited = "sid IN ({})"
     """How to choose the rows of a query that has a limit."""
-    _adds_at_once = False
-    """Whether ``_add`` is one statement, which needs no transaction."""
+    _for_update = ""
+    """How to lock the rows of a query."""
+    _rows: str
+    """How many rows there are: an engine counts a table by reading all of it."""
 
     def __init__(self, schema: str = "") -> None:
         session = f"{schema}session"
         record = "SELECT sid, username, expires_at, data"
         expired = f"SELECT sid FROM {session} WHERE expires_at <= ? ORDER BY expires_at LIMIT ?"
-        live = (
-            f"(SELECT coalesce(sum(sessions), 0) FROM {schema}tally)"
-            f" - (SELECT count(*) FROM {session} WHERE expires_at <= ?)"
-        )
-        expire = f"DELETE FROM {session} WHERE expires_at <= ? AND {self._limited.format(expired)}"
+        live = f"{self._rows} - (SELECT count(*) FROM {session} WHERE expires_at <= ?)"
 
         def sql(text: str) -> str:
-            return text.replace("?", self._placeholder)
+            return text.format(schema=schema).replace("?", self._placeholder)
 
         self._select = sql(f"SELECT data FROM {session} WHERE sid = ?")
+        self._lock_row = f"{self._select} {self._for_update}"
         self._update = sql(
             f"UPDATE {session} SET expires_at = ?, data = ? WHERE sid = ? AND data = ?"
         )
@@ -93,38 +90,33 @@ class SQLStore:
             "ORDER BY opened LIMIT ?"
         )
         self._any_expired = sql(f"SELECT 1 FROM {session} WHERE expires_at <= ? LIMIT 1")
-        self._expire = sql(expire)
-        self._expire_few = sql(f"{expire} AND username <> ?")
+        self._expire = sql(
+            f"DELETE FROM {session} WHERE expires_at <= ? AND {self._limited.format(expired)}"
+        )
         self._select_count = sql(f"SELECT {live}")
         # To be joined, for two statements look at two moments.
         self._set_now = sql(f"SELECT sid, NULL FROM {session} WHERE username = ?")
         self._live_now = sql(f"SELECT NULL, {live}")
 
-    def _run(self, steps: Statements[T]) -> T:
-        """Carry out a verb by calling."""
-        raise NotImplementedError
-
-    async def _arun(self, steps: Statements[T]) -> T:
-        """Carry out a verb by awaiting."""
-        raise NotImplementedError
-
-    def _begin(
-        self, username: str | None, *, total: bool, savepoint: bool = False
-    ) -> Statements[None]:
+    def _begin(self, username: str | None, *, total: bool) -> Statements[None]:
         """Begin a transaction, and lock a user and the total until its end."""
         raise NotImplementedError
 
-    def _remove(self, records: Sequence[Record]) -> Statements[int]:
-        """Remove those that still have the same data: how many."""
-        removed = 0
+    def _remove(self, records: Sequence[Record]) -> Statements[bool]:
+        """Remove all that have the same data, or none."""
+        if len(records) > 1:
+            for old in sorted(records):  # in one order, so that nobody waits in a circle
+                if (yield self._lock_row, (old.sid,)) != [(old.data,)]:
+                    return False
         for old in records:
-            removed += yield self._delete, (old.sid, old.data)
-        return removed
+            if not (yield self._delete, (old.sid, old.data)):
+                return False
+        return True
 
     def _add(self, new: Record, expired: Sequence[object]) -> Statements[None]:
-        """Add a record, and remove a few that are ``expired``."""
+        """Add a record, after a few that are ``expired`` were removed."""
+        yield self._expire, expired
         yield self._insert, new
-        yield self._expire_few, expired
 
     # The verbs.
 
@@ -168,39 +160,31 @@ class SQLStore:
         now: int,
     ) -> Statements[bool]:
         change = self._change(username, out, new, seen, live, now)
-        changes_nothing = not out and new is None
+        only_looks = not out and new is None
         only_adds = not out and seen is None and live is None
-        if changes_nothing or (only_adds and self._adds_at_once):
+        if only_looks or only_adds:
             return (yield from change)
         yield from self._begin(None if seen is None else username, total=live is not None)
         done = yield from change
-        yield "COMMIT" if done else "ROLLBACK", None
+        yield "COMMIT", None
         return done
 
     def _together(self, username: str | None, total: bool, begin: Begin) -> Statements[Any]:  # noqa: FBT001 - of the protocol
-        yield from self._begin(username, total=total, savepoint=True)
-        step, changed, failed = begin(), False, None
+        yield from self._begin(username, total=total)
+        step, answer, failed = begin(), None, None
         try:
-            verb, *arguments = next(step)
             while True:
+                verb, *arguments = step.send(answer) if failed is None else step.throw(failed)
+                if failed is not None:
+                    continue  # what came before is undone, so nothing may follow
+                name = "_change" if verb == "commit" else f"_{verb}"
                 try:
-                    if failed is not None:
-                        raise failed
-                    if verb == "commit" and changed:
-                        yield SAVEPOINT, None
-                    changed = changed or verb in {"commit", "swap", "sweep"}
-                    name = "_change" if verb == "commit" else f"_{verb}"
-                    outcome = yield from getattr(self, name)(*arguments)
-                    if verb == "commit" and not outcome:
-                        yield f"ROLLBACK TO {SAVEPOINT}", None
+                    answer = yield from getattr(self, name)(*arguments)
                 except StoreError as error:
                     failed = error
-                    verb, *arguments = step.throw(error)
-                else:
-                    verb, *arguments = step.send(outcome)
         except StopIteration as stop:
             if failed is not None:
-                raise failed from None  # for what came before it is undone
+                raise failed from failed.__cause__
             yield "COMMIT", None
             return stop.value
 
@@ -209,33 +193,35 @@ class SQLStore:
         username: str,
         out: Sequence[Record],
         new: Record | None,
-        seen: Any,
+        seen: Seen | None,
         live: tuple[int, int] | None,
         now: int,
     ) -> Statements[bool]:
-        """Change first, which locks the rows, and look afterwards; ``False``: to be undone."""
-        # In one order, so that nobody waits in a circle.
-        if out and (yield from self._remove(sorted(out))) != len(out):
-            return False
-        if new is not None:
-            # Those long dead for any clock near ``now``; and the set that was seen must not
-            # become another one by the way.
-            dead = now - SECOND
-            yield from self._add(new, (dead, dead, _FEW, "" if seen is None else username))
+        """Look first, then change: ``False`` has changed nothing.
+
+        What was looked at is locked. Others may still end sessions: later, as it were.
+        """
         looks: list[tuple[str, object]] = []
         if seen is not None:
-            seen -= {old.sid for old in out}
-            seen |= {new.sid} if new is not None and new.username == username else set()
             looks.append((self._set_now, username))
         if live is not None:
             looks.append((self._live_now, now))
-        if not looks:
-            return True
-        rows = yield " UNION ALL ".join(text for text, _ in looks), [value for _, value in looks]
-        numbers = [int(number) for _, number in rows if number is not None]
-        return (live is None or live[0] <= numbers[0] <= live[1]) and (
-            seen is None or seen == {sid for sid, _ in rows if sid is not None}
-        )
+        if looks:
+            texts, values = zip(*looks, strict=True)
+            rows = yield " UNION ALL ".join(texts), values
+            if seen not in (None, frozenset(sid for sid, _ in rows if sid is not None)):
+                return False
+            if live is not None:
+                (number,) = (int(number) for _, number in rows if number is not None)
+                number += (new is not None) - sum(now < old.expires_at for old in out)
+                if not live[0] <= number <= live[1]:
+                    return False
+        if out and not (yield from self._remove(out)):
+            return False
+        if new is not None:
+            dead = now - SECOND  # for any clock near ``now``
+            yield from self._add(new, (dead, dead, _FEW))
+        return True
 
     read, aread = twins(_read)
     swap, aswap = twins(_swap)
@@ -245,6 +231,58 @@ class SQLStore:
     sweep, asweep = twins(_sweep)
     commit, acommit = twins(_commit)
     together, atogether = twins(_together)
+
+    # The drivers.
+
+    def _run(self, steps: Statements[T]) -> T:
+        """Carry out a verb by calling."""
+        raise NotImplementedError
+
+    async def _arun(self, steps: Statements[T]) -> T:
+        """Carry out a verb by awaiting."""
+        raise NotImplementedError
+
+    def _failure(self, error: Exception) -> Exception:
+        """Return what is raised of an error of the driver."""
+        raise NotImplementedError
+
+    async def _carry_out(self, source: Any, steps: Statements[T]) -> T:
+        """Borrow a connection, send it the statements, and give it back, whatever happens.
+
+        The text of both colours: of a source to call nothing suspends, see ``result_of``.
+        """
+        connection: Any = None
+        try:
+            statement = next(steps)
+            while True:
+                try:
+                    if connection is None:
+                        connection = await source.borrow(statement)
+                    found = await connection.send(*statement)
+                except self._errors as error:
+                    statement = steps.throw(self._failure(error))
+                else:
+                    statement = steps.send(found)
+        except StopIteration as stop:
+            return stop.value  # type: ignore[no-any-return] # of the generator
+        except BaseException as error:
+            if connection is not None:
+                with suppress(*self._errors):
+                    await connection.undo(usable=isinstance(error, Exception))
+            raise
+        finally:
+            if connection is not None:
+                await source.give_back(connection)
+
+
+def result_of(done: Coroutine[Any, Any, T]) -> T:
+    """Return the result of a coroutine that waits for nothing."""
+    try:
+        done.send(None)
+    except StopIteration as stop:
+        return stop.value  # type: ignore[no-any-return] # of the coroutine
+    msg = "it waits"
+    raise AssertionError(msg)
 
 
 def failure(engine: str, error: Exception, hidden: Iterable[str] = ()) -> StoreError:
