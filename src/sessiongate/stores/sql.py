@@ -18,12 +18,11 @@ from sessiongate.core.record import Page, Record
 from sessiongate.core.row import FOREVER, SECOND
 from sessiongate.errors import ConfigurationError, StoreError
 from sessiongate.stores import codec
-from sessiongate.stores._twins import twins
+from sessiongate.stores.base import Store
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from sessiongate.core.record import RowCodec
     from sessiongate.stores.base import Begin, Seen
 
 __all__ = ["SAVEPOINT", "VERSION", "SQLStore", "Statements", "check_version", "failure"]
@@ -45,7 +44,7 @@ _SECRET: Final = re.compile(
 )
 
 
-class SQLStore:
+class SQLStore(Store):
     """The text of the verbs. A subclass brings the drivers and the words of its engine.
 
     An engine counts a table by reading all of it. So triggers keep the number
@@ -58,7 +57,7 @@ class SQLStore:
     shared = True
     touch_every = 300 * SECOND
     blocking = True
-    codec: RowCodec = codec
+    codec = codec
 
     _placeholder = "?"
     _limited = "sid IN ({})"
@@ -238,14 +237,11 @@ class SQLStore:
             seen is None or seen == {sid for sid, _ in rows if sid is not None}
         )
 
-    read, aread = twins(_read)
-    swap, aswap = twins(_swap)
-    of_user, aof_user = twins(_of_user)
-    live, alive = twins(_live)
-    count, acount = twins(_count)
-    sweep, asweep = twins(_sweep)
-    commit, acommit = twins(_commit)
-    together, atogether = twins(_together)
+    def together(self, username: str | None, total: bool, begin: Begin) -> Any:  # noqa: FBT001
+        return self._run(self._together(username, total, begin))
+
+    async def atogether(self, username: str | None, total: bool, begin: Begin) -> Any:  # noqa: FBT001
+        return await self._arun(self._together(username, total, begin))
 
 
 def failure(engine: str, error: Exception, hidden: Iterable[str] = ()) -> StoreError:
