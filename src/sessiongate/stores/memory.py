@@ -18,7 +18,7 @@ from sessiongate.core.steps import ask, run
 from sessiongate.stores.base import Store
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from sessiongate.core.row import Row
     from sessiongate.stores.base import Begin
@@ -153,8 +153,7 @@ class Records:
         return removed
 
     def _sids_of(self, username: str) -> tuple[str, ...]:
-        sids = self._by_user.get(username, ())
-        return (sids,) if isinstance(sids, str) else tuple(sids)
+        return _tuple(self._by_user.get(username, ()))
 
     def _opened_after(self, place: int) -> Iterator[tuple[int, str]]:
         """Places and sids in the order of opening."""
@@ -171,7 +170,7 @@ class Records:
         if isinstance(others, dict):
             others[row.sid] = None
         elif others is not row.sid:
-            sids = (*self._sids_of(row.username), row.sid)
+            sids = (*_tuple(others), row.sid)
             self._by_user[row.username] = sids if len(sids) <= _FEW else dict.fromkeys(sids)
         if self._opened == _CHUNK:
             self._chunk, self._opened = self._chunk + 1, 0
@@ -198,14 +197,17 @@ class Records:
         if not chunk:
             del self._chunks[number]
         sids = self._by_user[row.username]
-        if isinstance(sids, dict) and len(sids) > 2:  # noqa: PLR2004
+        if isinstance(sids, dict):
             del sids[row.sid]
-            return
-        left = tuple(sid for sid in self._sids_of(row.username) if sid != row.sid)
-        if left:
-            self._by_user[row.username] = left if len(left) > 1 else left[0]
         else:
+            sids = tuple(sid for sid in _tuple(sids) if sid != row.sid)
+            self._by_user[row.username] = sids
+        if not sids:
             del self._by_user[row.username]
+
+
+def _tuple(sids: str | Iterable[str]) -> tuple[str, ...]:
+    return (sids,) if isinstance(sids, str) else tuple(sids)
 
 
 def _record(row: Row) -> Record:
