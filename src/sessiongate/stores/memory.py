@@ -18,7 +18,7 @@ from sessiongate.core.steps import ask, run
 from sessiongate.stores.base import Store
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from sessiongate.core.row import Row
     from sessiongate.stores.base import Begin
@@ -153,7 +153,8 @@ class Records:
         return removed
 
     def _sids_of(self, username: str) -> tuple[str, ...]:
-        return _tuple(self._by_user.get(username, ()))
+        sids = self._by_user.get(username, ())
+        return (sids,) if isinstance(sids, str) else tuple(sids)
 
     def _opened_after(self, place: int) -> Iterator[tuple[int, str]]:
         """Places and sids in the order of opening."""
@@ -170,7 +171,7 @@ class Records:
         if isinstance(others, dict):
             others[row.sid] = None
         elif others is not row.sid:
-            sids = (*_tuple(others), row.sid)
+            sids = (*self._sids_of(row.username), row.sid)
             self._by_user[row.username] = sids if len(sids) <= _FEW else dict.fromkeys(sids)
         if self._opened == _CHUNK:
             self._chunk, self._opened = self._chunk + 1, 0
@@ -200,14 +201,10 @@ class Records:
         if isinstance(sids, dict):
             del sids[row.sid]
         else:
-            sids = tuple(sid for sid in _tuple(sids) if sid != row.sid)
-            self._by_user[row.username] = sids
+            left = () if isinstance(sids, str) else (sid for sid in sids if sid != row.sid)
+            sids = self._by_user[row.username] = tuple(left)
         if not sids:
             del self._by_user[row.username]
-
-
-def _tuple(sids: str | Iterable[str]) -> tuple[str, ...]:
-    return (sids,) if isinstance(sids, str) else tuple(sids)
 
 
 def _record(row: Row) -> Record:
