@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from sessiongate.core.row import FOREVER, SECOND, Page, Record
 from sessiongate.errors import StoreError
-from sessiongate.stores._records import Records
 from sessiongate.stores.codec import decode, encode
+from sessiongate.stores.memory import Records
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
@@ -29,7 +29,7 @@ __all__ = ["Right", "entries"]
 
 def entries(records: Records) -> int:
     """All that is kept, in all indexes."""
-    indexes: list[Any] = [*records._by_number.values(), *records._by_second.values()]
+    indexes: list[Any] = [*records._chunks.values(), *records._by_second.values()]
     return sum(map(len, [records.rows, records._by_user, *indexes]))
 
 

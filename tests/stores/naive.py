@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sessiongate.core.row import Record
 from sessiongate.stores import MemoryStore
-from sessiongate.stores._records import Records
+from sessiongate.stores.memory import Records
 from sessiongate.testing.contract import Race
 
 if TYPE_CHECKING:

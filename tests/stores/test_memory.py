@@ -15,6 +15,7 @@ import pytest
 from tests.stores.mutants import entries
 
 from sessiongate import SessionManager
+from sessiongate.core.row import SECOND
 from sessiongate.stores import MemoryStore
 from sessiongate.testing import ManualClock, StoreContract
 from sessiongate.testing.commands import CloseUser, List, execute
@@ -172,6 +173,26 @@ def test_all_use_of_it_is_bounded_by_what_lives() -> None:
     assert len(store._records._seconds) <= 31
     clock.advance(10_000)
     manager.cleanup_expired_sessions()
+    assert store._records._seconds == []
+
+
+def test_sessions_that_are_extended_leave_nothing_behind() -> None:
+    store, many = MemoryStore(), 20
+    rows = [session(number, "alice", expires_at=START + SECOND) for number in range(many)]
+    for row in rows:
+        execute(store, login(row))
+    for second in range(2, 5_000):
+        place = second % many
+        new = rows[place]._replace(expires_at=START + second * SECOND)
+        assert store.replace(rows[place], new)
+        rows[place] = new
+        assert len(store._records._seconds) <= 2 * many + 20
+    newest = max(row.expires_at for row in rows)
+    for now in (START, newest - 10 * SECOND, newest - 1, newest):
+        assert store.count(now) == sum(now < row.expires_at for row in rows)
+    assert store.sweep(newest - 10 * SECOND, many) == many - 10
+    assert store.sweep(newest, many) == 10
+    assert entries(store._records) == 0
     assert store._records._seconds == []
 
 

@@ -31,9 +31,9 @@ class Login(NamedTuple):
 
     In this order: ``existing="reuse"`` shares the newest live session of the user that may do
     the same and is remembered alike. Otherwise the sessions ``replaces`` (of any user) end, and
-    with ``existing="replace"`` all of this user. Then the user's limit and the total are checked: the
-    oldest sessions are evicted, or the login is refused. A refusal changes nothing. The oldest is
-    the one that was opened first, whatever the clocks said.
+    with ``existing="replace"`` all of this user. Then the user's limit and the total are checked:
+    the oldest sessions are evicted, or the login is refused. A refusal changes nothing. The oldest
+    is the one that was opened first, whatever the clocks said.
     """
 
     row: Row

@@ -35,19 +35,14 @@ __all__ = [
 ]
 
 _ON_DEMAND: Final = {"PostgresStore": "postgres", "RedisStore": "redis", "SQLiteStore": "sqlite"}
-
 _SCHEMES: Final = {
-    "sqlite": ("SQLiteStore", ""),
-    "redis": ("RedisStore", "prefix"),
-    "rediss": ("RedisStore", "prefix"),
-    "unix": ("RedisStore", "prefix"),
-    "postgresql": ("PostgresStore", "schema"),
-    "postgres": ("PostgresStore", "schema"),
+    "sqlite": "SQLiteStore",
+    **dict.fromkeys(("redis", "rediss", "unix"), "RedisStore"),
+    **dict.fromkeys(("postgresql", "postgres"), "PostgresStore"),
 }
-"""The store of each kind of URL, and the option in it that is not the driver's."""
-
+_OWN_OPTION: Final = {"RedisStore": "prefix", "PostgresStore": "schema"}
+"""What may stand in a URL and is not the driver's."""
 _KIND: Final = re.compile(r"([a-z][a-z0-9+.-]{0,31}):(//)?", re.ASCII | re.IGNORECASE)
-
 _KNOWN: Final = (
     "sqlite:///relative.db, sqlite:////absolute.db, redis://host:6379/0, rediss://…, unix://…, "
     "postgresql://user@host:5432/database"
@@ -100,14 +95,13 @@ def open_store(url: str, *, create: bool = True, timeout: Seconds | None = None)
     if kind not in _SCHEMES or not found[2]:
         msg = f"url: {kind}: names no store; it must look like {_KNOWN}"
         raise ConfigurationError(msg)
-    name, own = _SCHEMES[kind]
+    name = _SCHEMES[kind]
     options: dict[str, Any] = {} if timeout is None else {"timeout": timeout}
-    if name == "SQLiteStore":
-        url = _path(url)
-    else:
+    if name in _OWN_OPTION:
         options |= {f"connect_{key}": value for key, value in options.items()}
-        url, chosen = _cut_out(own, url)
-        options |= chosen
+        url = _cut_out(_OWN_OPTION[name], url, options)
+    else:
+        url = _path(url)
     if name != "RedisStore":
         options["create"] = create
     store: Store = __getattr__(name)(url, **options)
@@ -129,17 +123,17 @@ def _path(url: str) -> str:
     return path
 
 
-def _cut_out(name: str, url: str) -> tuple[str, dict[str, Any]]:
-    """Return the URL without an option that is ours, and the option if it was there.
+def _cut_out(name: str, url: str, options: dict[str, Any]) -> str:
+    """Move the option of this name, if it is there, out of the URL.
 
     The rest keeps its text: each driver has its own idea of what a ``+`` means.
     """
     place, _, query = url.partition("?")
-    options = query.split("&")
-    ours = [option for option in options if option.partition("=")[0] == name]
-    if len(ours) > 1:
-        msg = f"url must not give {name} more than once"
-        raise ConfigurationError(msg)
-    rest = "&".join(option for option in options if option not in ours)
-    found = {name: unquote(ours[0].partition("=")[2])} if ours else {}
-    return f"{place}?{rest}" if rest else place, found
+    others = query.split("&")
+    for option in [other for other in others if other.partition("=")[0] == name]:
+        if name in options:
+            msg = f"url must not give {name} more than once"
+            raise ConfigurationError(msg)
+        others.remove(option)
+        options[name] = unquote(option.partition("=")[2])
+    return f"{place}?{'&'.join(others)}".removesuffix("?")

@@ -6,6 +6,7 @@ import asyncio
 import os
 from collections import deque
 from concurrent.futures import Future
+from contextlib import nullcontext
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Final
 
@@ -29,6 +30,10 @@ _EXHAUSTED: Final = "No connection available."
 _BOTH: Final = (
     "pass client=redis.Redis(…) for the sync verbs, and async_client=redis.asyncio.Redis(…) "
     "for those to await"
+)
+_OTHER_LOOP: Final = (
+    "the async_client of this RedisStore belongs to another event loop; "
+    "pass a URL instead, or make a store for each loop"
 )
 
 
@@ -56,14 +61,9 @@ class GivenClients:
         if self._async_client is None:
             msg = f"RedisStore has no async_client=: {_BOTH}"
             raise ConfigurationError(msg)
-        loop = asyncio.get_running_loop()
-        self._loop = self._loop or loop
-        if loop is not self._loop:
-            msg = (
-                "the async_client of this RedisStore belongs to another event loop; "
-                "pass a URL instead, or make a store for each loop"
-            )
-            raise ConfigurationError(msg)
+        self._loop = self._loop or asyncio.get_running_loop()
+        if self._loop is not asyncio.get_running_loop():
+            raise ConfigurationError(_OTHER_LOOP)
         return self
 
     async def execute_command(self, *args: Any, **options: Any) -> Any:
@@ -81,7 +81,7 @@ class GivenClients:
 class _ThreadsClient:
     """A client whose callers get a free connection in turn.
 
-    In redis-py's blocking pool newcomers get ahead of those that wait.
+    In redis-py's blocking pools newcomers get ahead of those that wait.
     """
 
     def __init__(self, client: Any, wait: float) -> None:
@@ -136,14 +136,11 @@ class _LoopClient:
         self._free = asyncio.Semaphore(client.connection_pool.max_connections)
 
     async def execute_command(self, *args: Any, **options: Any) -> Any:
-        if self._free.locked():
-            try:
-                async with asyncio.timeout(self._wait):
-                    await self._free.acquire()
-            except TimeoutError:
-                raise ConnectionError(_EXHAUSTED) from None
-        else:
-            await self._free.acquire()
+        try:
+            async with asyncio.timeout(self._wait) if self._free.locked() else nullcontext():
+                await self._free.acquire()
+        except TimeoutError:
+            raise ConnectionError(_EXHAUSTED) from None
         try:
             return await self.client.execute_command(*args, **options)
         finally:
@@ -182,18 +179,17 @@ class OwnClients:
             self._options["socket_connect_timeout"] = connect_timeout
         try:
             client, wait = self._connect(redis)
-            pool = client.connection_pool
-            where = pool.connection_kwargs
-            pool.connection_class(**where)  # unconnected; checks the options
+            options = client.connection_pool.connection_kwargs
+            client.connection_pool.connection_class(**options)  # unconnected; checks them
             if wait < 0:
                 raise ValueError  # noqa: TRY301 - refused like the others
         except (ValueError, TypeError):
             raise ConfigurationError(_NO_URL) from None  # the cause may quote a password
-        address = f"{where.get('host', 'localhost')}:{where.get('port', 6379)}"
-        self.location: str = where.get("path") or address
+        address = f"{options.get('host', 'localhost')}:{options.get('port', 6379)}"
+        self.location: str = options.get("path") or address
         # What the URL says counts.
-        connecting, answering = where.get("socket_connect_timeout"), where["socket_timeout"]
-        self.budget: float = wait + (connecting or 0) + (answering or 0)
+        limits = options.get("socket_connect_timeout"), options["socket_timeout"]
+        self.budget: float = wait + sum(limit or 0 for limit in limits)
         self._clients = {os.getpid(): _ThreadsClient(client, wait)}
 
     def for_process(self) -> _ThreadsClient:
@@ -209,9 +205,8 @@ class OwnClients:
         loops = self.for_process().loops
         client = loops.get(loop)
         if client is None:
-            for other in tuple(loops):
-                if other.is_closed():
-                    loops.pop(other, None)
+            for closed in [other for other in tuple(loops) if other.is_closed()]:
+                loops.pop(closed, None)
             client = loops[loop] = _LoopClient(*self._connect(redis.asyncio))
             await anext(client.lifetime)
         now = loop.time()

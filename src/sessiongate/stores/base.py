@@ -4,6 +4,8 @@ A store decides nothing. It finds a record, and replaces or removes it if it is
 still what was read. All rules are in ``sessiongate.core``.
 """
 
+# mypy: disable-error-code="no-any-return"
+
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Hashable, Sequence
@@ -45,40 +47,41 @@ class Store(Protocol):
       nothing: then the ASGI middleware calls ``read`` and awaits nothing.
     * ``replace(old, new)``, for such a store: a ``swap`` of two data, which
       answers ``True`` or ``False``.
+
+    A subclass may write each verb once, for both twins: ``_read`` and the others
+    make a generator of requests to the engine, and two drivers, ``_run`` and
+    ``_arun``, carry it out by calling and by awaiting.
     """
 
     shared: bool
     """Whether other processes see the same records: then the key must be given."""
     touch_every: int
     """How stale ``last_accessed`` may get before it is written."""
+    codec: Any
+    """A ``RowCodec``: ``sessiongate.stores.codec``, for all stores that keep bytes."""
 
-    @property
-    def codec(self) -> RowCodec:
-        """``sessiongate.stores.codec``, for all stores that keep bytes."""
-        ...
-
-    def read(self, sid: str) -> Any | None:
+    def read(self: Any, sid: str) -> Any | None:
         """Return the data of this sid, ``None`` if there is none.
 
         One plain read by primary key. An expired record may be there or not.
         """
-        ...
+        return self._run(self._read(sid))
 
-    def swap(self, old: Record, new: Record | None, now: int) -> Literal[True] | Any | None:
+    def swap(self: Any, old: Record, new: Record | None, now: int) -> Literal[True] | Any | None:
         """Replace, or with ``None`` remove, the record if its data is ``old.data`` to the byte.
 
         Return ``True`` if it was. Otherwise change nothing, and return the data that is there
         now, ``None`` if there is none. Never insert. ``new`` differs from ``old`` in
         ``expires_at`` and ``data`` alone.
         """
-        ...
+        return self._run(self._swap(old, new, now))
 
-    def of_user(self, username: str) -> tuple[Seen, Sequence[Record]]:
+    def of_user(self: Any, username: str) -> tuple[Seen, Sequence[Record]]:
         """Return all records of a user in the order of opening, expired ones too, and a mark."""
-        ...
+        return self._run(self._of_user(username))
 
     def commit(
-        self,
+        self: Any,
         username: str,
         out: Sequence[Record],
         new: Record | None,
@@ -97,22 +100,22 @@ class Store(Protocol):
         A store that does not forget by itself also removes a few expired
         records, of anybody, with each record that it adds.
         """
-        ...
+        return self._run(self._commit(username, out, new, seen, live, now))
 
-    def live(self, now: int, most: int, after: int | None = None) -> Page:
+    def live(self: Any, now: int, most: int, after: int | None = None) -> Page:
         """Return up to ``most`` live records in the order of opening.
 
         ``after`` is the ``place`` of the page before, whether or not its records have ended.
         """
-        ...
+        return self._run(self._live(now, most, after))
 
-    def count(self, now: int) -> int:
+    def count(self: Any, now: int) -> int:
         """Return how many records are live."""
-        ...
+        return self._run(self._count(now))
 
-    def sweep(self, now: int, most: int) -> int:
+    def sweep(self: Any, now: int, most: int) -> int:
         """Remove up to ``most`` records that are expired when they are removed: how many."""
-        ...
+        return self._run(self._sweep(now, most))
 
     def close(self) -> None:
         """Release connections. Closing twice is harmless."""
@@ -120,21 +123,37 @@ class Store(Protocol):
 
     # The same verbs, to await.
 
-    def aread(self, sid: str) -> Coroutine[Any, Any, Any | None]: ...
+    def aread(self: Any, sid: str) -> Coroutine[Any, Any, Any | None]:
+        return self._arun(self._read(sid))
+
     def aswap(
-        self, old: Record, new: Record | None, now: int
-    ) -> Coroutine[Any, Any, Literal[True] | Any | None]: ...
-    def aof_user(self, username: str) -> Coroutine[Any, Any, tuple[Seen, Sequence[Record]]]: ...
+        self: Any, old: Record, new: Record | None, now: int
+    ) -> Coroutine[Any, Any, Literal[True] | Any | None]:
+        return self._arun(self._swap(old, new, now))
+
+    def aof_user(self: Any, username: str) -> Coroutine[Any, Any, tuple[Seen, Sequence[Record]]]:
+        return self._arun(self._of_user(username))
+
     def acommit(
-        self,
+        self: Any,
         username: str,
         out: Sequence[Record],
         new: Record | None,
         seen: Seen | None,
         live: tuple[int, int] | None,
         now: int,
-    ) -> Coroutine[Any, Any, bool]: ...
-    def alive(self, now: int, most: int, after: int | None = None) -> Coroutine[Any, Any, Page]: ...
-    def acount(self, now: int) -> Coroutine[Any, Any, int]: ...
-    def asweep(self, now: int, most: int) -> Coroutine[Any, Any, int]: ...
+    ) -> Coroutine[Any, Any, bool]:
+        return self._arun(self._commit(username, out, new, seen, live, now))
+
+    def alive(
+        self: Any, now: int, most: int, after: int | None = None
+    ) -> Coroutine[Any, Any, Page]:
+        return self._arun(self._live(now, most, after))
+
+    def acount(self: Any, now: int) -> Coroutine[Any, Any, int]:
+        return self._arun(self._count(now))
+
+    def asweep(self: Any, now: int, most: int) -> Coroutine[Any, Any, int]:
+        return self._arun(self._sweep(now, most))
+
     async def aclose(self) -> None: ...

@@ -5,23 +5,32 @@ from __future__ import annotations
 import logging
 import os
 from functools import partial, wraps
-from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeVar
+from heapq import heappop, heappush
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 from weakref import WeakSet
 
 from sessiongate.core.locks import fork_safe_lock
+from sessiongate.core.recent import Recent
+from sessiongate.core.row import SECOND, Page, Record
 from sessiongate.core.steps import ask, run
-from sessiongate.stores._records import Records
+from sessiongate.stores.base import Store
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Iterator, Sequence
 
     from sessiongate.core.row import Row
     from sessiongate.stores.base import Begin
 
 __all__ = ["MemoryStore"]
 
-P = ParamSpec("P")
 T = TypeVar("T")
+
+_FEW: Final = 16
+"""Expired records that are removed along with each new one."""
+_CHUNK: Final = 256
+"""Sessions that were opened one after the other. Their places in it are integers that Python has
+anyway."""
 
 _LOGGER: Final = logging.getLogger("sessiongate.stores")
 
@@ -36,6 +45,171 @@ _NEVER_HERE: Final = (
 )
 
 
+class Records:
+    """The verbs of a store, over rows that stay as they are: a row is its own data.
+
+    In few bytes, for a million sessions. Rows are found by sid, and sids by
+    username: one alone, a few in a tuple, more in a dictionary. The order of opening is in
+    chunks, so that a page may begin anywhere. The second in which a session
+    expires has its sid and the number of its chunk; these seconds are in a heap.
+    """
+
+    def __init__(self) -> None:
+        self.rows: dict[str, Row] = {}
+        self._by_user: dict[str, str | tuple[str, ...] | dict[str, None]] = {}
+        self._chunks: dict[int, dict[str, int]] = {}
+        self._by_second: dict[int, dict[str, int]] = {}
+        self._seconds: list[int] = []
+        self._chunk, self._opened = 0, 0
+        self.ended: Recent[str, str] = Recent()
+        """Sids that were removed of late: they tell an ended session from one of elsewhere."""
+
+    def read(self, sid: str) -> Row | None:
+        return self.rows.get(sid)
+
+    def replace(self, old: Row, new: Row) -> None:
+        self.rows[old.sid] = new
+        if new.expires_at // SECOND != old.expires_at // SECOND:
+            self._expire_at(new, self._by_second[old.expires_at // SECOND].pop(old.sid))
+
+    def swap(self, old: Record, new: Record | None, now: int) -> Literal[True] | Row | None:  # noqa: ARG002
+        found = self.rows.get(old.sid)
+        if found is None or found != old.data:
+            return found
+        if new is None:
+            self._remove(found)
+        else:
+            self.replace(found, new.data)
+        return True
+
+    def of_user(self, username: str) -> tuple[tuple[str, ...], list[Record]]:
+        sids = self._sids_of(username)
+        return sids, [_record(self.rows[sid]) for sid in sids]
+
+    def commit(
+        self,
+        username: str,
+        out: Sequence[Record],
+        new: Record | None,
+        seen: Any,
+        live: tuple[int, int] | None,
+        now: int,
+    ) -> bool:
+        if any(self.rows.get(old.sid) != old.data for old in out):
+            return False
+        if new is not None and new.sid in self.rows:
+            return False
+        if seen is not None and self._sids_of(username) != seen:
+            return False
+        added = (new is not None) - sum(now < old.data.expires_at for old in out)
+        if live is not None:
+            # Below the limit it does not matter which of them are expired.
+            exact = live[0] > 0 or len(self.rows) + added > live[1]
+            if exact and not live[0] <= self.count(now) + added <= live[1]:
+                return False
+        for old in out:
+            self._remove(old.data)
+        if new is not None:
+            self._add(new.data)
+            # Only of seconds that are over: all in them are expired.
+            self.sweep(now - SECOND + 1, _FEW)
+        return True
+
+    def live(self, now: int, most: int, after: int | None = None) -> Page:
+        place = -1 if after is None else after
+        records: list[Record] = []
+        for opened, sid in self._opened_after(place):
+            row = self.rows[sid]
+            if now < row.expires_at:
+                if len(records) >= most:
+                    return Page(records, place)
+                records.append(_record(row))
+                place = opened
+        return Page(records, None)
+
+    def count(self, now: int) -> int:
+        expired, places = 0, [0]
+        while places:  # down the heap, as far as the seconds have begun
+            place = places.pop()
+            if place < len(self._seconds) and (second := self._seconds[place]) * SECOND <= now:
+                sids = self._by_second[second]
+                over = (second + 1) * SECOND <= now
+                expired += len(sids) if over else sum(self.rows[s].expires_at <= now for s in sids)
+                places += 2 * place + 1, 2 * place + 2
+        return len(self.rows) - expired
+
+    def sweep(self, now: int, most: int) -> int:
+        removed = 0
+        while removed < most and self._seconds and self._seconds[0] * SECOND <= now:
+            sids = self._by_second[self._seconds[0]]
+            expired = (row for sid in sids if (row := self.rows[sid]).expires_at <= now)
+            for row in list(islice(expired, most - removed)):
+                self._remove(row)
+                removed += 1
+            if sids:
+                break
+            del self._by_second[heappop(self._seconds)]
+        return removed
+
+    def _sids_of(self, username: str) -> tuple[str, ...]:
+        sids = self._by_user.get(username, ())
+        return (sids,) if isinstance(sids, str) else tuple(sids)
+
+    def _opened_after(self, place: int) -> Iterator[tuple[int, str]]:
+        """Places and sids in the order of opening."""
+        first, last = divmod(place, _CHUNK)
+        for chunk, sids in self._chunks.items():
+            if chunk >= first:
+                for sid, at in sids.items():
+                    if chunk > first or at > last:
+                        yield chunk * _CHUNK + at, sid
+
+    def _add(self, row: Row) -> None:
+        self.rows[row.sid] = row
+        others = self._by_user.setdefault(row.username, row.sid)
+        if isinstance(others, dict):
+            others[row.sid] = None
+        elif others is not row.sid:
+            sids = (*self._sids_of(row.username), row.sid)
+            self._by_user[row.username] = sids if len(sids) <= _FEW else dict.fromkeys(sids)
+        if self._opened == _CHUNK:
+            self._chunk, self._opened = self._chunk + 1, 0
+        self._chunks.setdefault(self._chunk, {})[row.sid] = self._opened
+        self._opened += 1
+        self._expire_at(row, self._chunk)
+
+    def _expire_at(self, row: Row, chunk: int) -> None:
+        second = row.expires_at // SECOND
+        if second not in self._by_second:
+            if len(self._seconds) > 2 * len(self.rows) + _FEW:  # most are of sessions that moved on
+                self._by_second = {s: sids for s, sids in self._by_second.items() if sids}
+                self._seconds = sorted(self._by_second)
+            self._by_second[second] = {}
+            heappush(self._seconds, second)
+        self._by_second[second][row.sid] = chunk
+
+    def _remove(self, row: Row) -> None:
+        del self.rows[row.sid]
+        self.ended.keep(row.sid, row.sid)
+        number = self._by_second[row.expires_at // SECOND].pop(row.sid)
+        chunk = self._chunks[number]
+        del chunk[row.sid]
+        if not chunk:
+            del self._chunks[number]
+        sids = self._by_user[row.username]
+        if isinstance(sids, dict):
+            del sids[row.sid]
+        else:
+            left = () if isinstance(sids, str) else (sid for sid in sids if sid != row.sid)
+            sids = self._by_user[row.username] = tuple(left)
+        if not sids:
+            del self._by_user[row.username]
+
+
+def _record(row: Row) -> Record:
+    return Record(row.sid, row.username, row.expires_at, row)
+
+
 class _NoCodec:
     """The codec of rows that never leave the process."""
 
@@ -48,24 +222,7 @@ class _NoCodec:
         return data
 
 
-def _locked(
-    verb: Callable[Concatenate[Records, P], T],
-) -> tuple[Callable[Concatenate[Any, P], T], Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]]:
-    """Return a verb of the records as a method that holds the lock, and its twin to await."""
-
-    @wraps(verb)
-    def called(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        with self._lock:
-            return verb(self._records, *args, **kwargs)
-
-    @wraps(verb)
-    async def awaited(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> Any:
-        return getattr(self, verb.__name__)(*args, **kwargs)
-
-    return called, awaited
-
-
-class MemoryStore:
+class MemoryStore(Store):
     """The default store: dictionaries and one lock.
 
     The lock is held for microseconds, so the async verbs take it as well and
@@ -118,12 +275,8 @@ class MemoryStore:
         finally:
             self._release()
 
-    swap, aswap = _locked(Records.swap)
-    of_user, aof_user = _locked(Records.of_user)
-    commit, acommit = _locked(Records.commit)
-    live, alive = _locked(Records.live)
-    count, acount = _locked(Records.count)
-    sweep = _locked(Records.sweep)[0]
+    async def _arun(self, verb: Callable[[], T]) -> T:
+        return verb()
 
     async def asweep(self, now: int, most: int) -> int:
         from asyncio import sleep  # noqa: PLC0415 - loaded where a loop runs anyway
@@ -151,6 +304,25 @@ class MemoryStore:
         if type(self).read is MemoryStore.read:
             vars(self)["read"] = self._rows.get
 
+
+def _locked(name: str) -> Callable[..., Any]:
+    verb = getattr(Records, name)
+
+    @wraps(verb)
+    def called(self: MemoryStore, *args: Any, **kwargs: Any) -> Any:
+        with self._lock:
+            return verb(self._records, *args, **kwargs)
+
+    return called
+
+
+def _deferred(name: str) -> Callable[..., Any]:
+    return lambda self, *args: partial(getattr(self, name), *args)
+
+
+for _name in ("swap", "of_user", "commit", "live", "count", "sweep"):
+    setattr(MemoryStore, _name, _locked(_name))
+    setattr(MemoryStore, f"_{_name}", _deferred(_name))
 
 _FIRST_VERBS: Final = ("read", "of_user", "commit", "live", "count", "together")
 _STORES: Final[WeakSet[MemoryStore]] = WeakSet()

@@ -1,21 +1,24 @@
 """Sessions in Redis or Valkey, for any number of processes and machines."""
 
+# mypy: disable-error-code="no-any-return"
+
 from __future__ import annotations
 
 import asyncio
 import re
 import time
+from collections.abc import Generator
 from hashlib import sha1
 from importlib.resources import files
 from math import ceil
-from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypeVar
 
 from sessiongate.core.arguments import check_count, microseconds
 from sessiongate.core.row import FOREVER, SECOND
+from sessiongate.core.steps import arun, run
 from sessiongate.errors import ConfigurationError, StoreError
 from sessiongate.stores import codec as json_codec
-from sessiongate.stores._twins import twins
-from sessiongate.stores.base import Page, Record
+from sessiongate.stores.base import Page, Record, Store
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,12 +27,13 @@ if TYPE_CHECKING:
     from redis.asyncio import Redis as AsyncRedis
 
     from sessiongate.core.arguments import Seconds
-    from sessiongate.stores._twins import Verb
-    from sessiongate.stores.base import RowCodec, Seen
+    from sessiongate.stores.base import Seen
 
 __all__ = ["RedisStore"]
 
 T = TypeVar("T")
+Command: TypeAlias = tuple[Any, ...]
+Verb: TypeAlias = Generator[Command, Any, T]
 
 _LAYOUT: Final = b"2"
 """How the keys are named and what is in them. The layout before had no number."""
@@ -49,7 +53,7 @@ _UNKNOWN: Final = object()
 """The answer of a server that has not got the script."""
 
 
-class RedisStore:
+class RedisStore(Store):
     """The store for several machines: Redis 6.2 or later, or Valkey; no Redis Cluster.
 
     A check is one ``GET``. Each change is one Lua script and one round trip; the
@@ -91,7 +95,7 @@ class RedisStore:
     shared = True
     touch_every = 300 * SECOND
     blocking = True
-    codec: RowCodec = json_codec
+    codec = json_codec
 
     def __init__(
         self,
@@ -135,52 +139,36 @@ class RedisStore:
     def __repr__(self) -> str:
         return f"<RedisStore at {self._clients.location}>"
 
-    # Most requests make no call but this one, so it is written out, without a generator.
+    # Most requests make no call but this one, so it needs no generator.
 
     def read(self, sid: str) -> bytes | None:
         if not self._ready:
             self._run(self._open())
-        try:
-            return self._clients.for_process().execute_command(  # type: ignore[no-any-return]
-                "GET", self._sessions + _bytes(sid), NEVER_DECODE=True
-            )
-        except Exception as error:  # noqa: BLE001
-            return self._unreadable(error)
+        return self._ask(("GET", self._sessions + _bytes(sid)))
 
     async def aread(self, sid: str) -> bytes | None:
         if not self._ready:
             await self._arun(self._open())
-        try:
-            client = await self._clients.for_loop()
-            return await client.execute_command(  # type: ignore[no-any-return]
-                "GET", self._sessions + _bytes(sid), NEVER_DECODE=True
-            )
-        except Exception as error:  # noqa: BLE001
-            return self._unreadable(error)
-
-    def _unreadable(self, error: Exception) -> bytes:
-        """Return what no codec can read where the key holds no string."""
-        return b"" if str(error).startswith("WRONGTYPE") else self._fail(error)
+        return await self._aask(("GET", self._sessions + _bytes(sid)))
 
     def _swap(
         self, old: Record, new: Record | None, now: int
     ) -> Verb[Literal[True] | bytes | None]:
-        if new is None:
-            change: tuple[Any, ...] = b"", b"", b""
-        elif new.expires_at == old.expires_at:
-            change = new.data, b"", b""
-        else:
-            change = new.data, new.expires_at, _time_to_live(new, now)
+        change: list[Any] = [] if new is None else [new.data]
+        if new is not None and new.expires_at != old.expires_at:
+            change += new.expires_at, _time_to_live(new, now)
         found = yield from self._call("swap", _name(old), old.data, *change)
         return True if found == 1 else found
 
     def _of_user(self, username: str) -> Verb[tuple[Seen, Sequence[Record]]]:
-        found: list[tuple[bytes, Record]] = []
+        names: list[bytes] = []
+        records: list[Record] = []
         place: int | None = 0
         while place is not None:
-            more, place = yield from self._look(b"user:" + _bytes(username), place, _BATCH)
-            found += more
-        return b"\n".join(name for name, _ in found), [record for _, record in found]
+            place, found = yield from self._look(b"user:" + _bytes(username), place, _BATCH)
+            names += found
+            records += found.values()
+        return b"\n".join(names), records
 
     def _commit(
         self,
@@ -202,39 +190,30 @@ class RedisStore:
         done = yield from self._call(
             "commit", now, _bytes(username), mark, *bounds, *added, *removed
         )
-        return done == 1  # type: ignore[no-any-return]
+        return done == 1
 
     def _live(self, now: int, most: int, after: int | None = None) -> Verb[Page]:
         records: list[Record] = []
         place = after or 0
         while len(records) < most:
-            asked = min(most - len(records), _BATCH)
-            found, further = yield from self._look(b"order", place, asked)
-            records += [record for _, record in found if now < record.expires_at]
+            further, found = yield from self._look(
+                b"order", place, min(most - len(records), _BATCH)
+            )
+            records += (record for record in found.values() if now < record.expires_at)
             if further is None:
                 return Page(records, None)
             place = further
         return Page(records, place)
 
     def _count(self, now: int) -> Verb[int]:
-        return (yield from self._call("count", now))  # type: ignore[no-any-return]
+        return (yield from self._call("count", now))
 
     def _sweep(self, now: int, most: int) -> Verb[int]:
-        removed = 0
-        while removed < most:
-            asked = min(most - removed, _BATCH)
-            some = yield from self._call("sweep", now, asked)
+        removed, some = 0, _BATCH
+        while removed < most and some == _BATCH:
+            some = yield from self._call("sweep", now, min(most - removed, _BATCH))
             removed += some
-            if some < asked:
-                break
         return removed
-
-    swap, aswap = twins(_swap)
-    of_user, aof_user = twins(_of_user)
-    commit, acommit = twins(_commit)
-    live, alive = twins(_live)
-    count, acount = twins(_count)
-    sweep, asweep = twins(_sweep)
 
     def close(self) -> None:
         """Close all connections, those of a running event loop soon; not a given client."""
@@ -248,15 +227,15 @@ class RedisStore:
 
     def _look(
         self, index: bytes, after: int, most: int
-    ) -> Verb[tuple[list[tuple[bytes, Record]], int | None]]:
-        """Return the records that an index names, and the place to go on; ``None``: no more."""
+    ) -> Verb[tuple[int | None, dict[bytes, Record]]]:
+        """Return the place to go on, ``None``: no more; and by name what an index names."""
         last, *found = yield from self._call("look", index, after, most)
-        named: list[tuple[bytes, Record]] = []
+        named: dict[bytes, Record] = {}
         for name, end, data in found:
             sid, _, username = name.decode("utf-8", "surrogateescape").partition(":")
-            named.append((name, Record(sid, username, _whole(end or b"inf"), data)))
+            named[name] = Record(sid, username, _whole(end or b"inf"), data)
         place = FOREVER if last is None else _whole(last)
-        return named, None if place == FOREVER else place
+        return None if place == FOREVER else place, named
 
     def _call(self, *arguments: Any) -> Verb[Any]:
         """Call a function of the script; a server that does not know it has done nothing."""
@@ -287,40 +266,38 @@ class RedisStore:
 
     def _run(self, verb: Verb[T]) -> T:
         give_up = time.monotonic() + self._budget
-        try:
-            client = self._clients.for_process()
-            request = verb.send(None)
-            while True:
-                if time.monotonic() > give_up:
-                    raise TimeoutError  # noqa: TRY301 - like one of the driver
-                try:
-                    answer = client.execute_command(*request, NEVER_DECODE=True)
-                except self._unknown_script:
-                    answer = _UNKNOWN
-                request = verb.send(answer)
-        except StopIteration as stop:
-            return stop.value  # type: ignore[no-any-return]
-        except Exception as error:  # noqa: BLE001
-            self._fail(error)
+
+        def ask(command: Command) -> Any:
+            return self._ask(command) if time.monotonic() < give_up else self._fail(TimeoutError())
+
+        return run(verb, ask)
 
     async def _arun(self, verb: Verb[T]) -> T:
         try:
             async with asyncio.timeout(self._budget):
-                client = await self._clients.for_loop()
-                request = verb.send(None)
-                while True:
-                    try:
-                        answer = await client.execute_command(*request, NEVER_DECODE=True)
-                    except self._unknown_script:
-                        answer = _UNKNOWN
-                    request = verb.send(answer)
-        except StopIteration as stop:
-            return stop.value  # type: ignore[no-any-return]
-        except Exception as error:  # noqa: BLE001
-            self._fail(error)
+                return await arun(verb, self._aask)
+        except TimeoutError as error:
+            return self._fail(error)
 
-    def _fail(self, error: Exception) -> NoReturn:
-        """Raise the driver's class and words, without what was sent."""
+    def _ask(self, command: Command) -> Any:
+        try:
+            return self._clients.for_process().execute_command(*command, NEVER_DECODE=True)
+        except Exception as error:  # noqa: BLE001
+            return self._fail(error, command[0])
+
+    async def _aask(self, command: Command) -> Any:
+        try:
+            client = await self._clients.for_loop()
+            return await client.execute_command(*command, NEVER_DECODE=True)
+        except Exception as error:  # noqa: BLE001
+            return self._fail(error, command[0])
+
+    def _fail(self, error: Exception, command: str = "") -> Any:
+        """Raise the driver's class and words, without what was sent; some errors are answers."""
+        if isinstance(error, self._unknown_script):
+            return _UNKNOWN
+        if command == "GET" and str(error).startswith("WRONGTYPE"):  # nothing that a codec can read
+            return b""
         if self._closed:
             # A connection that was closed in the middle fails with anything.
             raise StoreError(_CLOSED) from None

@@ -17,12 +17,11 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 from sessiongate.core.row import FOREVER, SECOND, Page, Record
 from sessiongate.errors import ConfigurationError, StoreError
 from sessiongate.stores import codec
-from sessiongate.stores._twins import twins
+from sessiongate.stores.base import Store
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterable
 
-    from sessiongate.core.row import RowCodec
     from sessiongate.stores.base import Begin, Seen
 
 __all__ = ["VERSION", "SQLStore", "Statements", "check_version", "failure", "result_of"]
@@ -43,7 +42,7 @@ _SECRET: Final = re.compile(
 )
 
 
-class SQLStore:
+class SQLStore(Store):
     """The text of the verbs. A subclass brings connections and the words of its engine.
 
     Args:
@@ -53,7 +52,7 @@ class SQLStore:
     shared = True
     touch_every = 300 * SECOND
     blocking = True
-    codec: RowCodec = codec
+    codec = codec
 
     _errors: tuple[type[Exception], ...] = ()
     """What the driver raises."""
@@ -223,14 +222,11 @@ class SQLStore:
             yield from self._add(new, (dead, dead, _FEW))
         return True
 
-    read, aread = twins(_read)
-    swap, aswap = twins(_swap)
-    of_user, aof_user = twins(_of_user)
-    live, alive = twins(_live)
-    count, acount = twins(_count)
-    sweep, asweep = twins(_sweep)
-    commit, acommit = twins(_commit)
-    together, atogether = twins(_together)
+    def together(self, username: str | None, total: bool, begin: Begin) -> Any:  # noqa: FBT001
+        return self._run(self._together(username, total, begin))
+
+    async def atogether(self, username: str | None, total: bool, begin: Begin) -> Any:  # noqa: FBT001
+        return await self._arun(self._together(username, total, begin))
 
     # The drivers.
 
