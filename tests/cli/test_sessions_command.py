@@ -59,21 +59,16 @@ def test_list_shows_a_limited_number_and_says_so(cli: Caller, manager: SessionMa
     cli("sessions", "list", "--limit", "0", code=2)
 
 
-def test_list_reads_very_many_only_if_told_to(
+def test_list_reads_very_many_in_bites(
     cli: Caller, manager: SessionManager, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_store, "_MANY", 2)
-    for username in ("alice", "alice", "bob"):
-        manager.create_session(username)
-
-    for command in (("sessions", "list"), ("stats", "--users")):
-        refused = cli(*command, code=2)
-        assert refused.out == ""
-        assert "there are 3 sessions" in refused.err
-        assert "--scan" in refused.err
-        cli(*command, "--scan")
-    assert len(handles(cli, "--scan")) == 3
-    assert len(handles(cli, "alice")) == 2
+    monkeypatch.setattr(_store, "BATCH_SIZE", 2)
+    for number in range(5):
+        manager.create_session(f"user{number}")
+    rows = manager.list_sessions()
+    assert handles(cli) == [row["handle"] for row in reversed(rows)]
+    assert handles(cli, "--oldest") == [row["handle"] for row in rows]
+    assert "5" in cli("stats", "--users").out
 
 
 def test_a_list_that_is_piped_has_a_line_for_each_and_tabs_between(

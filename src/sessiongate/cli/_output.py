@@ -146,6 +146,7 @@ def details(row: Row, now: int, when: Callable[[int], str | None]) -> dict[str, 
         "generation": row.generation,
         "rotated_at": when(row.rotated_at),
         "shared": row.shared,
+        "remembered": row.remembered,
         "claims": scopes_and_claims_of(row)[1],
         "live": now < row.expires_at,
     }

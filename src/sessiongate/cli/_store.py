@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_MANY: Final = 10_000
-"""Sessions that are read in one answer without asking: Redis answers nobody else meanwhile."""
 
 _BEGINNING: Final = 0
 """A time at which nothing has expired: a look then removes nothing, and sees what has ended."""
@@ -51,10 +49,6 @@ Timeout = Annotated[
         min=0.05, max=600, metavar="SECONDS", help="How long the store may take for each answer."
     ),
 ]
-Scan = Annotated[
-    bool, typer.Option("--scan", help=f"Read all sessions, even if they are more than {_MANY}.")
-]
-AsJSON = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 
 
 def checked(check: Callable[..., T], value: Any, *arguments: Any) -> T | None:
@@ -81,16 +75,12 @@ class Sessions:
         """The live sessions of a user, oldest first."""
         return self._run(self._decisions.listing.of_user(self.now, username))
 
-    def all(self, *, scan: bool) -> tuple[Row, ...]:
-        """All live sessions, oldest first; very many only with ``scan``."""
-        live = 0 if scan else self.store.count(self.now)
-        if live > _MANY:
-            msg = (
-                f"there are {live} sessions, and all would be read at once, during which Redis "
-                "answers nobody else: name a user, or add --scan (and --timeout) if you mean it"
-            )
-            raise ConfigurationError(msg)
-        return self._run(self._decisions.listing.all(self.now))
+    def pages(self) -> Iterator[tuple[Row, ...]]:
+        """All live sessions, oldest first, in bites that keep no store from its other work."""
+        after = None
+        while rows := self._run(self._decisions.listing.page(self.now, BATCH_SIZE, after)):
+            yield rows
+            after = rows[-1].sid
 
     def counts(self) -> tuple[int, int]:
         """How many are live, and how many have expired and wait for the next purge."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final, TypeVar
 
 import typer
 from rich.console import Console
@@ -24,12 +24,17 @@ from sessiongate.cli._output import (
     print_rows,
     tell,
 )
-from sessiongate.cli._store import URL, AsJSON, Scan, Sessions, Timeout, checked, sessions_at
+from sessiongate.cli._store import URL, AsJSON, Sessions, Timeout, checked, sessions_at
 from sessiongate.core.arguments import check_username, is_handle
 from sessiongate.core.listing import BATCH_SIZE
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from sessiongate.core.row import Row
     from sessiongate.events import Event
+
+T = TypeVar("T")
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
@@ -58,7 +63,6 @@ def list_(
     *,
     limit: Annotated[int, typer.Option(min=1, help="How many at the most.")] = 50,
     oldest: Annotated[bool, typer.Option("--oldest", help="The oldest first.")] = False,
-    scan: Scan = False,
     store: URL = None,
     timeout: Timeout = 3,
     as_json: AsJSON = False,
@@ -66,7 +70,7 @@ def list_(
     """List the live sessions, the newest first."""
     owner = checked(check_username, username)
     with sessions_at(store, timeout) as sessions:
-        rows = sessions.all(scan=scan) if owner is None else sessions.of(owner)
+        rows = list(_all(sessions)) if owner is None else list(sessions.of(owner))
     shown = rows[:limit] if oldest else rows[::-1][:limit]
     print_rows(shown, sessions.now, as_json=as_json)
     if len(shown) < len(rows):
@@ -164,6 +168,20 @@ def _end_user(sessions: Sessions, username: str, keep: str | None, *, yes: bool)
     return sessions.end_user(username, keep)
 
 
+def _all(sessions: Sessions) -> Iterator[Row]:
+    """Every live session, the oldest first."""
+    for rows in _watched(sessions.pages(), "reading", lambda: sessions.counts()[0]):
+        yield from rows
+
+
+def _watched(bites: Iterator[T], words: str, count: Callable[[], int]) -> Iterable[T]:
+    """The same bites, with a bar on a terminal that tells how far they are."""
+    watched = sys.stderr.isatty()
+    total = count() // BATCH_SIZE + 1 if watched else None
+    console = Console(stderr=True)
+    return track(bites, words, total, console=console, transient=True, disable=not watched)
+
+
 def _confirm(question: str) -> None:
     """Ask on stderr: typer's own question puts a blank into the result."""
     typer.echo(f"{plain(question)} [y/N] ", err=True, nl=False)
@@ -174,12 +192,10 @@ def _confirm(question: str) -> None:
 
 def purge(*, store: URL = None, timeout: Timeout = 3, as_json: AsJSON = False) -> None:
     """Remove the expired sessions, a few at a time."""
-    removed, watched = 0, sys.stderr.isatty()
+    removed = 0
     with sessions_at(store, timeout) as sessions:
-        bites = sessions.counts()[1] // BATCH_SIZE + 1 if watched else None
-        show = partial(track, console=Console(stderr=True), transient=True, disable=not watched)
         try:
-            for bite in show(sessions.purge(), "removing", total=bites):
+            for bite in _watched(sessions.purge(), "removing", lambda: sessions.counts()[1]):
                 removed += bite
         except KeyboardInterrupt:
             note(f"{removed} expired sessions were removed before the interruption.")
@@ -195,7 +211,6 @@ def stats(
     users: Annotated[
         bool, typer.Option("--users", help="Count the users as well: reads every session.")
     ] = False,
-    scan: Scan = False,
     store: URL = None,
     timeout: Timeout = 3,
     as_json: AsJSON = False,
@@ -208,6 +223,6 @@ def stats(
         live, expired = sessions.counts()
         found = {"store": repr(sessions.store), "live": live, "expired": expired}
         if users:
-            by_user = Counter(row.username for row in sessions.all(scan=scan))
+            by_user = Counter(row.username for row in _all(sessions))
             found |= {"users": len(by_user), "most_of_one_user": max(by_user.values(), default=0)}
     answer(found, as_json=as_json)
