@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+from datetime import timedelta
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +35,9 @@ VERBS = {
     "create_session": "username, **options",
     "validate_session": "{token}",
     "refresh_session": "{token}",
+    "update_session": "{token}, **changes",
+    "update_user_sessions": "username, **changes",
+    "list_sessions": "*, username=None, limit=100, after=None",
     "invalidate_session": "{token}",
     "session_username": "{token}",
     "n_active_sessions": "",
@@ -54,6 +58,7 @@ KEYWORDS = {
     "max_lifetime": None,
     "rotate_after": "half",
     "rotation_grace": 30,
+    "remember_for": timedelta(days=30),
     "touch_every": None,
     "logger": None,
     "on_event": None,
@@ -97,6 +102,7 @@ def test_the_options_of_create_session_are_these_and_no_others(cls: type[Session
     for verb in (cls.create_session, cls.acreate_session):
         assert inspect.signature(verb).parameters["options"].annotation == "Unpack[SessionOptions]"
     defaults: dict[str, Any] = {"existing": None, "scopes": (), "claims": None, "device": None}
+    defaults["remember"] = False
     assert SessionOptions.__optional_keys__ == defaults.keys()
     assert cls().create_session("alice", **defaults)
     for inner in ("transport", "replaces", "longest", "opening", "exsting"):

@@ -157,6 +157,8 @@ class _WatchedBody:
                 if chunk:
                     self._session.opened = None
                 yield chunk
+        except GeneratorExit:
+            raise  # nobody reads on; what that means, ``close`` knows
         except BaseException as error:  # noqa: BLE001 - raised again
             yield from self._recover(error)
         else:

@@ -502,7 +502,9 @@ def keywords_of(*functions: Any, without: tuple[str, ...] = ()) -> dict[str, str
         if parameter.default is not parameter.empty and name not in without
     }
     return {
-        name: "time.time" if name == "clock" else repr(value).replace("'", '"')
+        name: "time.time"
+        if name == "clock"
+        else repr(value).replace("'", '"').removeprefix("datetime.")
         for name, value in found.items()
     }
 

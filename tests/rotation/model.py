@@ -121,7 +121,7 @@ class Model:
             session.reach = 2 if open_overlap else 1
             self._renew(session)
             return True, session.current
-        if self.extends and not session.shared:
+        if self.extends and index == session.current and not session.shared:
             self._extend(session)
         return True, None if session.shared or index == session.current else session.current
 

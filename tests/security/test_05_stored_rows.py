@@ -50,7 +50,7 @@ DAMAGE: dict[str, tuple[str, Any]] = {
     "deep JSON": ("scopes_and_claims", "[" * 100_000),
     "a negative time": ("expires_at", -1),
     "generations out of order": ("oldest_accepted", 1),
-    "a newer version": ("version", 3),
+    "a newer version": ("version", 4),
 }
 
 

@@ -280,10 +280,11 @@ def test_rotation_extends_the_session(site: Site) -> None:
 def test_rotation_can_be_switched_off(make: MakeSite) -> None:
     site = make(rotate_after=None)
     token = site.open()
-    site.clock.advance(3599)
-    response = site.ask(cookie(token), view=show)
-    assert (response.who, response.token) == ("alice", None)
-    site.clock.advance(1)
+    for _ in range(3):
+        site.clock.advance(3599)
+        response = site.ask(cookie(token), view=show)
+        assert (response.who, response.token) == ("alice", None)
+    site.clock.advance(3600)
     assert site.ask(cookie(token)).who is None
 
 

@@ -493,7 +493,7 @@ def test_nothing_is_written_between_touches(
 
 # What is in the database.
 
-NEWER = "data = convert_to(replace(convert_from(data, 'UTF8'), '[2,', '[3,'), 'UTF8')"
+NEWER = "data = convert_to(replace(convert_from(data, 'UTF8'), '[3,', '[4,'), 'UTF8')"
 
 
 @pytest.mark.parametrize(

@@ -834,7 +834,7 @@ def test_the_mark_of_a_user_is_of_that_moment(call: Call) -> None:
 UNREADABLE = {
     "text": b"mallory",
     "empty": b"",
-    "newer": record().data.replace(b"[2,", b"[3,"),
+    "newer": record().data.replace(b"[3,", b"[4,"),
     "cut": record().data[:-1],
     "other": record().data.replace(b'"sid"', b'"dis"'),
     "encoding": record().data.replace(b"alice", b"mallory\xff"),

@@ -343,7 +343,7 @@ CORRUPTIONS = {
     "no text": bytes(range(256)),
     "an object": b"{}",
     "nested too deep": b"[" * 100_000,
-    "a newer version": b"[3,1]",
+    "a newer version": b"[4,1]",
 }
 
 

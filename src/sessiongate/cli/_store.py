@@ -50,6 +50,8 @@ Timeout = Annotated[
     ),
 ]
 
+AsJSON = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+
 
 def checked(check: Callable[..., T], value: Any, *arguments: Any) -> T | None:
     """An option that was given, as ``check`` returns it; what it refuses is a wrong call."""

@@ -188,7 +188,7 @@ class Operations(Decisions):
         row = data if data is None or type(data) is Row else self._decode(data, payload.sid)
         if row is None or payload.username not in {None, row.username} or row.expires_at <= now:
             return False
-        if payload.expires_at <= now or now < payload.valid_from:
+        if payload.expires_at <= now or now < payload.valid_from or _outlives(payload, row):
             return False
         return type(present(row, payload.generation, now, self.policy, PASSIVE)) is Row
 
@@ -209,6 +209,8 @@ class Operations(Decisions):
         if now < row.expires_at:
             if payload.expires_at <= now or now < payload.valid_from:
                 return None  # the token is out of its time, and its session lives on
+            if payload.expires_at != FOREVER and _outlives(payload, row):
+                return None
             answer = present(row, payload.generation, now, self.policy, renewal)
             if answer is None:
                 return None
@@ -263,3 +265,9 @@ class Operations(Decisions):
     def expires_at(self, row: Row) -> datetime:
         """When the session ends unless it is refreshed, as its token states it."""
         return to_datetime(row.expires_at - self.codec.leeway)
+
+
+def _outlives(payload: TokenPayload, row: Row) -> bool:
+    """Whether the newest token states a later end than its session: we issued no such one."""
+    newest = payload.generation == row.generation
+    return newest and row.expires_at < payload.expires_at < FOREVER

@@ -126,16 +126,18 @@ def present(
         answer = TABLE[classify(row, generation, now)]
         if answer != ACCEPT:
             return "replayed" if answer == END else None
-    counts = renewal == WHEN_DUE and not row.shared
+    counts = current and renewal == WHEN_DUE and not row.shared
     if counts:
-        if current and now - row.rotated_at >= policy.rotate_after:
+        if now - row.rotated_at >= policy.rotate_after:
             return _rotate(row, now, policy)
     elif renewal == NOW:
         return _refresh(row, now, policy)
     elif renewal == PASSIVE:
         return row
     elif type(renewal) is Change:
-        return change(row, renewal, now, policy, newest_came=current)
+        changed = change(row, renewal, now, policy, newest_came=current)
+        if changed is not row:
+            return changed
     first_sight = current and row.previous_until == FOREVER
     unseen, gained, every = now - row.last_accessed, 0, policy.touch_every
     if counts and policy.touch_extends:

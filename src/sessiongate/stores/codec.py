@@ -56,7 +56,7 @@ def _decode(data: bytes) -> Row | None:
         version, *fields = json.loads(data)
     except (TypeError, ValueError, RecursionError):
         return None
-    if version == _UNREMEMBERED:
+    if type(version) is int and version == _UNREMEMBERED:
         version, fields = VERSION, [*fields, False]
     if type(version) is not int or version != VERSION or len(fields) != _FIELDS:
         return None
