@@ -226,6 +226,8 @@ class Site:
     store: CountingStore
     events: list[Event]
     options: dict[str, Any] = field(default_factory=dict)
+    validates: bool = True
+    """Whether validators stand around the WSGI middleware; they look at each character."""
     _guarded: Any = field(default=None, init=False)
     """The middleware; each request brings its own app."""
 
@@ -284,7 +286,10 @@ class Site:
         environ["test.app"] = app
         if self._guarded is None:
             self._guarded = WSGIMiddleware(validated(_app_of_wsgi), self.manager, **self.options)
-        status, headers, body = call_wsgi(validator(self._guarded), environ)
+            if not self.validates:
+                self._guarded.app = renamed(_app_of_wsgi)
+        guarded = validator(self._guarded) if self.validates else self._guarded
+        status, headers, body = call_wsgi(guarded, environ)
         lowered = [(name.lower(), value) for name, value in headers]
         return Response(status, lowered, body, **vars(seen))
 
@@ -399,8 +404,12 @@ def scope_of(method: str, headers: Iterable[Header], kind: str = "http") -> dict
 
 
 def validated(app: Any) -> Any:
-    """An app under the validator, which asks that names of ours in the environ have a dot."""
-    strict = validator(app)
+    """An app under the validator."""
+    return renamed(validator(app))
+
+
+def renamed(app: Any) -> Any:
+    """An app whose names of ours in the environ have a dot, as the validator asks."""
 
     def dotted(environ: dict[str, Any], start_response: Any) -> Any:
         environ["test.sessiongate"] = session = environ.pop("sessiongate")
@@ -409,7 +418,7 @@ def validated(app: Any) -> Any:
             environ["sessiongate"] = session  # as an app leaves it
             return start_response(*arguments)
 
-        return strict(environ, start)
+        return app(environ, start)
 
     return dotted
 

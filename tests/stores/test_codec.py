@@ -36,9 +36,7 @@ def test_a_row_comes_back_as_it_was() -> None:
 def test_a_row_of_before_sessions_were_remembered_is_read() -> None:
     _, *fields, remembered = json.loads(encode(ROW))
     assert remembered is False
-    for version in (2, VERSION):
-        before = json.dumps([version, *fields]).encode()
-        assert decode(before, ROW.sid) == (ROW if version == 2 else None)
+    assert decode(json.dumps([2, *fields]).encode(), ROW.sid) == ROW
 
 
 def test_equal_rows_give_equal_data_and_others_do_not() -> None:

@@ -29,7 +29,7 @@ from sessiongate.core.arguments import check_username, is_handle
 from sessiongate.core.listing import BATCH_SIZE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
 
     from sessiongate.core.row import Row
     from sessiongate.events import Event
@@ -170,16 +170,16 @@ def _end_user(sessions: Sessions, username: str, keep: str | None, *, yes: bool)
 
 def _all(sessions: Sessions) -> Iterator[Row]:
     """Every live session, the oldest first."""
-    for rows in _watched(sessions.pages(), "reading", lambda: sessions.counts()[0]):
+    count, pages = sessions.counts()[0], sessions.pages()
+    for rows in _watched(pages, "reading", count) if count > BATCH_SIZE else pages:
         yield from rows
 
 
-def _watched(bites: Iterator[T], words: str, count: Callable[[], int]) -> Iterable[T]:
+def _watched(bites: Iterator[T], words: str, count: int) -> Iterable[T]:
     """The same bites, with a bar on a terminal that tells how far they are."""
-    watched = sys.stderr.isatty()
-    total = count() // BATCH_SIZE + 1 if watched else None
-    console = Console(stderr=True)
-    return track(bites, words, total, console=console, transient=True, disable=not watched)
+    console, is_blind = Console(stderr=True), not sys.stderr.isatty()
+    total = count // BATCH_SIZE + 1
+    return track(bites, words, total, console=console, transient=True, disable=is_blind)
 
 
 def _confirm(question: str) -> None:
@@ -195,7 +195,7 @@ def purge(*, store: URL = None, timeout: Timeout = 3, as_json: AsJSON = False) -
     removed = 0
     with sessions_at(store, timeout) as sessions:
         try:
-            for bite in _watched(sessions.purge(), "removing", lambda: sessions.counts()[1]):
+            for bite in _watched(sessions.purge(), "removing", sessions.counts()[1]):
                 removed += bite
         except KeyboardInterrupt:
             note(f"{removed} expired sessions were removed before the interruption.")

@@ -188,7 +188,7 @@ class Operations(Decisions):
         row = data if data is None or type(data) is Row else self._decode(data, payload.sid)
         if row is None or payload.username not in {None, row.username} or row.expires_at <= now:
             return False
-        if payload.expires_at <= now or now < payload.valid_from or _outlives(payload, row):
+        if payload.expires_at <= now or now < payload.valid_from or self._outlives(payload, row):
             return False
         return type(present(row, payload.generation, now, self.policy, PASSIVE)) is Row
 
@@ -209,7 +209,7 @@ class Operations(Decisions):
         if now < row.expires_at:
             if payload.expires_at <= now or now < payload.valid_from:
                 return None  # the token is out of its time, and its session lives on
-            if payload.expires_at != FOREVER and _outlives(payload, row):
+            if payload.expires_at != FOREVER and self._outlives(payload, row):
                 return None
             answer = present(row, payload.generation, now, self.policy, renewal)
             if answer is None:
@@ -224,6 +224,12 @@ class Operations(Decisions):
             ):
                 return answer
         return self.touch(check, data, self.policy)
+
+    def _outlives(self, payload: TokenPayload, row: Row) -> bool:
+        """Whether the newest token states a later end than its session: we issued no such one."""
+        stated = payload.expires_at - self.codec.leeway
+        newest = payload.generation == row.generation
+        return newest and payload.expires_at != FOREVER and stated > row.expires_at
 
     def failed(self, now: int, verb: str, error: Exception) -> Event:
         """The event of a verb that the store did not carry out, with the store's reason."""
@@ -265,9 +271,3 @@ class Operations(Decisions):
     def expires_at(self, row: Row) -> datetime:
         """When the session ends unless it is refreshed, as its token states it."""
         return to_datetime(row.expires_at - self.codec.leeway)
-
-
-def _outlives(payload: TokenPayload, row: Row) -> bool:
-    """Whether the newest token states a later end than its session: we issued no such one."""
-    newest = payload.generation == row.generation
-    return newest and row.expires_at < payload.expires_at < FOREVER

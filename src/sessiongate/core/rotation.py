@@ -113,7 +113,7 @@ def classify(row: Row, generation: int, now: int) -> str:
     return STALE
 
 
-def present(
+def present(  # noqa: PLR0912 - in one piece, for each request pays for each call
     row: Row, generation: int, now: int, policy: Policy, renewal: Renewal
 ) -> Row | Literal["replayed"] | None:
     """Apply the table to a live row: the row to keep, or ``None`` for a refusal.
