@@ -226,7 +226,7 @@ def test_the_complete_login_pages_are_complete(name: str, home: str) -> None:
 
 
 def test_the_example_of_the_manager_holds(capsys: pytest.CaptureFixture[str]) -> None:
-    run.__wrapped__("docs/api/managers.md", "manager")
+    run.__wrapped__("docs/api/managers.md")
     assert "{'name': 'laptop'}" in capsys.readouterr().out
 
 
