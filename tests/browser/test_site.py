@@ -39,7 +39,7 @@ class Site(NamedTuple):
 
 
 class _Quiet(SimpleHTTPRequestHandler):
-    def log_message(self, *_: object) -> None:
+    def log_message(self, *_: Any, **__: Any) -> None:
         pass
 
 
