@@ -62,7 +62,7 @@ class Report:
                 else f"{case.minimum - bare:.1f}"
             )
             rows.append((case.name, f"{case.minimum:.1f}", f"{case.median:.1f}", compared))
-        self.table(title, ("", "minimum µs", "median µs", last), rows)
+        self.table(title, ("case", "minimum µs", "median µs", last), rows)
 
     def promises(self, kept: Sequence[Kept]) -> None:
         """Add the table of promises, whether kept or not."""
@@ -70,7 +70,7 @@ class Report:
             (one.text, f"{one.limit:.2f}", f"{one.ratio:.2f}", "yes" if one.met else "**no**")
             for one in kept
         ]
-        self.table("Promises", ("", "at most", "measured", "met"), rows)
+        self.table("Promises", ("promise", "at most", "measured", "met"), rows)
 
     def save(self) -> None:
         """Write the Markdown."""

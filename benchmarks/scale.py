@@ -189,7 +189,7 @@ async def measure(folder: Path, redis: str | None, postgres: list[str], many: in
     for name, (few, lots) in ((n, v) for n, v in by_store.items() if v):
         report.table(
             f"{name}: µs, best",
-            ("", *(f"{size:,} sessions" for size in sizes), "ratio"),
+            ("case", *(f"{size:,} sessions" for size in sizes), "ratio"),
             [(verb, *_compared(few[verb], lots[verb])) for verb in few],
         )
         for verb in few:
@@ -208,7 +208,7 @@ async def measure(folder: Path, redis: str | None, postgres: list[str], many: in
     kept.append(Kept("memory: ms that a purge holds the lock", 5, max(bites)))
     if redis is not None:
         numbers.append(("Redis: bytes of a session", f"{_redis_bytes(redis, 5_000):.0f}"))
-    report.table("Numbers", ("", "measured"), numbers)
+    report.table("Numbers", ("number", "measured"), numbers)
     report.promises(kept)
     report.save()
     plots.lines(

@@ -155,7 +155,7 @@ def main() -> None:
                 Case(f"{name}: sessiongate", int, "ours", times=[1e6 / max(ours.rates)]),
             ]
     heads = (
-        *("", "bare, req/s", "ours, req/s", "ours to bare", "floor to bare"),
+        *("server", "bare, req/s", "ours, req/s", "ours to bare", "floor to bare"),
         *("bare, p99 ms", "ours, p99 ms"),
     )
     report.table(f"Best of {options.rounds} rounds, {_CONNECTIONS} connections", heads, rows)

@@ -2,7 +2,8 @@
 
 Absence is a value (``None``), failure is an exception. Every error carries a
 stable machine-readable ``code`` and the HTTP ``status`` an edge should answer
-with. No message ever holds a token, a key or any other part of a credential.
+with, and its traceback ends with the page that explains the code. No message
+ever holds a token, a key or any other part of a credential.
 """
 
 from __future__ import annotations
@@ -23,6 +24,11 @@ class SessionGateError(Exception):
 
     code = "error"
     status = 500
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*args)
+        # A note, so that the message stays what was passed.
+        self.add_note(f"Documentation: docs/api/errors.md#{self.code}")
 
 
 class ConfigurationError(SessionGateError, ValueError):
