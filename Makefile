@@ -3,21 +3,24 @@
 # pytest, and UV names a uv that installs in place of pip, in a fraction of the time.
 PYTHON ?= python3
 UV ?=
-install = $(if $(UV),$(UV) pip install --compile-bytecode --python $(1),$(1) -m pip install) --quiet
-# The first pip that knows dependency groups.
-newer_pip = $(if $(UV),,$(1) -m pip install --quiet --upgrade 'pip>=25.1')
 VENV ?= .venv
 BIN := $(VENV)/bin
+pip := $(BIN)/python -m pip --python
+install = $(if $(UV),$(UV) pip install --compile-bytecode --python $(1),$(pip) $(1) install) --quiet
+extras = $(shell $(BIN)/python -c "import tomllib; \
+	print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['optional-dependencies'], sep=',')")
 PYTEST := $(BIN)/python -m pytest -n auto
 WHEEL_VENV ?= .venv-wheel
+# The requirements that the wheel is tested with: `oldest` are the releases that it promises.
+LOCK ?= test-wheel
 # What depends on the interpreter and on what is in the wheel; not the servers around it.
 WHEEL_TESTS ?= tests/managers tests/tokens tests/http tests/security tests/frameworks tests/devices \
 	tests/cli tests/testing tests/budget tests/stores/test_contract.py tests/stores/test_sqlite.py \
 	tests/test_public_names.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow fuzz coverage test-wheel lint types format words docs \
-	bench bench-scale bench-servers bench-threads budget clean
+.PHONY: help demo test test-slow fuzz coverage package sbom test-wheel lint spelling workflows types \
+	public-types format words docs bench bench-scale bench-servers bench-threads budget lock clean
 
 help:  ## What can be made
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -25,10 +28,13 @@ help:  ## What can be made
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
-# What each purpose needs, installed again when the dependencies change.
-$(VENV)/%.installed: pyproject.toml | $(BIN)/python
-	$(call newer_pip,$(BIN)/python)
-	$(call install,$(BIN)/python) --editable . --group $*
+$(VENV)/package.installed: pyproject.toml | $(BIN)/python
+	$(call install,$(BIN)/python) --no-deps --editable .
+	@touch $@
+
+# What each purpose needs, as `make lock` wrote it down; installed again when that changes.
+$(VENV)/%.installed: requirements/%.txt | $(VENV)/package.installed
+	$(call install,$(BIN)/python) --require-hashes -r $<
 	@touch $@
 
 demo: $(VENV)/demo.installed  ## Start the Flask and the Starlette demo on one login
@@ -46,22 +52,48 @@ fuzz: $(VENV)/test.installed  ## Fuzz for as long as you like: ARGS='--minutes 6
 coverage: $(VENV)/test.installed  ## Run the quick tests with the branch coverage gate
 	$(PYTEST) -m "not slow" --cov --cov-report=term $(EXTRA)
 
-test-wheel: $(VENV)/build.installed  ## Build the wheel and run the quick tests against it
-	rm -rf dist $(WHEEL_VENV)
-	$(BIN)/python -m build --quiet --outdir dist $(if $(UV),--installer uv)
-	$(PYTHON) -m venv $(WHEEL_VENV)
-	$(call newer_pip,$(WHEEL_VENV)/bin/python)
-	$(call install,$(WHEEL_VENV)/bin/python) --group wheel-test
+package: $(VENV)/build.installed  ## Build sdist and wheel, twice with the same bytes
+	rm -rf dist build
+	$(BIN)/python -m build --quiet --no-isolation --outdir dist
+	umask 077 && TZ=Asia/Tokyo $(BIN)/python -m build --quiet --no-isolation --outdir build
+	diff -r dist build
+	$(BIN)/twine check --strict dist/*
+
+sbom: package  ## Install the wheel with all its extras; list what that brings, in sbom.cdx.json
+	$(BIN)/python -m venv --clear --without-pip $(WHEEL_VENV)-extras
+	$(call install,$(WHEEL_VENV)-extras/bin/python) "$$(echo dist/*.whl)[$(extras)]"
+	$(pip) $(WHEEL_VENV)-extras/bin/python check
+	$(BIN)/cyclonedx-py environment --output-reproducible --pyproject pyproject.toml \
+		--mc-type library --output-file sbom.cdx.json $(WHEEL_VENV)-extras/bin/python
+
+test-wheel: package  ## Run the quick tests against the wheel, with the oldest dependencies: LOCK=oldest
+	$(PYTHON) -m venv --clear --without-pip $(WHEEL_VENV)
+	$(call install,$(WHEEL_VENV)/bin/python) --require-hashes -r requirements/$(LOCK).txt
 	$(call install,$(WHEEL_VENV)/bin/python) --no-deps dist/*.whl
-	$(WHEEL_VENV)/bin/python -m pytest -n auto -m "not slow" $(WHEEL_TESTS) $(EXTRA)
+	$(pip) $(WHEEL_VENV)/bin/python check
+	$(WHEEL_VENV)/bin/python -m pytest -n auto -m "not slow" $(WHEEL_TESTS) $(EXTRA) \
+		$(if $(filter oldest,$(LOCK)),-W ignore::DeprecationWarning)  # of others, in their old releases
 
 lint: $(VENV)/lint.installed  ## Check style and formatting
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
+spelling: $(VENV)/lint.installed  ## Check spelling
+	$(BIN)/codespell
+
+workflows: $(VENV)/lint.installed  ## Check .github: by its schemas, and for known mistakes
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-issue-forms .github/ISSUE_TEMPLATE/[0-9]*.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-issue-config .github/ISSUE_TEMPLATE/config.yml
+	$(BIN)/zizmor --offline --quiet --no-progress .github
+
 types: $(VENV)/types.installed  ## Check types, twice
 	$(BIN)/mypy
 	$(BIN)/pyright
+
+public-types: $(VENV)/types.installed  ## Check that public names have types, as editors see them
+	$(BIN)/python -m tests.public_types
 
 format: $(VENV)/lint.installed  ## Format and mend what can be mended
 	$(BIN)/ruff check --fix .
@@ -76,20 +108,37 @@ docs: $(VENV)/docs.installed  ## Build the documentation as a site, in site/
 	@! grep -rhoE '<(script|link|img|iframe)[^>]+(src|href)="?(https?:)?//[^ >]+' site --include='*.html' \
 		|| { echo "a page loads something from elsewhere"; exit 1; }
 
-bench: $(VENV)/bench.installed  ## Measure, beside what one would pick instead
+bench: $(VENV)/types.installed  ## Measure, beside what one would pick instead
 	$(BIN)/python benchmarks/run.py $(ARGS)
 
-bench-scale: $(VENV)/bench.installed  ## Measure a million sessions, beside a thousand
+bench-scale: $(VENV)/types.installed  ## Measure a million sessions, beside a thousand
 	$(BIN)/python benchmarks/scale.py $(ARGS)
 
-bench-servers: $(VENV)/bench.installed  ## Measure whole servers, with and without us
+bench-servers: $(VENV)/types.installed  ## Measure whole servers, with and without us
 	$(BIN)/python benchmarks/servers.py $(ARGS)
 
-bench-threads: $(VENV)/bench.installed  ## Measure one manager under many threads
+bench-threads: $(VENV)/types.installed  ## Measure one manager under many threads
 	$(BIN)/python benchmarks/threads.py $(ARGS)
 
 budget: $(VENV)/test.installed  ## Record what operations cost, for this Python
 	$(BIN)/python tests/budget/counting.py --write
 
+# One release of each package for all purposes: `types` needs the most, and its choice binds the others.
+compile = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 pyproject.toml
+locked = $(compile) --generate-hashes --custom-compile-command 'make lock' $(ARGS)
+bound = $(locked) --constraints requirements/types.txt
+
+lock: $(VENV)/lock.installed  ## Lock the dependencies; their newest releases: ARGS=--upgrade
+	$(locked) --all-extras --group types --output-file requirements/types.txt
+	$(bound) --all-extras --group test --output-file requirements/test.txt
+	$(bound) --all-extras --group test-wheel --output-file requirements/test-wheel.txt
+	$(bound) --extra demo --output-file requirements/demo.txt
+	for group in build docs lint lock; do \
+		$(bound) --group $$group --output-file requirements/$$group.txt || exit; done
+	mkdir -p .cache
+	$(compile) --all-extras --resolution lowest-direct > .cache/oldest.txt
+	$(locked) --all-extras --group test-wheel --constraints .cache/oldest.txt \
+		--output-file requirements/oldest.txt
+
 clean:  ## Remove all that was made
-	rm -rf $(VENV) $(WHEEL_VENV)* .demo htmlcov dist build site .cache .coverage* .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(WHEEL_VENV)* .demo htmlcov dist build sbom.cdx.json site .cache .coverage* .pytest_cache .mypy_cache .ruff_cache .hypothesis
