@@ -21,6 +21,7 @@ from tests.http.harness import (
     bearer,
     connect,
     cookie,
+    make_site,
     set_cookies,
     show,
 )
@@ -370,10 +371,8 @@ def test_a_guard_over_a_skipped_path_is_a_401_and_one_line(
     assert "login_required" in line
 
 
-def test_websockets_are_skipped_and_passive_like_the_rest(make: MakeSite) -> None:
-    site = make(options={"skip": ["/"]})
-    if site.stack == "wsgi":
-        pytest.skip("WSGI has no websockets")  # as ever in this folder
+def test_websockets_are_skipped_like_the_rest() -> None:
+    site = make_site("asgi", "opaque", options={"skip": ["/"]})
     seen: list[Any] = []
     asyncio.run(connect(site, cookie(site.open()), seen=seen))
     assert seen[0].user.is_authenticated is False

@@ -57,9 +57,9 @@ class AllEndpoints(Endpoints):
 
     def _page(self, asked: Asked) -> Flow[Any]:
         username, after = asked.query.get("username", ""), asked.query.get("after")
-        rows: tuple[Row, ...] = ()
+        rows: list[Row] = []
         try:
-            rows = yield from _rows(asked, username, _PAGE_SIZE + 1, after)
+            rows += yield from _rows(asked, username, _PAGE_SIZE + 1, after)
         except ValueError:  # nobody's name, or the session that marks the place has ended
             if after is not None:
                 return see_other(_with_query(asked.page_url(), username=username))
