@@ -107,6 +107,12 @@ async def cases() -> list[Case]:
             "sessiongate: cookie", SessionAuthMiddleware(somebody, opaque), ours, kind="ours"
         ),
         asgi_case(
+            "sessiongate: a skipped path",
+            SessionAuthMiddleware(nobody, opaque, skip=["/"]),
+            ours,
+            kind="ours",
+        ),
+        asgi_case(
             "sessiongate: JWT, seen before",
             SessionAuthMiddleware(somebody, signed),
             bearer(token),

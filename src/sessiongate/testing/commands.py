@@ -20,7 +20,7 @@ from sessiongate.tokens import TokenPayload
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sessiongate.core.rotation import Policy
+    from sessiongate.core.rotation import Policy, Renewal
     from sessiongate.core.row import Row
     from sessiongate.core.steps import Call, Flow, Step
     from sessiongate.stores.base import Store
@@ -51,7 +51,7 @@ class Touch(NamedTuple):
     generation: int
     now: int
     policy: Policy
-    rotation: int
+    rotation: Renewal
 
 
 class Read(NamedTuple):

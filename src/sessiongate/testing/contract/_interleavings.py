@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import pytest
 
 from sessiongate.core.admission import Login
-from sessiongate.core.rotation import NEVER, NOW
+from sessiongate.core.rotation import NEVER, NOW, PASSIVE, Change
 from sessiongate.core.row import FOREVER, SECOND
 from sessiongate.stores.memory import MemoryStore
 from sessiongate.testing.commands import (
@@ -55,6 +55,15 @@ _LONGEST: Final = 200
 """Trips, after which decisions that keep each other from it are a failure."""
 
 
+def no_check(_row: Row) -> None:
+    """Any token is short enough."""
+
+
+EXTENDING: Final = POLICY._replace(touch_extends=True)
+CHANGE: Final = Change(("read",), None, no_check)
+OTHER_CHANGE: Final = Change(None, {"team": 1}, no_check)
+
+
 class World(NamedTuple):
     """What is stored at first, and the commands that are tried on it."""
 
@@ -68,8 +77,13 @@ def _of_session(row: Row, now: int) -> Iterator[Command]:
     yield touch(row, now, generation=generation + 1)
     yield touch(row, now, rotation=NOW)
     yield touch(row, now, rotation=NEVER, policy=POLICY._replace(touch_every=0))
+    yield touch(row, now, rotation=PASSIVE)
+    yield touch(row, now, policy=EXTENDING)
+    yield touch(row, now, rotation=CHANGE)
+    yield touch(row, now, rotation=OTHER_CHANGE)
     for older in range(max(generation - 2, 0), generation):
         yield touch(row, now, generation=older)
+        yield touch(row, now, generation=older, rotation=CHANGE)
         yield Close(row.sid, now, older)
     yield Close(row.sid, now)
     yield Close(row.sid, now, generation)

@@ -10,6 +10,7 @@ from sessiongate.testing.commands import Open, Touch
 
 if TYPE_CHECKING:
     from sessiongate.core.arguments import ExistingPolicy
+    from sessiongate.core.rotation import Renewal
 
 __all__ = ["HOUR", "MINUTE", "POLICY", "START", "login", "named", "session", "touch"]
 
@@ -69,7 +70,7 @@ def touch(
     now: int,
     *,
     generation: int | None = None,
-    rotation: int = WHEN_DUE,
+    rotation: Renewal = WHEN_DUE,
     policy: Policy = POLICY,
 ) -> Touch:
     """A ``Touch`` of the current generation, rotating when due, but for what is given."""
