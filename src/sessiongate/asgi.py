@@ -60,7 +60,9 @@ class SessionAuthMiddleware:
             return
         authenticator, passive = self._authenticator, False
         if authenticator.minds_paths:
-            path = _path_of(scope)
+            root, path = scope.get("root_path"), scope["path"]
+            if root:
+                path = _path_below(root.rstrip("/"), path)
             skipped = authenticator.skip(path)
             if skipped is not None:
                 scope["sessiongate"] = scope["auth"] = skipped
@@ -152,11 +154,9 @@ class SessionAuthMiddleware:
         await send({"type": f"{kind}.body", "body": body})
 
 
-def _path_of(scope: Scope) -> str:
+def _path_below(root: str, path: str) -> str:
     """The path below ``root_path``, with which servers begin it or not."""
-    path: str = scope["path"]
-    root: str = scope.get("root_path", "").rstrip("/")
-    return path[len(root) :] if root and f"{path}/".startswith(f"{root}/") else path
+    return path[len(root) :] if f"{path}/".startswith(f"{root}/") else path
 
 
 def _find(headers: list[tuple[bytes, bytes]], name: bytes) -> list[bytes]:

@@ -27,7 +27,7 @@ def path_rules(paths: Paths, name: str) -> FindRule | None:
         if not isinstance(prefix, str) or not prefix.startswith("/"):
             msg = f"{name} must begin with / in each path prefix, such as '/static'; got {prefix!r}"
             raise ConfigurationError(msg)
-    return _by_prefix({prefix.rstrip("/"): prefix for prefix in prefixes}) if prefixes else None
+    return _by_prefix(prefixes) if prefixes else None
 
 
 def _by_predicate(covers: Callable[[str], object], name: str) -> FindRule:
@@ -38,17 +38,13 @@ def _by_predicate(covers: Callable[[str], object], name: str) -> FindRule:
     return lambda path: rule if covers(path) else None
 
 
-def _by_prefix(prefixes: dict[str, str]) -> FindRule:
-    whole = frozenset(prefixes)
-    below = tuple(f"{prefix}/" for prefix in prefixes)
+def _by_prefix(prefixes: Iterable[str]) -> FindRule:
+    rules = [(prefix.rstrip("/"), f"{prefix.rstrip('/')}/", prefix) for prefix in prefixes]
 
     def find(path: str) -> str | None:
-        if path not in whole and not path.startswith(below):
-            return None
-        return next(
-            prefixes[prefix]
-            for prefix in prefixes
-            if path == prefix or path.startswith(f"{prefix}/")
-        )
+        for whole, below, prefix in rules:
+            if path.startswith(below) or path == whole:
+                return prefix
+        return None
 
     return find

@@ -267,7 +267,7 @@ class MemoryStore(Store):
         try:
             if rows.get(sid) is not old:
                 return False
-            if new.expires_at == old.expires_at:
+            if new.expires_at // SECOND == old.expires_at // SECOND:  # nearly always
                 rows[sid] = new
             else:
                 self._records.replace(old, new)
