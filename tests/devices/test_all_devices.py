@@ -190,3 +190,31 @@ def test_below_a_mount(make: Callable[..., Site]) -> None:
     answer = site.ask("POST", actions[-1], token, **HTML)
     assert (answer.status, answer.headers["Location"]) == (303, f"/shop{PAGE}")
     assert site.handles() == []
+
+
+@pytest.mark.parametrize("name", ["", "%0a", "x" * 300])
+def test_a_name_that_nobody_can_have(site: Site, name: str) -> None:
+    token = admin(site)
+    assert site.ask("POST", f"{PAGE}/end-user?username={name}", token).status == 303
+    assert site.ask("POST", f"{PAGE}/api/end-user?username={name}", token).status == 400
+
+
+def test_other_parameters_are_not_carried_along(site: Site) -> None:
+    token = admin(site)
+    site.open()
+    (handle,) = site.handles()
+    answer = site.ask("POST", f"{PAGE}/end/{handle}?url=x&username=alice&evil=1", token)
+    assert (answer.status, answer.headers["Location"]) == (303, f"{PAGE}?username=alice")
+
+
+def test_the_next_page_is_there_when_its_mark_has_ended(site: Site) -> None:
+    token = admin(site)
+    for number in range(60):
+        site.open(f"user{number}")
+    shown = site.ask("GET", PAGE, token)
+    (following,) = [link for link in shown.all("a") if link.text == "Next page"]
+    last = [form for form in shown.all("form") if "/end/" in (form.attributes["action"] or "")][-1]
+    assert site.ask("POST", last.attributes["action"] or "", token).status == 303
+    rest = site.ask("GET", following.attributes["href"] or "", token)
+    assert rest.status == 200
+    assert len(rest.names) == 11

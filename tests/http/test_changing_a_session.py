@@ -182,3 +182,93 @@ def test_an_update_of_a_session_that_this_view_opened(make: MakeSite) -> None:
     told = site.manager.validate_session(response.token or "")
     assert told is not None
     assert told["scopes"] == ["admin"]
+
+
+@both_kinds
+def test_a_chain_of_updates_logs_out_nobody_who_is_still_at_the_start(make: MakeSite) -> None:
+    site = make()
+    token = site.open()
+
+    async def view(call: Call) -> Reply:
+        for number in range(4):
+            assert await update(call, claims={"n": number}) is not None
+        return Reply()
+
+    site.ask(cookie(token), view=view)  # and its response is lost
+    response = site.ask(cookie(token))
+    assert response.who == "alice"
+    assert site.ask(cookie(response.token)).who == "alice"
+    assert "replayed" not in site.kinds()
+
+
+async def _log_in(call: Call) -> None:
+    assert await call.login("bob")
+
+
+async def _refresh(call: Call) -> None:
+    assert await call.refresh()
+
+
+@both_kinds
+@pytest.mark.parametrize(("verb", "who"), [(_log_in, "bob"), (_refresh, "alice")])
+def test_a_change_from_outside_keeps_no_token_from_its_client(
+    make: MakeSite, verb: Callable[[Call], Awaitable[None]], who: str
+) -> None:
+    site = make()
+
+    async def view(call: Call) -> Reply:
+        await verb(call)
+        assert site.manager.update_user_sessions(who, scopes=["x"]) == 1
+        return Reply()
+
+    response = site.ask(cookie(site.open()), view=view)
+    assert site.ask(cookie(response.token)).who == who
+
+
+def test_an_update_that_is_answered_late_overwrites_no_newer_cookie(make: MakeSite) -> None:
+    site = make()
+    token = site.open()
+
+    async def view(call: Call) -> Reply:
+        assert await update(call, scopes=("a",)) is not None
+        site.clock.advance(31)
+        return Reply()
+
+    assert site.ask(cookie(token), view=view).token is None
+    assert site.ask(cookie(token)).token not in {None, token}, "the next response brings it"
+
+
+def test_an_update_in_a_view_that_was_overtaken_ends_nothing(make: MakeSite) -> None:
+    site = make()
+    token = site.open()
+
+    async def view(call: Call) -> Reply:
+        site.clock.advance(1801)
+        successor = (await call.meanwhile(cookie(token), view=show)).token
+        assert (await call.meanwhile(cookie(successor), view=show)).who == "alice"
+        site.clock.advance(31)
+        assert await update(call, scopes=("a",)) is None
+        return Reply()
+
+    site.ask(cookie(token), view=view)
+    assert "replayed" not in site.kinds()
+    assert site.manager.n_active_sessions() == 1
+
+
+@pytest.mark.parametrize("kind", ["jwt"])
+def test_a_token_too_large_for_its_cookie_is_not_sent_in_one(
+    make: MakeSite, caplog: pytest.LogCaptureFixture
+) -> None:
+    site = make()
+    token = site.open()
+    assert site.manager.update_user_sessions("alice", claims={"k": "x" * 3900}) == 1
+    assert set_cookies(site.ask(cookie(token))) == []
+    assert any("too large for its cookie" in record.getMessage() for record in caplog.records)
+
+    async def view(call: Call) -> Reply:
+        with pytest.raises(ValueError, match="more than"):
+            await update(call, claims={"k": "y" * 3900})
+        return Reply()
+
+    other = site.open()
+    site.ask(cookie(other), bearer(other), view=view)

@@ -332,6 +332,11 @@ async def _later(_path: str) -> bool:
     return True
 
 
+class Later:
+    async def __call__(self, _path: str) -> bool:
+        return True
+
+
 @pytest.mark.parametrize("keyword", ["skip", "passive"])
 @pytest.mark.parametrize(
     ("value", "words"),
@@ -341,7 +346,9 @@ async def _later(_path: str) -> bool:
         ([7], "must begin with /"),
         (["static"], "must begin with /"),
         ([""], "must begin with /"),
+        (["//"], "must begin with /"),
         (_later, "must not be an async function"),
+        (Later(), "must not be an async function"),
     ],
 )
 def test_unfit_paths(make: MakeSite, keyword: str, value: Any, words: str) -> None:
@@ -383,3 +390,27 @@ def test_the_cookie_is_still_there_afterwards(make: MakeSite) -> None:
     token = site.open()
     for path in ("/static", "/poll", "/"):
         assert set_cookies(at(site, path, cookie(token)), COOKIE) == []
+
+
+def test_what_skipped_requests_share_cannot_be_written_to(make: MakeSite) -> None:
+    site = make(options={"skip": ["/static"]})
+
+    async def view(call: Call) -> Reply:
+        with pytest.raises(AttributeError, match="share this session"):
+            call.session.problem = "cross_site"
+        return Reply()
+
+    assert at(site, "/static", view=view).status == 200
+
+
+def test_polls_that_bring_the_successor_start_the_grace_of_the_token_before(
+    make: MakeSite,
+) -> None:
+    site = make(options={"passive": ["/poll"]})
+    token = site.open()
+    site.clock.advance(1800)
+    successor = site.ask(cookie(token)).token
+    assert at(site, "/poll", cookie(successor)).who == "alice"
+    site.clock.advance(30)
+    assert at(site, "/poll", cookie(token), view=bare).who is None
+    assert site.kinds()[-1] == "replayed"

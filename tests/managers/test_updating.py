@@ -193,3 +193,33 @@ def test_a_demotion_and_a_logout_in_either_order() -> None:
                 assert m.invalidate_session(token) == (True, "alice")
         assert m.session_username(token) is None
         assert m.n_active_sessions() == 0
+
+
+def test_a_session_that_cannot_be_changed_keeps_no_other_from_it(make_many: Make) -> None:
+    m = make_many(existing="new", max_concurrent_sessions=None)
+    for claims in ({}, {"x": "y" * 4030}, {}):
+        assert m.create_session("alice", scopes=("admin",), claims=claims)
+    with pytest.raises(ValueError, match="4096"):
+        m.update_user_sessions("alice", scopes=["r" * 30, "w"])
+    found = [row["scopes"] for row in m.user_sessions("alice")]
+    assert found == [["r" * 30, "w"], ["admin"], ["r" * 30, "w"]]
+
+
+def test_an_administrator_extends_nobodys_session(make_many: Make, clock: ManualClock) -> None:
+    m = make_many()
+    token = m.create_session("alice")
+    before = m.user_sessions("alice")[0]
+    clock.advance(3000)
+    assert m.update_user_sessions("alice", scopes=["a"]) == 1
+    after = m.user_sessions("alice")[0]
+    assert after == before | {"scopes": ["a"]}
+    clock.advance(600)
+    assert m.session_username(token) is None
+
+
+@pytest.mark.parametrize("verb", ["update_session", "update_user_sessions"])
+def test_there_are_no_other_keywords(make: Make, verb: str) -> None:
+    m = make()
+    unknown: dict[str, Any] = {"longest": 10**9}
+    with pytest.raises(TypeError, match="longest"):
+        getattr(m, verb)(m.create_session("alice"), scopes=["a"], **unknown)

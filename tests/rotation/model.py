@@ -131,29 +131,21 @@ class Model:
         if not self.accept(key, index) or session is None:
             return False
         if session.team != team:
-            newest_came = index == session.current
-            self._change(session, team, open_overlap=open_overlap, newest_came=newest_came)
+            self._change(session, team, open_overlap=open_overlap)
+            self._extend(session)
         return True
 
     def update_user(self, username: str, team: int) -> int:
         mine = [one for one in self.live().values() if one.username == username]
         for session in mine:
             if session.team != team:
-                overlap = self._overlap(session)
-                self._change(session, team, open_overlap=overlap, newest_came=False)
+                self._change(session, team, open_overlap=self._overlap(session))
         return len(mine)
 
-    def _change(
-        self, session: Session, team: int, *, open_overlap: bool, newest_came: bool
-    ) -> None:
+    def _change(self, session: Session, team: int, *, open_overlap: bool) -> None:
         session.team = team
-        if not open_overlap:
-            session.reach = 1
-        elif newest_came:
-            session.reach = 2
-        else:
-            session.reach += 1  # whoever has not seen the newest keeps what they have
-        self._renew(session)
+        session.reach = session.reach + 1 if open_overlap else 1
+        session.tokens.append(Token(self.now))
 
     def refresh(self, key: int, index: int) -> bool:
         if not self.accept(key, index):

@@ -86,6 +86,13 @@ def microseconds(value: object, name: str, *, positive: bool = False) -> int:
     return max(round(value * SECOND), 1 if positive else 0)
 
 
+def check_keywords(options: Mapping[str, Any], known: frozenset[str]) -> None:
+    """Keywords that came as a mapping, with the error of a call."""
+    for unknown in options.keys() - known:
+        msg = f"{unknown!r} is an unexpected keyword argument"
+        raise TypeError(msg)
+
+
 def check_flag(value: object, name: str) -> bool:
     """``True`` or ``False``, and nothing that merely looks like it, such as ``"off"``."""
     if not isinstance(value, bool):
@@ -93,12 +100,14 @@ def check_flag(value: object, name: str) -> bool:
     return value
 
 
-def check_count(value: object, name: str) -> int | None:
-    """A limit: a whole number from 1 up, or ``None`` for no limit."""
-    if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
-        raise _wrong_type(name, "be a whole number or None (no limit)", value)
-    if value is not None and value < 1:
-        raise _unfit(name, f"be 1 or more, or None for no limit; got {value}")
+def check_count(value: object, name: str, *, none: str = " or None (no limit)") -> int | None:
+    """A limit: a whole number from 1 up, or ``None`` for no limit; ``none=""``: not that."""
+    if value is None and none:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise _wrong_type(name, f"be a whole number{none}", value)
+    if value < 1:
+        raise _unfit(name, f"be 1 or more{none}; got {value}")
     return value
 
 

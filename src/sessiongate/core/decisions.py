@@ -173,17 +173,26 @@ class Decisions:
         )
 
     def change_user(self, now: int, username: str, wanted: Change, policy: Policy) -> Flow[int]:
-        """Change all live sessions of a user, each in one step; return how many there were."""
+        """Change all live sessions of a user, each in one step; return how many there were.
+
+        One that cannot be changed so keeps no other from it.
+        """
         _, records = yield "of_user", check_username(username)
-        changed = 0
+        changed, unfit = 0, None
         for record in records:
-            row, answer = yield from self._settle(
-                record.data, record.sid, now, lambda row: change(row, wanted, now, policy)
-            )
+            try:
+                row, answer = yield from self._settle(
+                    record.data, record.sid, now, lambda row: change(row, wanted, now, policy)
+                )
+            except ValueError as error:
+                unfit = unfit or error
+                continue
             if type(answer) is Row:
                 changed += 1
                 if answer is not row:
                     yield self._renewed(answer, now, None, wanted)
+        if unfit is not None:
+            raise unfit
         return changed
 
     def sweep(self, now: int) -> Flow[int]:
@@ -203,7 +212,9 @@ class Decisions:
         return (yield from self.count(now))
 
     def _renewed(self, row: Row, now: int, transport: str | None, renewal: Renewal) -> Event:
-        self.superseded.add(row.sid, row.generation)
+        if type(renewal) is not Change or transport is not None:
+            # Of a change from outside, no client knows: what is on its way to one is still good.
+            self.superseded.add(row.sid, row.generation)
         if type(renewal) is Change:
             return event_of("changed", row, now, transport, "requested")
         reason = "refreshed" if renewal == NOW else "due"

@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from sessiongate.core.admission import Login
 from sessiongate.core.arguments import (
     EXISTING,
+    SessionChanges,
     SessionOptions,
     check_choice,
     check_claims,
     check_flag,
+    check_keywords,
     check_scopes,
     check_scopes_and_claims,
     check_username,
@@ -31,7 +33,7 @@ from sessiongate.events import Event
 from sessiongate.tokens import LONGEST_TOKEN
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable
     from datetime import datetime
 
     from sessiongate.core.decisions import Check
@@ -81,9 +83,7 @@ class Operations(Decisions):
         ``opening`` is called with the new sid before the store is asked: who is cancelled meanwhile
         knows which session may be there. ``longest``: characters of the token.
         """
-        for unknown in options.keys() - SessionOptions.__optional_keys__:
-            msg = f"{unknown!r} is an unexpected keyword argument"
-            raise TypeError(msg)
+        check_keywords(options, SessionOptions.__optional_keys__)
         policy, device = self.policy, options.get("device")
         remembered = check_flag(options.get("remember", False), "remember")
         existing = options.get("existing")
@@ -141,13 +141,11 @@ class Operations(Decisions):
         return None
 
     def wanted(
-        self,
-        *,
-        scopes: Iterable[str] | None = None,
-        claims: Mapping[str, Any] | None = None,
-        longest: int = LONGEST_TOKEN,
+        self, changes: SessionChanges, longest: int = LONGEST_TOKEN, *, came_now: bool = True
     ) -> Change:
-        """Check a change of scopes, of claims, or of both; ``None``: as they are."""
+        """Check a change of scopes, of claims, or of both."""
+        check_keywords(changes, SessionChanges.__optional_keys__)
+        scopes, claims = changes.get("scopes"), changes.get("claims")
         if scopes is None and claims is None:
             msg = "there is nothing to change: pass scopes= or claims=; empty ones take all away"
             raise TypeError(msg)
@@ -155,6 +153,7 @@ class Operations(Decisions):
             None if scopes is None else check_scopes(scopes),
             None if claims is None else check_claims(claims),
             partial(self._mint_within, longest=longest),
+            came_now,
         )
 
     def _mint_within(self, row: Row, longest: int) -> str:
@@ -269,5 +268,5 @@ class Operations(Decisions):
         return None if row.shared or due >= row.expires_at else due
 
     def expires_at(self, row: Row) -> datetime:
-        """When the session ends unless it is refreshed, as its token states it."""
+        """When the session ends if no further request comes, as its token states it."""
         return to_datetime(row.expires_at - self.codec.leeway)

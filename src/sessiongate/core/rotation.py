@@ -7,7 +7,7 @@ from looking like reuse.
 
 A predecessor is accepted until its successor is first presented, and for the grace after that.
 Where a rotation falls into an open overlap, the generation before is accepted with it, so never
-more than two predecessors are alive.
+more than two predecessors are alive; a change of scopes keeps all that are.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ WHEN_DUE: Final = 1
 NOW: Final = 2
 """When a presented token is rotated."""
 PASSIVE: Final = 3
-"""Never, and nothing is written either, as for a poll; a replay still ends the session."""
+"""Never, and it is no activity, as a poll; a replay still ends the session."""
 
 
 class Change(NamedTuple):
@@ -65,6 +65,8 @@ class Change(NamedTuple):
     claims: dict[str, Any] | None
     check: Callable[[Row], object]
     """Raises for a row whose token would be too long."""
+    came_now: bool = True
+    """Whether the token comes with the change; one that came earlier may have grown stale since."""
 
 
 Renewal: TypeAlias = "int | Change"
@@ -125,7 +127,8 @@ def present(  # noqa: PLR0912 - in one piece, for each request pays for each cal
     if not current:
         answer = TABLE[classify(row, generation, now)]
         if answer != ACCEPT:
-            return "replayed" if answer == END else None
+            is_old_request = type(renewal) is Change and not renewal.came_now
+            return "replayed" if answer == END and not is_old_request else None
     counts = current and renewal == WHEN_DUE and not row.shared
     if counts:
         if now - row.rotated_at >= policy.rotate_after:
@@ -133,9 +136,10 @@ def present(  # noqa: PLR0912 - in one piece, for each request pays for each cal
     elif renewal == NOW:
         return _refresh(row, now, policy)
     elif renewal == PASSIVE:
-        return row
+        is_first = current and row.previous_until == FOREVER
+        return row._replace(previous_until=now + policy.grace) if is_first else row
     elif type(renewal) is Change:
-        changed = change(row, renewal, now, policy, newest_came=current)
+        changed = change(row, renewal, now, policy, came=True)
         if changed is not row:
             return changed
     first_sight = current and row.previous_until == FOREVER
@@ -155,11 +159,11 @@ def present(  # noqa: PLR0912 - in one piece, for each request pays for each cal
     return _new_row(Row, fields)
 
 
-def change(row: Row, wanted: Change, now: int, policy: Policy, *, newest_came: bool = False) -> Row:
+def change(row: Row, wanted: Change, now: int, policy: Policy, *, came: bool = False) -> Row:
     """The row with other scopes and claims, and a successor for its token (ASVS 7.2.4).
 
-    The same row where nothing changes. Unless the newest token came, its holder may still be
-    without it: then all that are accepted now stay so.
+    The same row where nothing changes. ``came``: its holder asks for it, which is activity. All
+    predecessors that are accepted now stay so: none of their holders may have seen a newer one.
     """
     scopes, claims = scopes_and_claims_of(row)
     scopes_and_claims = describe(
@@ -169,8 +173,10 @@ def change(row: Row, wanted: Change, now: int, policy: Policy, *, newest_came: b
     if scopes_and_claims == row.scopes_and_claims:
         return row
     new = _rotate(row, now, policy)._replace(scopes_and_claims=scopes_and_claims)
-    if now < row.previous_until and not newest_came:
+    if now < row.previous_until:
         new = new._replace(oldest_accepted=row.oldest_accepted)
+    if not came:
+        new = new._replace(last_accessed=row.last_accessed, expires_at=row.expires_at)
     wanted.check(new)
     return new
 

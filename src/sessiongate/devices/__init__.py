@@ -24,7 +24,7 @@ class Device:
         ip: Where it logged in from; ``None`` for unknown.
         created_at: When it logged in, as an aware UTC ``datetime``, like the rest.
         last_accessed: When it was last seen, as exactly as ``touch_every`` says.
-        expires_at: When it ends unless it is refreshed.
+        expires_at: When it ends if no further request comes.
         is_current: Whether it is the one that asks.
         is_remembered: Whether it was opened with ``remember=True``.
         device: All that was recorded, or what the app gave as ``device=``.

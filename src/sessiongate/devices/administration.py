@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode
 
@@ -59,18 +60,15 @@ class AllEndpoints(Endpoints):
         username, after = asked.query.get("username", ""), asked.query.get("after")
         rows: list[Row] = []
         try:
-            rows += yield from _rows(asked, username, _PAGE_SIZE + 1, after)
+            rows += yield from _rows(asked, username, _PAGE_SIZE, after)
         except ValueError:  # nobody's name, or the session that marks the place has ended
             if after is not None:
                 return see_other(_with_query(asked.page_url(), username=username))
-        shown = rows[:_PAGE_SIZE]
         url, following = asked.page_url(), None
-        if len(rows) > _PAGE_SIZE:
-            following = _with_query(url, username=username, after=shown[-1].sid)
+        if len(rows) == _PAGE_SIZE and (yield from _rows(asked, username, 1, rows[-1].sid)):
+            following = _with_query(url, username=username, after=rows[-1].sid)
         found = AllDevicesPage(
-            devices=tuple(
-                UserDevice(**device_fields(asked, r), username=r.username) for r in shown
-            ),
+            devices=tuple(UserDevice(**device_fields(asked, r), username=r.username) for r in rows),
             username=username,
             after=after or "",
             now=to_datetime(asked.now),
@@ -84,11 +82,12 @@ class AllEndpoints(Endpoints):
         yield from asked.end_any()
         if not asked.session.user.is_authenticated:
             return see_other(self._home_url)
-        return see_other(_with_query(asked.page_url("/end/", asked.handle), **asked.query))
+        place = {name: asked.query.get(name, "") for name in ("username", "after")}
+        return see_other(_with_query(asked.page_url("/end/", asked.handle), **place))
 
     def _end_user(self, asked: Asked) -> Flow[Answer]:
         username = asked.query.get("username", "")
-        if username:
+        with suppress(ValueError):  # nobody can have such a name
             yield from asked.end_user(username)
         return see_other(_with_query(asked.page_url("/end-user"), username=username))
 
@@ -109,10 +108,11 @@ class AllEndpoints(Endpoints):
         return json_answer(404, {"error": "There is no such session."})
 
     def _api_end_user(self, asked: Asked) -> Flow[Answer]:
-        username = asked.query.get("username", "")
-        if not username:
-            return json_answer(400, {"error": "username must be in the query"})
-        return json_answer(200, {"ended": (yield from asked.end_user(username))})
+        try:
+            ended = yield from asked.end_user(asked.query.get("username", ""))
+        except ValueError as error:
+            return json_answer(400, {"error": str(error)})
+        return json_answer(200, {"ended": ended})
 
 
 def _rows(asked: Asked, username: str, limit: int, after: str | None) -> Flow[tuple[Row, ...]]:

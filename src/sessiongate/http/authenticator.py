@@ -16,7 +16,7 @@ from sessiongate.errors import StoreError
 from sessiongate.http.credentials import TokenReader
 from sessiongate.http.origin import SAFE_METHODS, find_cross_site
 from sessiongate.http.refusals import UNAVAILABLE
-from sessiongate.http.request_session import NO_DELIVERY, RequestSession
+from sessiongate.http.request_session import NO_DELIVERY, RequestSession, SkippedSession
 from sessiongate.http.response import ResponseChanges
 from sessiongate.http.settings import MiddlewareOptions, MiddlewareSettings
 
@@ -29,6 +29,10 @@ if TYPE_CHECKING:
 
 _REFUSED: Final = frozenset({401, 403})
 _SERVER_ERROR: Final = 500
+_TOO_LARGE: Final = (
+    "the token of session %s is too large for its cookie, so the browser keeps the one before: "
+    "update_session or update_user_sessions gave it too many claims"
+)
 _NEVER_AWAITED: Final = "%s was called and never awaited, so it did nothing: write `await …`"
 
 
@@ -53,7 +57,7 @@ class RequestAuthenticator:
         self._now = manager.now
         self.minds_paths: bool = bool(self.settings.skip or self.settings.passive)
         """Whether the path of a request matters: then call ``skip`` and ``is_passive``."""
-        self._skipped: dict[str, RequestSession] = {}
+        self._skipped: dict[str, SkippedSession] = {}
 
     def skip(self, path: str) -> RequestSession | None:
         """The session of all requests that a rule skips, or ``None``.
@@ -65,9 +69,7 @@ class RequestAuthenticator:
             return None
         session = self._skipped.get(rule)
         if session is None:
-            session = RequestSession(self.settings)
-            session.skipped = rule
-            self._skipped[rule] = session
+            session = self._skipped[rule] = SkippedSession(self.settings, rule)
         return session
 
     def is_passive(self, path: str) -> bool:
@@ -205,6 +207,9 @@ class RequestAuthenticator:
         if delivery.cookie in {"issue", "renew"}:
             ends_at = self._operations.sent_until(row)
             seconds_left = max(1, -(-(ends_at - now) // SECOND))
-            set_cookies += (cookie.issue(token, seconds_left, persists=row.remembered),)
+            if len(token) <= cookie.longest_value:
+                set_cookies += (cookie.issue(token, seconds_left, persists=row.remembered),)
+            else:
+                self.manager.logger.error(_TOO_LARGE, row.sid)
         header = token if delivery.by_header else None
         return ResponseChanges(status, set_cookies, header, by_itself=rotated_at is not None)

@@ -24,14 +24,14 @@ def path_rules(paths: Paths, name: str) -> FindRule | None:
         raise TypeError(msg)
     prefixes = tuple(paths)
     for prefix in prefixes:
-        if not isinstance(prefix, str) or not prefix.startswith("/"):
+        if not isinstance(prefix, str) or not prefix.startswith("/") or prefix.startswith("//"):
             msg = f"{name} must begin with / in each path prefix, such as '/static'; got {prefix!r}"
             raise ConfigurationError(msg)
     return _by_prefix(prefixes) if prefixes else None
 
 
 def _by_predicate(covers: Callable[[str], object], name: str) -> FindRule:
-    if inspect.iscoroutinefunction(covers):
+    if inspect.iscoroutinefunction(covers) or inspect.iscoroutinefunction(type(covers).__call__):
         msg = f"{name} must not be an async function: it is called, not awaited"
         raise TypeError(msg)
     rule = getattr(covers, "__qualname__", repr(covers))

@@ -70,7 +70,6 @@ class TokenDelivery(NamedTuple):
 NO_DELIVERY: Final = TokenDelivery()
 
 
-@final
 class RequestSession:
     """The session of one request: ``scope["sessiongate"]``, ``environ["sessiongate"]``.
 
@@ -137,7 +136,7 @@ class RequestSession:
 
     @property
     def expires_at(self) -> datetime | None:
-        """When the session ends unless it is refreshed; ``None`` for the anonymous."""
+        """When the session ends if no further request comes; ``None`` for the anonymous."""
         row = self.user.row
         return None if row is None else self.settings.manager.operations.expires_at(row)
 
@@ -307,11 +306,14 @@ class RequestSession:
 
     def _update(self, changes: SessionChanges) -> Flow[str | None]:
         self._before_response("update()")
-        longest = self.settings.longest_token(self.transport or "cookie")
-        wanted = self.settings.manager.operations.wanted(**changes, longest=longest)
-        return (yield from self._renew(wanted))
+        by_cookie = self.transport != "bearer" or self.credentials.renews_cookie
+        longest = self.settings.longest_token("cookie" if by_cookie else "bearer")
+        refreshed = self.delivery.row is not None and self.delivery.rotated_at is None
+        wanted = self.settings.manager.operations.wanted(changes, longest, came_now=False)
+        # The older token lives on for a while, so the new one is not sent late: as at a rotation.
+        return (yield from self._renew(wanted, None if refreshed else self.settings.manager.now()))
 
-    def _renew(self, renewal: Renewal) -> Flow[str | None]:
+    def _renew(self, renewal: Renewal, rotated_at: int | None = None) -> Flow[str | None]:
         manager, row = self.settings.manager, self.user.row
         token = None if row is None else TokenPayload(row.sid, row.generation)
         renewed = yield from manager.operations.present(
@@ -319,8 +321,8 @@ class RequestSession:
         )
         if renewed is not None:
             self._set_session(renewed, self.transport)
-            if row is None or renewed.generation != row.generation:
-                self.send_token(renewed)
+            if row is not renewed:
+                self.send_token(renewed, rotated_at)
             return manager.operations.codec.mint(renewed)
         if self.user.row is not None:
             self._set_session(None, None)
@@ -407,3 +409,18 @@ class RequestSession:
         except StoreError:
             self.store_failed = True
             raise
+
+
+@final
+class SkippedSession(RequestSession):
+    """The session of all requests that one rule of ``skip`` covers: nobody's, and frozen."""
+
+    def __init__(self, settings: MiddlewareSettings, rule: str) -> None:
+        user = User(settings.inform)
+        vars(self).update(
+            settings=settings, _client=None, _cross_site=None, user=user, skipped=rule
+        )
+
+    def __setattr__(self, name: str, _value: object) -> None:
+        msg = f"{name} cannot be set: all requests on a path of skip= share this session"
+        raise AttributeError(msg)

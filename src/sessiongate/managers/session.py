@@ -74,7 +74,7 @@ class SessionManager:
     to change may be changed or not.
 
     Args:
-        session_timeout: Seconds a session lives unless it is refreshed.
+        session_timeout: Seconds a session lives without a request.
         max_concurrent_sessions: Live sessions of the whole manager; ``None`` lifts the limit.
         store: Where sessions are kept; ``MemoryStore()`` by default.
         secret_key: Signs the tokens. One key, or a list of which the first signs and all verify.
@@ -90,8 +90,8 @@ class SessionManager:
             ``session_timeout`` by default, ``None``: never. Choose it well above
             ``rotation_grace``.
         rotation_grace: Seconds the old token lives on once its successor was seen.
-        remember_for: Seconds a session lives without a request if it was opened with
-            ``remember=True``; at least ``session_timeout``.
+        remember_for: ``session_timeout`` of the sessions that are opened with ``remember=True``;
+            less than that one counts as much as it.
         touch_every: Seconds that ``last_accessed`` may lag behind; by default what suits the store
             (0 in memory; elsewhere 300, or a tenth of ``session_timeout`` if that is less).
         clock: Gives Unix seconds; no other clock is read.
@@ -267,14 +267,14 @@ class SessionManager:
             ValueError, TypeError: An argument is unfit, or there is nothing to change; nothing was
                 changed.
         """
-        return self._minted(self.run(self._present(session_id, self.operations.wanted(**changes))))
+        return self._minted(self.run(self._present(session_id, self.operations.wanted(changes))))
 
     async def aupdate_session(
         self, session_id: str, **changes: Unpack[SessionChanges]
     ) -> str | None:
         """``update_session``, to await."""
         return self._minted(
-            await self.arun(self._present(session_id, self.operations.wanted(**changes)))
+            await self.arun(self._present(session_id, self.operations.wanted(changes)))
         )
 
     def invalidate_session(self, session_id: str) -> tuple[bool, str | None]:
@@ -324,8 +324,8 @@ class SessionManager:
         Args:
             username: Whose sessions; ``None``: everybody's.
             limit: How many at most.
-            after: The ``handle`` of the last session of the page before. That session may have
-                ended meanwhile, if this process listed it.
+            after: The ``handle`` of the last session of the page before. That one may have ended
+                meanwhile, if this process listed that page.
 
         Raises:
             ValueError, TypeError: An argument is unfit, or ``after`` names a session that has ended
@@ -376,8 +376,12 @@ class SessionManager:
     def update_user_sessions(self, username: str, **changes: Unpack[SessionChanges]) -> int:
         """``update_session`` for all live sessions of a user: how many there were.
 
-        Each holder gets the new token with the next response. A login that is under way meanwhile
-        brings what its view gives it.
+        Each holder gets the new token with the next response; the sessions are not extended. A
+        login that is under way meanwhile brings what its view gives it.
+
+        Raises:
+            ValueError, TypeError: An argument is unfit, and nothing was changed; or scopes and
+                claims of a session would be too large together, and all others were changed.
         """
         return self.run(self._update_user(username, changes))
 
@@ -424,9 +428,7 @@ class SessionManager:
 
     def _update_user(self, username: str, changes: SessionChanges) -> Flow[int]:
         operations, now = self.operations, self.now()
-        return operations.change_user(
-            now, username, operations.wanted(**changes), operations.policy
-        )
+        return operations.change_user(now, username, operations.wanted(changes), operations.policy)
 
     def _of_user(self, username: str) -> Flow[tuple[Row, ...]]:
         return self.operations.listing.of_user(self.now(), check_username(username))
@@ -434,9 +436,7 @@ class SessionManager:
     def page(self, username: str | None, limit: int, after: str | None) -> Flow[tuple[Row, ...]]:
         """``list_sessions`` as a flow, of rows."""
         now, listing = self.now(), self.operations.listing
-        if check_count(limit, "limit") is None:
-            msg = "limit must be 1 or more: page by page, any number of sessions can be listed"
-            raise ValueError(msg)
+        limit = check_count(limit, "limit", none="") or 1
         if after is not None and not is_handle(after):
             msg = "after must be the handle of the last session of the page before, or None"
             raise ValueError(msg)

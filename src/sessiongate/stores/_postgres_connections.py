@@ -234,15 +234,16 @@ class Pools:
 
     def close(self) -> None:
         """Close all; what belongs to a running loop is closed there, soon."""
-        for (pid, loop), pool in tuple(self._pools.items()):
-            if pid == os.getpid() and loop is None:
+        for pid, loop in tuple(self._pools):
+            pool = self._pools.pop((pid, loop), None) if pid == os.getpid() else None
+            if pool is not None and loop is None:
                 result_of(pool.close())
-            elif pid == os.getpid() and loop is not None and loop.is_running():
+            elif pool is not None and loop is not None and loop.is_running():
                 asyncio.run_coroutine_threadsafe(pool.close(), loop)
 
     async def aclose(self) -> None:
         """``close``, to await for this loop."""
-        pool = self._pools.get((os.getpid(), asyncio.get_running_loop()))
+        pool = self._pools.pop((os.getpid(), asyncio.get_running_loop()), None)
         if pool is not None:
             await pool.close()
         await asyncio.to_thread(self.close)

@@ -71,9 +71,9 @@ class SQLiteStore(SQLStore):
     first used, readable by its owner only, with ``-wal`` and ``-shm`` beside
     it. The three are one: move or remove them together, while no app runs.
 
-    Readers wait for no writer. Writers wait for each other for up to ``timeout``;
-    then the call is a ``StoreError``. So is each call while ``path`` does not name
-    the file that was opened.
+    A reader waits for no writer, but for its turn among the calls of the process. Writers wait for
+    each other for up to ``timeout``; then the call is a ``StoreError``. So is each call while
+    ``path`` does not name the file that was opened.
 
     Safe for threads, event loops and ``fork``. A few threads of the store
     carry out what is awaited, so the loop is never blocked.
