@@ -63,13 +63,13 @@ class SessionAuthMiddleware:
             root, path = scope.get("root_path"), scope["path"]
             if root:
                 path = _path_below(root.rstrip("/"), path)
-            skipped = authenticator.skip(path)
-            if skipped is not None:
-                scope["sessiongate"] = scope["auth"] = skipped
+            rule = authenticator.find_skipped(path)
+            if rule is not None:
+                skipped = scope["sessiongate"] = scope["auth"] = authenticator.skipped[rule]
                 scope["user"] = skipped.user
                 await self.app(scope, receive, send)
                 return
-            passive = authenticator.is_passive(path)
+            passive = authenticator.find_passive(path) is not None
         headers = scope["headers"]
         if type(headers) is not list:
             headers = scope["headers"] = list(headers)  # ASGI lets it be read once only

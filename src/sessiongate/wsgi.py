@@ -56,12 +56,12 @@ class SessionAuthMiddleware:
         authenticator, passive = self._authenticator, False
         if authenticator.minds_paths:
             path = _path_of(environ)
-            skipped = authenticator.skip(path)
-            if skipped is not None:
-                environ["sessiongate"] = skipped
+            rule = authenticator.find_skipped(path)
+            if rule is not None:
+                skipped = environ["sessiongate"] = authenticator.skipped[rule]
                 _set_remote_user(environ, skipped)
                 return self.app(environ, start_response)
-            passive = authenticator.is_passive(path)
+            passive = authenticator.find_passive(path) is not None
         method = environ["REQUEST_METHOD"]
         cookies: list[bytes] = []
         authorizations: list[bytes] = []

@@ -16,7 +16,7 @@ from sessiongate.errors import StoreError
 from sessiongate.http.credentials import TokenReader
 from sessiongate.http.origin import SAFE_METHODS, find_cross_site
 from sessiongate.http.refusals import UNAVAILABLE
-from sessiongate.http.request_session import NO_DELIVERY, RequestSession, SkippedSession
+from sessiongate.http.request_session import NO_DELIVERY, RequestSession, SkippedSessions
 from sessiongate.http.response import ResponseChanges
 from sessiongate.http.settings import MiddlewareOptions, MiddlewareSettings
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from sessiongate.core.decisions import Check
     from sessiongate.core.steps import Flow
     from sessiongate.http.origin import Client
+    from sessiongate.http.paths import FindRule
     from sessiongate.managers import SessionManager
     from sessiongate.stores.base import Store
 
@@ -55,26 +56,12 @@ class RequestAuthenticator:
         self._tokens = TokenReader(self.settings.cookie, manager.operations.read)
         self._outages = manager.outages
         self._now = manager.now
-        self.minds_paths: bool = bool(self.settings.skip or self.settings.passive)
-        """Whether the path of a request matters: then call ``skip`` and ``is_passive``."""
-        self._skipped: dict[str, SkippedSession] = {}
-
-    def skip(self, path: str) -> RequestSession | None:
-        """The session of all requests that a rule skips, or ``None``.
-
-        It is nobody's, and can be nothing else: no verb works on it.
-        """
-        rule = None if self.settings.skip is None else self.settings.skip(path)
-        if rule is None:
-            return None
-        session = self._skipped.get(rule)
-        if session is None:
-            session = self._skipped[rule] = SkippedSession(self.settings, rule)
-        return session
-
-    def is_passive(self, path: str) -> bool:
-        """Whether the request does not count as activity."""
-        return self.settings.passive is not None and self.settings.passive(path) is not None
+        skip, passive = self.settings.skip, self.settings.passive
+        self.minds_paths: bool = bool(skip or passive)
+        """Whether the path of a request matters: then ask the next two for the rule on it."""
+        self.find_skipped: FindRule = skip or _no_rule
+        self.find_passive: FindRule = passive or _no_rule
+        self.skipped: SkippedSessions = SkippedSessions(self.settings)
 
     def parse_request(
         self,
@@ -213,3 +200,7 @@ class RequestAuthenticator:
                 self.manager.logger.error(_TOO_LARGE, row.sid)
         header = token if delivery.by_header else None
         return ResponseChanges(status, set_cookies, header, by_itself=rotated_at is not None)
+
+
+def _no_rule(_path: str) -> None:
+    """No path is covered."""

@@ -424,3 +424,14 @@ class SkippedSession(RequestSession):
     def __setattr__(self, name: str, _value: object) -> None:
         msg = f"{name} cannot be set: all requests on a path of skip= share this session"
         raise AttributeError(msg)
+
+
+class SkippedSessions(dict[str, SkippedSession]):
+    """The session of each rule, made when the rule first covers a request."""
+
+    def __init__(self, settings: MiddlewareSettings) -> None:
+        super().__init__()
+        self._settings = settings
+
+    def __missing__(self, rule: str) -> SkippedSession:
+        return self.setdefault(rule, SkippedSession(self._settings, rule))

@@ -319,7 +319,9 @@ def _open(store: SQLiteStore) -> tuple[sqlite3.Connection, tuple[int, ...]]:
         raise StoreError(_CLOSED)
     path, timeout = store._path, store._timeout
     before = store._identity or _make_file(path)
-    connection = sqlite3.connect(path, timeout, isolation_level=None, check_same_thread=False)
+    connection = sqlite3.connect(
+        path, timeout=timeout, isolation_level=None, check_same_thread=False
+    )
     try:
         # A name that is no UTF-8 must not fail a whole list.
         connection.text_factory = partial(str, encoding="utf-8", errors="surrogateescape")
