@@ -57,6 +57,16 @@ def test_the_client_gets_the_new_token_the_way_it_came(make: MakeSite, way: Way)
 
 
 @both_ways
+def test_a_change_that_changes_nothing_sends_nothing(make: MakeSite, way: Way) -> None:
+    site = make()
+    token = site.open(scopes=("read",))
+    site.clock.advance(1)
+    tokens: list[str | None] = []
+    response = site.ask(way(token), view=updating(tokens, scopes=("read",)))
+    assert (response.token, tokens) == (None, [token])
+
+
+@both_ways
 def test_the_user_follows_at_once(make: MakeSite, way: Way) -> None:
     site = make()
 

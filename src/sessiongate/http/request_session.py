@@ -321,7 +321,7 @@ class RequestSession:
         )
         if renewed is not None:
             self._set_session(renewed, self.transport)
-            if row is not renewed:
+            if token is not None and renewed.generation != token.generation:
                 self.send_token(renewed, rotated_at)
             return manager.operations.codec.mint(renewed)
         if self.user.row is not None:
