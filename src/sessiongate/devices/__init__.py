@@ -14,6 +14,12 @@ from urllib.parse import urlencode
 __all__ = ["AllDevicesPage", "Device", "DevicesPage", "UserDevice"]
 
 
+def with_query(url: str, **fields: str) -> str:
+    """A URL with those parameters that are not empty."""
+    query = urlencode({name: value for name, value in fields.items() if value})
+    return f"{url}?{query}" if query else url
+
+
 @dataclass(frozen=True, slots=True)
 class Device:
     """One session of the user. Its texts may be a client's: escape them, as templates do.
@@ -84,11 +90,11 @@ class AllDevicesPage:
     @property
     def end_user_url(self) -> str:
         """Post to it to log out the user who was asked for, everywhere; no fields."""
-        return f"{self.below('end-user')}?{urlencode({'username': self.username})}"
+        return with_query(self.below("end-user"), username=self.username)
 
     def user_url(self, device: UserDevice) -> str:
         """The page of that user."""
-        return f"{self.url}?{urlencode({'username': device.username})}"
+        return with_query(self.url, username=device.username)
 
     def below(self, rest: str) -> str:
         """A URL below the page, wherever that is."""
@@ -96,9 +102,8 @@ class AllDevicesPage:
 
     def end_url(self, device: Device) -> str:
         """Post to it to log out this one and come back; no fields."""
-        place = {"username": self.username, "after": self.after}
-        query = urlencode({name: value for name, value in place.items() if value})
-        return self.below(f"end/{device.handle}{'?' if query else ''}{query}")
+        url = self.below(f"end/{device.handle}")
+        return with_query(url, username=self.username, after=self.after)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlencode
 
 from sessiongate.core.arguments import check_username
 from sessiongate.core.row import to_datetime
-from sessiongate.devices import AllDevicesPage, UserDevice, page
+from sessiongate.devices import AllDevicesPage, UserDevice, page, with_query
 from sessiongate.devices.endpoints import (
     HTML,
     PRIVATE,
@@ -63,10 +62,10 @@ class AllEndpoints(Endpoints):
             rows += yield from _rows(asked, username, _PAGE_SIZE, after)
         except ValueError:  # nobody's name, or the session that marks the place has ended
             if after is not None:
-                return see_other(_with_query(asked.page_url(), username=username))
+                return see_other(with_query(asked.page_url(), username=username))
         url, following = asked.page_url(), None
         if len(rows) == _PAGE_SIZE and (yield from _rows(asked, username, 1, rows[-1].sid)):
-            following = _with_query(url, username=username, after=rows[-1].sid)
+            following = with_query(url, username=username, after=rows[-1].sid)
         found = AllDevicesPage(
             devices=tuple(UserDevice(**device_fields(asked, r), username=r.username) for r in rows),
             username=username,
@@ -79,17 +78,17 @@ class AllEndpoints(Endpoints):
         return Answer(200, HTML, page.render_all(found)) if self._is_default else found
 
     def _end(self, asked: Asked) -> Flow[Answer]:
-        yield from asked.end_any()
+        yield from asked.end(anybodys=True)
         if not asked.session.user.is_authenticated:
             return see_other(self._home_url)
         place = {name: asked.query.get(name, "") for name in ("username", "after")}
-        return see_other(_with_query(asked.page_url("/end/", asked.handle), **place))
+        return see_other(with_query(asked.page_url("/end/", asked.handle), **place))
 
     def _end_user(self, asked: Asked) -> Flow[Answer]:
         username = asked.query.get("username", "")
         with suppress(ValueError):  # nobody can have such a name
             yield from asked.end_user(username)
-        return see_other(_with_query(asked.page_url("/end-user"), username=username))
+        return see_other(with_query(asked.page_url("/end-user"), username=username))
 
     def _api_list(self, asked: Asked) -> Flow[Answer]:
         wanted = asked.query
@@ -102,7 +101,7 @@ class AllEndpoints(Endpoints):
         return json_answer(200, {"sessions": [device.as_json() for device in devices]})
 
     def _api_end(self, asked: Asked) -> Flow[Answer]:
-        ended = yield from asked.end_any()
+        ended = yield from asked.end(anybodys=True)
         if ended:
             return Answer(204, PRIVATE)
         return json_answer(404, {"error": "There is no such session."})
@@ -118,8 +117,3 @@ class AllEndpoints(Endpoints):
 def _rows(asked: Asked, username: str, limit: int, after: str | None) -> Flow[tuple[Row, ...]]:
     manager = asked.session.settings.manager
     return manager.page(check_username(username) if username else None, limit, after)
-
-
-def _with_query(url: str, **fields: str) -> str:
-    query = urlencode({name: value for name, value in fields.items() if value})
-    return f"{url}?{query}" if query else url

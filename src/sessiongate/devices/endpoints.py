@@ -55,20 +55,15 @@ class Asked(NamedTuple):
         devices.sort(key=lambda device: (device.is_current, device.last_accessed), reverse=True)
         return tuple(devices)
 
-    def end(self) -> Flow[bool]:
-        """End the session that is named, if it is this user's; one's own is a logout."""
+    def end(self, *, anybodys: bool = False) -> Flow[bool]:
+        """End the named session, if it is this user's or ``anybodys``; one's own is a logout."""
         if self.handle == self.session.session:
             return (yield from self.session.closing())
         operations, transport = self.session.settings.manager.operations, self.session.transport
-        return (yield from operations.close_of(*self._user, self.handle, transport=transport))
-
-    def end_any(self) -> Flow[bool]:
-        """End the session that is named, whosesoever."""
-        if self.handle == self.session.session:
-            return (yield from self.session.closing())
+        if not anybodys:
+            return (yield from operations.close_of(*self._user, self.handle, transport=transport))
         if not is_handle(self.handle):
             return False
-        operations, transport = self.session.settings.manager.operations, self.session.transport
         closing = operations.close(self.now, self.handle, transport=transport)
         return (yield from closing) is not None
 
@@ -80,9 +75,7 @@ class Asked(NamedTuple):
 
     def end_others(self) -> Flow[int]:
         """End all other sessions of the user: how many."""
-        operations, transport = self.session.settings.manager.operations, self.session.transport
-        here = self.session.session
-        return (yield from operations.close_user(*self._user, here, transport=transport))
+        return self.end_user(self.session.user.identity)
 
     def page_url(self, *below: str) -> str:
         """Where the page is, by where this is below it. With one slash: two would name a host."""
