@@ -84,6 +84,7 @@ def complete(document: dict[str, Any]) -> dict[str, Any]:
     if bearer is None:
         return document
     schemes |= {_COOKIE: cookie, _BEARER: bearer}
+    operation: dict[str, Any] | list[Any] | str
     for path in document.get("paths", {}).values():
         for operation in path.values():
             # A path may hold other things than operations, such as its summary.
@@ -133,7 +134,12 @@ class _Dependency(SecurityBase):
     def __init__(self, security: "SessionSecurity", **demands: Any) -> None:
         self.model: SecurityModel = security.scheme
         self._security = security
-        self._guard_for = functools.lru_cache(lambda scopes: Guard(scopes=scopes, **demands))
+
+        @functools.lru_cache
+        def guard_for(scopes: tuple[str, ...]) -> Guard:
+            return Guard(scopes=scopes, **demands)
+
+        self._guard_for = guard_for
 
     def find(self, connection: HTTPConnection, security_scopes: SecurityScopes) -> Any:
         """The user, or a refusal; a coroutine of it where a test put another in its place."""
