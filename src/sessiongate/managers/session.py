@@ -8,7 +8,17 @@ import time
 from collections.abc import ItemsView, Iterator, Mapping, ValuesView
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn, SupportsIndex, TypeVar, Unpack
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    ClassVar,
+    Final,
+    Literal,
+    NoReturn,
+    SupportsIndex,
+    TypeVar,
+    Unpack,
+)
 
 from sessiongate.core.arguments import (
     EXISTING,
@@ -105,6 +115,9 @@ class SessionManager:
             ``secret_key`` is a ``ConfigurationError``.
         TypeError: An argument is of the wrong type.
     """
+
+    _line: ClassVar = "session %s: user %r, session %s, by %s (%s)"
+    """How an event is logged: its kind, user, handle, transport and reason."""
 
     def __init__(  # noqa: PLR0913 - one keyword for each rule
         self,
@@ -579,7 +592,7 @@ class SessionManager:
             return True
         level = logging.WARNING if event.kind == "replayed" else logging.INFO
         by = event.kind, event.username, event.session, event.transport, event.reason
-        self.logger.log(level, "session %s: user %r, session %s, by %s (%s)", *by)
+        self.logger.log(level, self._line, *by)
         return True
 
 
