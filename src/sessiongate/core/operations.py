@@ -104,7 +104,8 @@ class Operations(Decisions):
             ),
             device="" if device is None else to_json(device, "device"),
             remembered=remembered,
-        )._replace(**fields)
+        )
+        row = row._replace(**fields) if fields else row
         login = Login(
             row=row,
             now=now,
