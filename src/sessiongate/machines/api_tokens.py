@@ -6,7 +6,13 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple
 
-from sessiongate.core.arguments import SessionOptions, check_text, check_username, microseconds
+from sessiongate.core.arguments import (
+    SessionOptions,
+    check_count,
+    check_text,
+    check_username,
+    microseconds,
+)
 from sessiongate.core.row import FOREVER, device_of, scopes_and_claims_of, to_datetime
 from sessiongate.errors import TokenLimitError
 from sessiongate.machines.codec import APITokenCodec
@@ -33,6 +39,7 @@ class APITokenManager(SessionManager):
     """The sessions behind API tokens: no timeout, no rotation, events of their own kinds."""
 
     _line: ClassVar = "API token: %s: user %r, token %s, by %s (%s)"
+    _limit_lines: ClassVar = {"user": "Reached max_per_user limit of API tokens (%s)"}
 
     def _make_codec(self, secret_key: Any, timeout: int, *, strict: bool) -> Codec:  # noqa: ARG002
         return APITokenCodec(secret_key, strict=strict)
@@ -101,7 +108,7 @@ class APITokens:
             secret_key=secret_key,
             strict_keys=strict_keys,
             existing="new",
-            max_sessions_per_user=max_per_user,
+            max_sessions_per_user=check_count(max_per_user, "max_per_user"),
             rotate_after=None,
             touch_every=touch_every,
             clock=clock,
