@@ -123,6 +123,12 @@ REQUESTS: Final = (
         lambda measured: measured.over(_SKIPPED),
     ),
     _against(
+        "sessiongate: API token",
+        "sessiongate: bearer",
+        1.05,
+        "an API token, against a session by bearer",
+    ),
+    _against(
         _COOKIE,
         "Starlette SessionMiddleware",
         0.5,

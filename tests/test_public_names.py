@@ -29,6 +29,7 @@ ALL = {
     *("SessionManager", "SingleSessionManager", "JWTSessionManager", "SessionCookie", "Event"),
     *("SessionGateError", "ConfigurationError", "StoreError", "ResponseStartedError"),
     *("CrossSiteError", "WeakKeyWarning", "CookieNameWarning"),
+    *("APITokens", "APITokenError", "TokenLimitError"),
 }
 
 VERBS = {

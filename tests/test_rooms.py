@@ -30,14 +30,15 @@ TOOLS = ("cli/*", "testing/*")
 """They may use everything, and nothing uses them."""
 
 ROOMS = {
-    "__init__.py": (*PURE, "managers/*.py", "http/cookies.py"),
+    "__init__.py": (*PURE, "managers/*.py", "machines/*.py", "http/cookies.py"),
     **dict.fromkeys(PURE, PURE),
     "stores/*.py": (
         *("errors.py", "core/row.py", "core/steps.py", "core/locks.py"),
         *("core/arguments.py", "core/recent.py", "events.py", "stores/*"),
     ),
     "managers/*.py": (*PURE, "managers/*.py", "stores/memory.py"),
-    "http/*.py": (*PURE, "managers/*.py", "http/*"),
+    "machines/*.py": (*PURE, "managers/*.py", "machines/*.py"),
+    "http/*.py": (*PURE, "managers/*.py", "machines/*.py", "http/*"),
     "kits/*.py": (*PURE, "http/*", "kits/*"),
     **dict.fromkeys(MIDDLEWARE, (*PURE, "managers/*.py", "http/*")),
     **dict.fromkeys(KITS, (*PURE, "managers/*.py", "http/*", "kits/*", *MIDDLEWARE, *KITS)),

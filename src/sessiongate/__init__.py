@@ -1,19 +1,24 @@
 """Sessions that just hold, for every Python web app."""
 
 from sessiongate.errors import (
+    APITokenError,
     ConfigurationError,
     CookieNameWarning,
     CrossSiteError,
     ResponseStartedError,
     SessionGateError,
     StoreError,
+    TokenLimitError,
     WeakKeyWarning,
 )
 from sessiongate.events import Event
 from sessiongate.http.cookies import SessionCookie
+from sessiongate.machines.api_tokens import APITokens
 from sessiongate.managers import JWTSessionManager, SessionManager, SingleSessionManager
 
 __all__ = [
+    "APITokenError",
+    "APITokens",
     "ConfigurationError",
     "CookieNameWarning",
     "CrossSiteError",
@@ -25,5 +30,6 @@ __all__ = [
     "SessionManager",
     "SingleSessionManager",
     "StoreError",
+    "TokenLimitError",
     "WeakKeyWarning",
 ]

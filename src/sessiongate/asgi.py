@@ -86,6 +86,8 @@ class SessionAuthMiddleware:
                     method = WEBSOCKET  # a server may pass a handshake on as an HTTP request
         others = _take_subprotocol(scope, authorizations) if method == WEBSOCKET else None
         client = _find, headers, scope.get("client")
+        if authorizations and authenticator.for_api_tokens is not None:
+            authenticator = authenticator.choose(authorizations)
         session = authenticator.parse_request(method, cookies, authorizations, client, passive)
         check = session.pending_check
         if check is not None:

@@ -122,7 +122,7 @@ def login_required(
 
     Args:
         view: The view, where the decorator is used without parentheses.
-        demands: ``scopes``, ``fresh`` and ``login_url``, as in
+        demands: ``scopes``, ``fresh``, ``api_tokens`` and ``login_url``, as in
             ``sessiongate.starlette.login_required``; a function that gives the
             URL takes no argument here.
 

@@ -1,0 +1,1 @@
+"""Tokens for machines: a user's long-lived API tokens."""
