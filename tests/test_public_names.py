@@ -28,7 +28,7 @@ MODULES = [
 ALL = {
     *("SessionManager", "SingleSessionManager", "JWTSessionManager", "SessionCookie", "Event"),
     *("SessionGateError", "ConfigurationError", "StoreError", "ResponseStartedError"),
-    *("CrossSiteError", "WeakKeyWarning", "CookieNameWarning"),
+    *("CrossSiteError", "NoSessionError", "WeakKeyWarning", "CookieNameWarning", "ServiceTokens"),
 }
 
 VERBS = {

@@ -30,7 +30,7 @@ TOOLS = ("cli/*", "testing/*")
 """They may use everything, and nothing uses them."""
 
 ROOMS = {
-    "__init__.py": (*PURE, "managers/*.py", "http/cookies.py"),
+    "__init__.py": (*PURE, "managers/*.py", "machines/*.py", "http/cookies.py"),
     **dict.fromkeys(PURE, PURE),
     "stores/*.py": (
         *("errors.py", "core/row.py", "core/steps.py", "core/locks.py"),
@@ -38,6 +38,7 @@ ROOMS = {
     ),
     "managers/*.py": (*PURE, "managers/*.py", "stores/memory.py"),
     "http/*.py": (*PURE, "managers/*.py", "http/*"),
+    "machines/*.py": (*PURE, "managers/*.py", "http/*", "machines/*"),
     "kits/*.py": (*PURE, "http/*", "kits/*"),
     **dict.fromkeys(MIDDLEWARE, (*PURE, "managers/*.py", "http/*")),
     **dict.fromkeys(KITS, (*PURE, "managers/*.py", "http/*", "kits/*", *MIDDLEWARE, *KITS)),

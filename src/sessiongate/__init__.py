@@ -4,6 +4,7 @@ from sessiongate.errors import (
     ConfigurationError,
     CookieNameWarning,
     CrossSiteError,
+    NoSessionError,
     ResponseStartedError,
     SessionGateError,
     StoreError,
@@ -11,6 +12,7 @@ from sessiongate.errors import (
 )
 from sessiongate.events import Event
 from sessiongate.http.cookies import SessionCookie
+from sessiongate.machines.service_tokens import ServiceTokens
 from sessiongate.managers import JWTSessionManager, SessionManager, SingleSessionManager
 
 __all__ = [
@@ -19,7 +21,9 @@ __all__ = [
     "CrossSiteError",
     "Event",
     "JWTSessionManager",
+    "NoSessionError",
     "ResponseStartedError",
+    "ServiceTokens",
     "SessionCookie",
     "SessionGateError",
     "SessionManager",
