@@ -74,9 +74,9 @@ class ServiceTokens:
             "client_id": check_text(client_id, "client_id"),
         }
         self._audiences = {
-            check_text(audience, "a key of audiences"): None
+            check_text(audience, "the names in audiences"): scopes
             if scopes is None
-            else check_scopes(scopes)
+            else check_scopes(scopes, "the scopes in audiences")
             for audience, scopes in audiences.items()
         }
         self._seconds = microseconds(expires_in, "expires_in") // SECOND
