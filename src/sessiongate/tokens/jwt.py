@@ -148,10 +148,13 @@ def _algorithm_for(key: object) -> str:
 def _fits(key: object, name: str) -> bool:
     algorithm = _algorithm_named(name)
     try:
-        curve = getattr(algorithm.prepare_key(key), "curve", None)
+        loaded = algorithm.prepare_key(key)
     except (InvalidKeyError, ValueError, TypeError):
         return False
-    return curve is None or curve.name == _CURVES[name]  # PyJWT 2.10 takes any curve
+    # PyJWT 2.10 takes a PEM of another kind or curve as well.
+    if name in _CURVES or hasattr(loaded, "curve"):
+        return hasattr(loaded, "curve") and loaded.curve.name == _CURVES.get(name)
+    return name == "EdDSA" or hasattr(loaded, "key_size")
 
 
 def _algorithm_named(name: str) -> Any:
