@@ -113,6 +113,16 @@ _NO_DEPENDENCY: Final = "sessiongate: FastAPI, no dependency"
 _PLAIN_DEPENDENCY: Final = 'sessiongate: FastAPI, Depends(returns scope["user"])'
 _CURRENT_USER: Final = "sessiongate: FastAPI, Depends(current_user)"
 
+_ISSUE: Final = tuple(
+    _against(
+        f"sessiongate: issue, {name}",
+        f"PyJWT's encode alone, {name}",
+        1.3,
+        f"a service token by {name}, against PyJWT's own encode",
+    )
+    for name in ("ES256", "EdDSA", "RS256")
+)
+
 REQUESTS: Final = (
     _against("sessiongate: anonymous", _FLOOR, 1.0, "anonymous, against the floor"),
     _against(_COOKIE, _FLOOR, 1.5, "cookie in memory, against the floor"),
@@ -196,4 +206,5 @@ REQUESTS: Final = (
         1.5,
         "SQLite check, against a read by primary key",
     ),
+    *_ISSUE,
 )

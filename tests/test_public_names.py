@@ -28,8 +28,8 @@ MODULES = [
 ALL = {
     *("SessionManager", "SingleSessionManager", "JWTSessionManager", "SessionCookie", "Event"),
     *("SessionGateError", "ConfigurationError", "StoreError", "ResponseStartedError"),
-    *("CrossSiteError", "WeakKeyWarning", "CookieNameWarning"),
-    *("APITokens", "APITokenError", "TokenLimitError"),
+    *("CrossSiteError", "NoSessionError", "WeakKeyWarning", "CookieNameWarning"),
+    *("APITokens", "APITokenError", "TokenLimitError", "ServiceTokens"),
 }
 
 VERBS = {

@@ -37,6 +37,7 @@ ROOMS = {
         *("core/arguments.py", "core/recent.py", "events.py", "stores/*"),
     ),
     "managers/*.py": (*PURE, "managers/*.py", "stores/memory.py"),
+    "machines/service_tokens.py": (*PURE, "managers/*.py", "http/request_session.py"),
     "machines/*.py": (*PURE, "managers/*.py", "machines/*.py"),
     "http/*.py": (*PURE, "managers/*.py", "machines/*.py", "http/*"),
     "kits/*.py": (*PURE, "http/*", "kits/*"),

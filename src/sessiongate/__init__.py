@@ -5,6 +5,7 @@ from sessiongate.errors import (
     ConfigurationError,
     CookieNameWarning,
     CrossSiteError,
+    NoSessionError,
     ResponseStartedError,
     SessionGateError,
     StoreError,
@@ -14,6 +15,7 @@ from sessiongate.errors import (
 from sessiongate.events import Event
 from sessiongate.http.cookies import SessionCookie
 from sessiongate.machines.api_tokens import APITokens
+from sessiongate.machines.service_tokens import ServiceTokens
 from sessiongate.managers import JWTSessionManager, SessionManager, SingleSessionManager
 
 __all__ = [
@@ -24,7 +26,9 @@ __all__ = [
     "CrossSiteError",
     "Event",
     "JWTSessionManager",
+    "NoSessionError",
     "ResponseStartedError",
+    "ServiceTokens",
     "SessionCookie",
     "SessionGateError",
     "SessionManager",

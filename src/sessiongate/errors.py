@@ -13,6 +13,7 @@ __all__ = [
     "ConfigurationError",
     "CookieNameWarning",
     "CrossSiteError",
+    "NoSessionError",
     "ResponseStartedError",
     "SessionGateError",
     "StoreError",
@@ -59,6 +60,16 @@ class CrossSiteError(SessionGateError):
 
     code = "cross_site"
     status = 403
+
+
+class NoSessionError(SessionGateError, ValueError):
+    """A token was asked for that speaks for a live session, and the request has none.
+
+    It is anonymous, or its session has ended or will within a second.
+    """
+
+    code = "no_session"
+    status = 401
 
 
 class ResponseStartedError(SessionGateError, RuntimeError):

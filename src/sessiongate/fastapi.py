@@ -13,7 +13,7 @@ from typing import Annotated, Any, Final, TypeVar, Unpack, cast, overload
 from sessiongate.errors import ConfigurationError
 
 try:
-    from fastapi import Depends, FastAPI, HTTPException, Security
+    from fastapi import APIRouter, Depends, FastAPI, HTTPException, Security
     from fastapi.openapi.models import APIKey
     from fastapi.openapi.models import SecurityBase as SecurityModel
     from fastapi.security import SecurityScopes
@@ -30,8 +30,9 @@ from sessiongate.http.request_session import LoginOptions, RequestSession
 from sessiongate.http.user import User
 from sessiongate.kits import verbs
 from sessiongate.kits.guard import Guard, GuardOptions
+from sessiongate.kits.jwks import PATH, HasJWKS
 from sessiongate.kits.page import safe_redirect
-from sessiongate.starlette import guarding, page_of, refuse, refused, session_of
+from sessiongate.starlette import guarding, jwks_route, page_of, refuse, refused, session_of
 
 __all__ = [
     "CurrentSession",
@@ -42,6 +43,7 @@ __all__ = [
     "complete",
     "current_session",
     "current_user",
+    "jwks_router",
     "login_required",
     "login_user",
     "logout_user",
@@ -348,6 +350,14 @@ def logout_user(connection: HTTPConnection) -> Coroutine[Any, Any, None]:
     """``logout_user`` of ``sessiongate.starlette``, whose refusals are FastAPI's."""
     session = session_of(connection)
     return session.to_await("logout_user()", verbs.logout(session, _refused))
+
+
+def jwks_router(tokens: HasJWKS, path: str = PATH) -> APIRouter:
+    """``jwks_route`` of ``sessiongate.starlette``, for ``app.include_router``.
+
+    The OpenAPI document does not show it.
+    """
+    return APIRouter(routes=[jwks_route(tokens, path)])
 
 
 async def current_session(connection: HTTPConnection) -> RequestSession:

@@ -8,7 +8,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, TypeVar, Unpack, cast, overload
 
 try:
-    from flask import abort, current_app, has_app_context, has_request_context, request, url_for
+    from flask import (
+        Blueprint,
+        abort,
+        current_app,
+        has_app_context,
+        has_request_context,
+        request,
+        url_for,
+    )
 except ImportError as _missing:
     from sessiongate.errors import ConfigurationError
 
@@ -23,6 +31,7 @@ from sessiongate.http.refusals import UNAVAILABLE
 from sessiongate.http.user import User
 from sessiongate.kits import verbs
 from sessiongate.kits.guard import CROSS_SITE, SEE_OTHER, Guard, guarded
+from sessiongate.kits.jwks import PATH, jwks_answer
 from sessiongate.kits.page import Page, safe_redirect
 from sessiongate.wsgi import SessionAuthMiddleware
 
@@ -35,6 +44,7 @@ if TYPE_CHECKING:
     from sessiongate.http.request_session import LoginOptions, RequestSession
     from sessiongate.http.settings import MiddlewareOptions
     from sessiongate.kits.guard import GuardOptions
+    from sessiongate.kits.jwks import HasJWKS
     from sessiongate.kits.page import LoginURL
     from sessiongate.managers import SessionManager
 
@@ -46,6 +56,7 @@ __all__ = [
     "StoreUnavailable",
     "current_user",
     "install",
+    "jwks_blueprint",
     "login_required",
     "login_user",
     "logout_user",
@@ -187,6 +198,22 @@ def _page() -> Page:
     prefix, query = request.script_root, request.query_string.decode("latin-1")
     path = prefix + request.path
     return Page(request.method, path, query, request.headers.get, prefix, _locate)
+
+
+def jwks_blueprint(tokens: HasJWKS, path: str = PATH) -> Blueprint:
+    """The public keys of ``ServiceTokens``, for services that verify its tokens.
+
+    For ``app.register_blueprint``. Caches may keep the answer for five minutes. It names nobody
+    and costs no store call.
+
+    Args:
+        tokens: The keys are read once, here.
+        path: Where it is.
+    """
+    body, headers = jwks_answer(tokens)
+    blueprint = Blueprint("jwks", __name__)
+    blueprint.add_url_rule(path, "jwks", lambda: Response(body, headers=headers))
+    return blueprint
 
 
 def _locate(login_url: LoginURL) -> str:

@@ -11,25 +11,31 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, Unpack, overload
 from starlette.exceptions import HTTPException, WebSocketException
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
+from starlette.routing import Route
 from starlette.websockets import WebSocket
 
 from sessiongate.errors import ConfigurationError
 from sessiongate.http.websockets import POLICY_VIOLATION, can_deny
 from sessiongate.kits import verbs
 from sessiongate.kits.guard import SEE_OTHER, Guard, guarded
+from sessiongate.kits.jwks import PATH, jwks_answer
 from sessiongate.kits.page import Page, quote_path, safe_redirect
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
+    from starlette.requests import Request
+
     from sessiongate.http.refusals import Refusal
     from sessiongate.http.request_session import LoginOptions, RequestSession
     from sessiongate.http.user import User
     from sessiongate.kits.guard import GuardOptions
+    from sessiongate.kits.jwks import HasJWKS
     from sessiongate.kits.page import LoginURL
 
 __all__ = [
     "current_user",
+    "jwks_route",
     "login_required",
     "login_user",
     "logout_user",
@@ -151,6 +157,24 @@ def guarding(
         refuse(connection, refusal, refused)
 
     return guarded(endpoint, check, "put it on the methods of the class")
+
+
+def jwks_route(tokens: HasJWKS, path: str = PATH) -> Route:
+    """A route with the public keys of ``ServiceTokens``, for services that verify its tokens.
+
+    For ``routes`` of a Starlette app, or ``app.routes.append``. Caches may keep the answer for
+    five minutes. It names nobody and costs no store call.
+
+    Args:
+        tokens: The keys are read once, here.
+        path: Where the route is.
+    """
+    body, headers = jwks_answer(tokens)
+
+    async def jwks(_request: Request) -> Response:
+        return Response(body, headers=headers)
+
+    return Route(path, jwks, methods=["GET"])
 
 
 def session_of(connection: HTTPConnection) -> RequestSession:

@@ -18,7 +18,7 @@ from sessiongate.cli._output import note, print_json
 from sessiongate.cli._store import checked
 from sessiongate.core.arguments import check_choice
 from sessiongate.errors import ConfigurationError
-from sessiongate.tokens.jwt import ALGORITHMS, load_keys
+from sessiongate.tokens.jwt import ALGORITHMS, jwks_of, load_keys
 from sessiongate.tokens.keys import random_secret
 
 if TYPE_CHECKING:
@@ -91,9 +91,7 @@ def jwks(
     if algorithm.startswith("HS"):
         msg = f"algorithm {algorithm} shares a secret: there is no public key to publish"
         raise ConfigurationError(msg)
-    # Of a key that came in two forms there is one header.
-    public = {key.header: key.public_jwk for key in load_keys(keys, algorithm, strict=True)}
-    print_json({"keys": [*public.values()]})
+    print_json(jwks_of(load_keys(keys, algorithm, strict=True)))
 
 
 def read_keys(files: list[str] | None) -> list[bytes | str]:

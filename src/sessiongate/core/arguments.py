@@ -160,7 +160,7 @@ def check_store(value: object) -> None:
 def check_scopes(value: Iterable[str], name: str = "scopes") -> tuple[str, ...]:
     """Scope tokens of RFC 6749, section 3.3, sorted and without repeats."""
     if isinstance(value, str) or not isinstance(value, Iterable):
-        msg = "scopes must be a list, tuple or set of str, such as scopes=('read', 'write')"
+        msg = f"{name} must be a list, tuple or set of str, such as ('read', 'write')"
         raise TypeError(msg)
     scopes = sorted({check_text(scope, name) for scope in value})
     if not all(scope.isascii() and _NO_SCOPE.isdisjoint(scope) for scope in scopes):

@@ -1,1 +1,1 @@
-"""Tokens for machines: a user's long-lived API tokens."""
+"""Tokens for machines: API tokens of users, and short ones that tell other services who it is."""

@@ -41,18 +41,18 @@ def random_secret() -> str:
     return secrets.token_urlsafe(64)
 
 
-def refuse(problem: str) -> NoReturn:
-    """Say what is wrong with a ``secret_key``."""
-    msg = f"secret_key {problem}"
+def refuse(problem: str, argument: str = "secret_key") -> NoReturn:
+    """Say what is wrong with a key."""
+    msg = f"{argument} {problem}"
     raise ConfigurationError(msg) from None
 
 
-def key_list(secret_key: object) -> list[object]:
+def key_list(keys: object, make_one: str = MAKE_ONE, argument: str = "secret_key") -> list[object]:
     """One key or a list of them: the first signs, all verify."""
-    keys: list[object] = list(secret_key) if isinstance(secret_key, (list, tuple)) else [secret_key]  # pyright: ignore[reportUnknownArgumentType]
-    if not keys:
-        refuse(f"must hold at least one key; make one with: {MAKE_ONE}")
-    return keys
+    found: list[object] = list(keys) if isinstance(keys, (list, tuple)) else [keys]  # pyright: ignore[reportUnknownArgumentType]
+    if not found:
+        refuse(f"must hold at least one key; make one with: {make_one}", argument)
+    return found
 
 
 def check_secret(key: object, least: int = 0, use: str = "", *, strict: bool = False) -> bytes:
