@@ -39,8 +39,8 @@ URL = Annotated[
         "--store",
         metavar="URL",
         envvar="SESSIONGATE_STORE",
-        help="Where the sessions are: sqlite:///sessions.db, redis://…, postgresql://… "
-        "A password belongs in the variable: arguments are visible to other users.",
+        help="Where the sessions or API tokens are: sqlite:///sessions.db, redis://…, "
+        "postgresql://… A password belongs in the variable: arguments are visible to other users.",
     ),
 ]
 Timeout = Annotated[
@@ -83,6 +83,10 @@ class Sessions:
         while rows := self._run(self._decisions.listing.page(self.now, BATCH_SIZE, after)):
             yield rows
             after = rows[-1].sid
+
+    def first(self) -> tuple[Row, ...]:
+        """The oldest live session, if there is one."""
+        return self._run(self._decisions.listing.page(self.now, 1, None))
 
     def counts(self) -> tuple[int, int]:
         """How many are live, and how many have expired and wait for the next purge."""

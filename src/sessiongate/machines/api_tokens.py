@@ -31,8 +31,9 @@ if TYPE_CHECKING:
     from sessiongate.tokens import Codec
 
 _KINDS: Final[Mapping[EventKind, EventKind]] = {"login": "token_created", "logout": "token_revoked"}
-_NEVER_USED: Final = 0
-"""``last_accessed`` of a new token, so that its first use is written at once."""
+_NEVER: Final = 0
+"""``last_accessed`` of a new token, so that its first use is written at once; and ``rotated_at`` of
+each, by which its row is known."""
 
 
 class APITokenManager(SessionManager):
@@ -204,7 +205,8 @@ class APITokens:
             now,
             wanted.username,
             options,
-            last_accessed=_NEVER_USED,
+            last_accessed=_NEVER,
+            rotated_at=_NEVER,
             expires_at=ends_at,
             lifetime_ends_at=ends_at,
         )
@@ -217,6 +219,11 @@ class APITokens:
     def listing(self, username: str) -> Flow[tuple[Row, ...]]:
         """``tokens`` as a flow, of rows."""
         return self.manager.operations.listing.of_user(self.manager.now(), check_username(username))
+
+
+def is_api_token(row: Row) -> bool:
+    """Whether the row is an API token's; that of a session says when its token was made."""
+    return row.rotated_at == _NEVER
 
 
 def name_of(row: Row) -> str:
@@ -232,7 +239,7 @@ def details_of(row: Row) -> dict[str, Any]:
         "name": name_of(row),
         "scopes": list(scopes_and_claims_of(row)[0]),
         "created_at": to_datetime(row.created_at),
-        "last_used": None if row.last_accessed == _NEVER_USED else to_datetime(row.last_accessed),
+        "last_used": None if row.last_accessed == _NEVER else to_datetime(row.last_accessed),
         "expires_at": end_of(row),
     }
 
