@@ -136,7 +136,8 @@ class Decisions:
                 and (row.expires_at > before.expires_at or new.expires_at == row.expires_at)  # type: ignore[union-attr]
             ):
                 return row, row  # another touch has come just before, and has done the same
-            before, old = row, Record(sid, row.username, row.expires_at, data)
+            before = row
+            old = Record(sid, row.username, row.expires_at, data, row.generation)
             try:
                 data = yield "swap", old, None if new is None else record_of(new, self._rows), now
             except StoreError:

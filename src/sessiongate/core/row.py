@@ -77,6 +77,8 @@ class Record(NamedTuple):
     """Microseconds since the Unix epoch: dead at this instant, not after it."""
     data: Any
     """Bytes, compared as a whole and given back as they are."""
+    generation: int = 0
+    """Of the token, for the news of a ``swap``; 0 in what a store returns."""
 
 
 class Page(NamedTuple):
@@ -101,7 +103,7 @@ class RowCodec(Protocol):
 
 def record_of(row: Row, codec: RowCodec) -> Record:
     """The record that keeps a row."""
-    return Record(row.sid, row.username, row.expires_at, codec.encode(row))
+    return Record(row.sid, row.username, row.expires_at, codec.encode(row), row.generation)
 
 
 def row_of(record: Record, codec: RowCodec) -> Row | None:

@@ -14,13 +14,33 @@ from typing import Any, Literal, Protocol, TypeAlias
 from sessiongate.core.row import Page, Record, RowCodec
 from sessiongate.core.steps import Step
 
-__all__ = ["Begin", "Page", "Record", "RowCodec", "Seen", "Step", "Store"]
+__all__ = ["Begin", "Feed", "News", "Page", "Record", "RowCodec", "Seen", "Step", "Store"]
 
 Seen: TypeAlias = Hashable
 """An opaque mark of which records a user has, not of what is in them; for ``commit``."""
 
 Begin: TypeAlias = Callable[[], Step[Any]]
 """Makes the step of a transaction."""
+
+
+News: TypeAlias = tuple[str, int]
+"""A sid and a generation: tokens below it are over; ``FOREVER``: the session has ended."""
+
+
+class Feed(Protocol):
+    """News of ended and renewed sessions, for one thread. Any method raises ``StoreError``."""
+
+    def probe(self) -> None:
+        """Ask for a proof: it comes after all news that was acknowledged before this call."""
+        ...
+
+    def wait(self, seconds: float) -> Sequence[News | None]:
+        """Return what came, after so long at the most; ``None`` in it is the proof."""
+        ...
+
+    def close(self) -> None:
+        """Release the connection."""
+        ...
 
 
 class Store(Protocol):
@@ -34,7 +54,7 @@ class Store(Protocol):
     Absence is ``None``. Every verb raises ``StoreError`` within a second where
     the engine does not answer, and may be called again at once.
 
-    Three members are optional:
+    Four members are optional:
 
     * ``together(username, total, begin)`` and ``atogether``, for engines that
       lock: run the ``Step`` that ``begin()`` makes in one transaction, which
@@ -47,6 +67,9 @@ class Store(Protocol):
       nothing: then the ASGI middleware calls ``read`` and awaits nothing.
     * ``replace(old, new)``, for such a store: a ``swap`` of two data, which
       answers ``True`` or ``False``.
+    * ``feed()`` opens a ``Feed``. Then ``commit`` tells the end of each of ``out``, and ``swap``
+      that of ``old`` if ``new`` is ``None``, or the ``generation`` of ``new`` if ``old`` has
+      another; as part of the change, so that no news is lost and none is of what did not happen.
 
     A subclass may write each verb once, for both twins: ``_read`` and the others
     make a generator of requests to the engine, and two drivers, ``_run`` and

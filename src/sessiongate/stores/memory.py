@@ -12,8 +12,9 @@ from weakref import WeakSet
 
 from sessiongate.core.locks import fork_safe_lock
 from sessiongate.core.recent import Recent
-from sessiongate.core.row import SECOND, Page, Record
+from sessiongate.core.row import FOREVER, SECOND, Page, Record
 from sessiongate.core.steps import ask, run
+from sessiongate.stores._memory_feed import MemoryFeed
 from sessiongate.stores.base import Store
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ class Records:
         self._chunk, self._opened = 0, 0
         self.ended: Recent[str, str] = Recent()
         """Sids that were removed of late: they tell an ended session from one of elsewhere."""
+        self.feeds: list[MemoryFeed] = []
 
     def read(self, sid: str) -> Row | None:
         return self.rows.get(sid)
@@ -80,6 +82,8 @@ class Records:
             self._remove(found)
         else:
             self.replace(found, new.data)
+            if self.feeds and new.data.generation != found.generation:
+                self._tell(found.sid, new.data.generation)
         return True
 
     def of_user(self, username: str) -> tuple[tuple[str, ...], list[Record]]:
@@ -151,6 +155,10 @@ class Records:
             del self._by_second[heappop(self._seconds)]
         return removed
 
+    def _tell(self, sid: str, generation: int) -> None:
+        for feed in self.feeds[:]:
+            feed.tell((sid, generation))
+
     def _sids_of(self, username: str) -> tuple[str, ...]:
         sids = self._by_user.get(username, ())
         return (sids,) if isinstance(sids, str) else tuple(sids)
@@ -190,6 +198,8 @@ class Records:
 
     def _remove(self, row: Row) -> None:
         del self.rows[row.sid]
+        if self.feeds:
+            self._tell(row.sid, FOREVER)
         self.ended.keep(row.sid, row.sid)
         number = self._by_second[row.expires_at // SECOND].pop(row.sid)
         chunk = self._chunks[number]
@@ -290,6 +300,10 @@ class MemoryStore(Store):
 
     async def atogether(self, username: str | None, total: bool, begin: Begin) -> Any:  # noqa: FBT001
         return self.together(username, total, begin)
+
+    def feed(self) -> MemoryFeed:
+        """Open the news of this store."""
+        return MemoryFeed(self._records.feeds)
 
     def close(self) -> None:
         """Nothing to release."""
