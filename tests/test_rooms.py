@@ -65,6 +65,7 @@ OUTSIDERS = {
         "starlette.py",
         "fastapi.py",
         "asgi.py",
+        "feed/streams.py",
         "devices/starlette.py",
     ),
     "fastapi": ("fastapi.py",),

@@ -112,14 +112,17 @@ class SessionAuthMiddleware:
         scope["sessiongate"] = scope["auth"] = session
         scope["user"] = session.user
         stream: OpenStream | None = None
-        task, row = None, session.user.row
+        row = session.user.row
+        task: asyncio.Task[object] | None = None
         if row is not None:
-            if kind == "websocket":
+            try:
+                task = asyncio.current_task()
+            except RuntimeError:
+                task = None  # another library than asyncio runs this
+            if kind == "websocket" and task is not None:
                 session.watch = authenticator.manager.hub.watch(row, mark)
                 stream = OpenStream(session.watch, send)
                 send, receive = stream.send, partial(stream.receive, receive)
-            else:
-                task = asyncio.current_task()
 
         async def send_with_session(message: Message) -> None:
             nonlocal stream, send

@@ -77,8 +77,13 @@ class Record(NamedTuple):
     """Microseconds since the Unix epoch: dead at this instant, not after it."""
     data: Any
     """Bytes, compared as a whole and given back as they are."""
-    generation: int = 0
-    """Of the token, for the news of a ``swap``; 0 in what a store returns."""
+
+
+class Renewed(Record):
+    """A record whose session has a newer token: its ``swap`` is news."""
+
+    generation: int
+    """Of that token."""
 
 
 class Page(NamedTuple):
@@ -103,7 +108,14 @@ class RowCodec(Protocol):
 
 def record_of(row: Row, codec: RowCodec) -> Record:
     """The record that keeps a row."""
-    return Record(row.sid, row.username, row.expires_at, codec.encode(row), row.generation)
+    return Record(row.sid, row.username, row.expires_at, codec.encode(row))
+
+
+def renewed_of(row: Row, codec: RowCodec) -> Renewed:
+    """The same, where the token of the row is newer than that of the record before."""
+    renewed = Renewed(*record_of(row, codec))
+    renewed.generation = row.generation
+    return renewed
 
 
 def row_of(record: Record, codec: RowCodec) -> Row | None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 
 from sessiongate.core.locks import fork_safe_lock
 from sessiongate.core.row import FOREVER
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Callable
     from threading import Lock
 
@@ -43,6 +43,8 @@ class Watch:
 
     async def wait(self) -> None:
         """Wait until the session has ended."""
+        import asyncio  # noqa: PLC0415 - loaded where a loop runs anyway
+
         loop = asyncio.get_running_loop()
         ended: asyncio.Future[None] = loop.create_future()
 

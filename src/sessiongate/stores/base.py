@@ -68,8 +68,8 @@ class Store(Protocol):
     * ``replace(old, new)``, for such a store: a ``swap`` of two data, which
       answers ``True`` or ``False``.
     * ``feed()`` opens a ``Feed``. Then ``commit`` tells the end of each of ``out``, and ``swap``
-      that of ``old`` if ``new`` is ``None``, or the ``generation`` of ``new`` if ``old`` has
-      another; as part of the change, so that no news is lost and none is of what did not happen.
+      that of ``old`` if ``new`` is ``None``, or the ``generation`` of ``new`` if it is
+      ``Renewed``; as part of the change, so that no news is lost, nor of what did not happen.
 
     A subclass may write each verb once, for both twins: ``_read`` and the others
     make a generator of requests to the engine, and two drivers, ``_run`` and

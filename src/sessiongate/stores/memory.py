@@ -12,7 +12,7 @@ from weakref import WeakSet
 
 from sessiongate.core.locks import fork_safe_lock
 from sessiongate.core.recent import Recent
-from sessiongate.core.row import FOREVER, SECOND, Page, Record
+from sessiongate.core.row import FOREVER, SECOND, Page, Record, Renewed
 from sessiongate.core.steps import ask, run
 from sessiongate.stores._memory_feed import MemoryFeed
 from sessiongate.stores.base import Store
@@ -82,8 +82,8 @@ class Records:
             self._remove(found)
         else:
             self.replace(found, new.data)
-            if self.feeds and new.data.generation != found.generation:
-                self._tell(found.sid, new.data.generation)
+            if self.feeds and isinstance(new, Renewed):
+                self._tell(new.sid, new.generation)
         return True
 
     def of_user(self, username: str) -> tuple[tuple[str, ...], list[Record]]:
