@@ -4,21 +4,17 @@
 
 from __future__ import annotations
 
-import asyncio
-import re
-import time
-from collections.abc import Generator
 from hashlib import sha1
 from importlib.resources import files
 from math import ceil
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
 from sessiongate.core.arguments import check_count, microseconds
 from sessiongate.core.row import FOREVER, SECOND
-from sessiongate.core.steps import arun, run
 from sessiongate.errors import ConfigurationError, StoreError
-from sessiongate.stores import codec as json_codec
-from sessiongate.stores.base import Page, Record, Store
+from sessiongate.stores.base import Page, Record
+from sessiongate.stores.engine import Verb, failure
+from sessiongate.stores.network import NetworkStore
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,8 +28,6 @@ if TYPE_CHECKING:
 __all__ = ["RedisStore"]
 
 T = TypeVar("T")
-Command: TypeAlias = tuple[Any, ...]
-Verb: TypeAlias = Generator[Command, Any, T]
 
 _LAYOUT: Final = b"2"
 """How the keys are named and what is in them. The layout before had no number."""
@@ -47,13 +41,9 @@ _SCRIPT: Final = (files("sessiongate.stores") / "redis.lua").read_text("utf-8")
 _DIGEST: Final = sha1(_SCRIPT.encode(), usedforsecurity=False).hexdigest()
 
 _MISSING: Final = "RedisStore needs the redis package: pip install 'sessiongate[redis]'"
-_CLOSED: Final = "this RedisStore was closed; make a new one"
-
-_UNKNOWN: Final = object()
-"""The answer of a server that has not got the script."""
 
 
-class RedisStore(Store):
+class RedisStore(NetworkStore):
     """The store for several machines: Redis 6.2 or later, or Valkey; no Redis Cluster.
 
     A check is one ``GET``. Each change is one Lua script and one round trip; the
@@ -92,10 +82,7 @@ class RedisStore(Store):
         ValueError, TypeError: Another argument is unfit.
     """
 
-    shared = True
-    touch_every = 300 * SECOND
-    blocking = True
-    codec = json_codec
+    _errors = (Exception,)
 
     def __init__(
         self,
@@ -110,46 +97,37 @@ class RedisStore(Store):
     ) -> None:
         try:
             # Here, so that the other stores do without.
-            from redis.exceptions import NoScriptError, RedisError  # noqa: PLC0415
+            from redis.exceptions import RedisError  # noqa: PLC0415
 
-            from sessiongate.stores._redis_clients import GivenClients, OwnClients  # noqa: PLC0415
+            from sessiongate.stores._redis_clients import GivenClients, own_clients  # noqa: PLC0415
         except ImportError as error:
             raise ConfigurationError(_MISSING) from error
-        self._unknown_script: type[Exception] = NoScriptError
-        self._failures: tuple[type[Exception], ...] = (RedisError, OSError)
+        self._driver_errors = (RedisError, OSError)
         connecting = microseconds(connect_timeout, "connect_timeout", positive=True) / SECOND
         answering = microseconds(timeout, "timeout", positive=True) / SECOND
         connections = check_count(max_connections, "max_connections") or 1
-        self._clients = (
-            OwnClients(url, connecting, answering, connections)
-            if client is None and async_client is None
-            else GivenClients(client, async_client, connecting + 3 * answering)
-        )
-        self._budget = self._clients.budget
+        if client is None and async_client is None:
+            own = own_clients(url, connecting, answering, connections)
+            self._clients, self._location, self._budget = own
+        else:
+            self._location, self._budget = "the given client's server", connecting + 3 * answering
+            self._clients = GivenClients(client, async_client, self._budget)
         self._prefix = prefix
         # All keys in one slot. In a Redis Cluster each user would have one of many, which the sid
         # names as well, and there could be no limit over all users.
-        base = prefix + "{0}:"
-        self._layout = _bytes(base + "layout")
-        self._sessions = _bytes(base + "session:")
-        self._sent = re.compile(rf"{re.escape(base)}\S*|,? with args beginning with.*", re.DOTALL)
-        self._closed = False
-        self._ready = False  # open, and the layout is known to be ours
+        self._layout = _bytes(prefix + "{0}:layout")
+        self._sessions = _bytes(prefix + "{0}:session:")
 
     def __repr__(self) -> str:
-        return f"<RedisStore at {self._clients.location}>"
+        return f"<RedisStore at {self._location}>"
 
-    # Most requests make no call but this one, so it needs no generator.
-
-    def read(self, sid: str) -> bytes | None:
-        if not self._ready:
-            self._run(self._open())
-        return self._ask(("GET", self._sessions + _bytes(sid)))
-
-    async def aread(self, sid: str) -> bytes | None:
-        if not self._ready:
-            await self._arun(self._open())
-        return await self._aask(("GET", self._sessions + _bytes(sid)))
+    def _read(self, sid: str) -> Verb[bytes | None]:
+        try:
+            return (yield "GET", self._sessions + _bytes(sid))
+        except StoreError as error:
+            if str(error.__cause__).startswith("WRONGTYPE"):
+                return b""  # nothing that a codec can read
+            raise
 
     def _swap(
         self, old: Record, new: Record | None, now: int
@@ -215,16 +193,6 @@ class RedisStore(Store):
             removed += some
         return removed
 
-    def close(self) -> None:
-        """Close all connections, those of a running event loop soon; not a given client."""
-        self._closed, self._ready = True, False
-        self._clients.close()
-
-    async def aclose(self) -> None:
-        """``close``, to await for the connections of this event loop."""
-        self._closed, self._ready = True, False
-        await self._clients.aclose()
-
     def _look(
         self, index: bytes, after: int, most: int
     ) -> Verb[tuple[int | None, dict[bytes, Record]]]:
@@ -239,17 +207,14 @@ class RedisStore(Store):
 
     def _call(self, *arguments: Any) -> Verb[Any]:
         """Call a function of the script; a server that does not know it has done nothing."""
-        if not self._ready:
-            yield from self._open()
-        answer = yield "EVALSHA", _DIGEST, 1, self._layout, *arguments
-        if answer is _UNKNOWN:
-            answer = yield "EVAL", _SCRIPT, 1, self._layout, *arguments
-        return answer
+        try:
+            return (yield "EVALSHA", _DIGEST, 1, self._layout, *arguments)
+        except StoreError as error:
+            if type(error.__cause__).__name__ != "NoScriptError":
+                raise
+            return (yield "EVAL", _SCRIPT, 1, self._layout, *arguments)
 
-    def _open(self) -> Verb[None]:
-        """Check that the keys are in the layout of this version."""
-        if self._closed:
-            raise StoreError(_CLOSED)
+    def _prepare(self) -> Verb[None]:
         layout = yield "HGET", self._layout, "layout"
         if layout is None:
             old = yield "EXISTS", *(_bytes(self._prefix + name) for name in ("expiry", "order"))
@@ -262,52 +227,13 @@ class RedisStore(Store):
                 "nothing was changed: take another prefix, as in RedisStore(url, prefix='new:')"
             )
             raise ConfigurationError(msg)
-        self._ready = not self._closed
 
-    def _run(self, verb: Verb[T]) -> T:
-        give_up = time.monotonic() + self._budget
-
-        def ask(command: Command) -> Any:
-            return self._ask(command) if time.monotonic() < give_up else self._fail(TimeoutError())
-
-        return run(verb, ask)
-
-    async def _arun(self, verb: Verb[T]) -> T:
-        try:
-            async with asyncio.timeout(self._budget):
-                return await arun(verb, self._aask)
-        except TimeoutError as error:
-            return self._fail(error)
-
-    def _ask(self, command: Command) -> Any:
-        try:
-            return self._clients.for_process().execute_command(*command, NEVER_DECODE=True)
-        except Exception as error:  # noqa: BLE001
-            return self._fail(error, command[0])
-
-    async def _aask(self, command: Command) -> Any:
-        try:
-            client = await self._clients.for_loop()
-            return await client.execute_command(*command, NEVER_DECODE=True)
-        except Exception as error:  # noqa: BLE001
-            return self._fail(error, command[0])
-
-    def _fail(self, error: Exception, command: str = "") -> Any:
-        """Raise the driver's class and words, without what was sent; some errors are answers."""
-        if isinstance(error, self._unknown_script):
-            return _UNKNOWN
-        if command == "GET" and str(error).startswith("WRONGTYPE"):  # nothing that a codec can read
-            return b""
-        if self._closed:
-            # A connection that was closed in the middle fails with anything.
-            raise StoreError(_CLOSED) from None
-        if not isinstance(error, self._failures):
-            raise error
-        said = str(error)
-        clean = self._sent.sub("…", said)
-        words = " ".join(clean.split()) or "no answer in time"
-        msg = f"Redis at {self._clients.location} failed: {type(error).__name__}: {words}"
-        raise StoreError(msg) from (error if clean == said else None)
+    def _failure(self, error: Exception) -> Exception:
+        if self._closed:  # a connection that was closed in the middle fails with anything
+            return self._was_closed()
+        if isinstance(error, self._driver_errors):
+            return failure(f"Redis at {self._location}", error)
+        return error
 
 
 def _bytes(text: str) -> bytes:
