@@ -51,6 +51,14 @@ class EngineStore(Store):
     _errors: tuple[type[Exception], ...]
     """What the driver raises."""
 
+    def _run(self, verb: Verb[T]) -> T:
+        """Carry out a verb by calling."""
+        raise NotImplementedError
+
+    async def _arun(self, verb: Verb[T]) -> T:
+        """Carry out a verb by awaiting."""
+        raise NotImplementedError
+
     def _failure(self, error: Exception) -> Exception:
         """Return what is raised of an error of the driver."""
         raise NotImplementedError
