@@ -120,8 +120,9 @@ class Pool(NamedTuple):
     async def open(self) -> None:
         await answer_of(self.pool.open())
 
-    async def close(self) -> None:
-        await answer_of(self.pool.close(_CONNECTING))
+    async def close(self, *, loop_ended: bool = False) -> None:
+        # Then its tasks were cancelled.
+        await answer_of(self.pool.close(0 if loop_ended else _CONNECTING))
 
     async def borrow(self, statement: tuple[str, object]) -> Any:
         answer, turn, budget = self.times

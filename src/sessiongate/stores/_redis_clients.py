@@ -61,7 +61,7 @@ class Client:
     async def open(self) -> None:
         """Connect nothing yet."""
 
-    async def close(self) -> None:
+    async def close(self, *, loop_ended: bool = False) -> None:  # noqa: ARG002 - of the protocol
         await answer_of(self.client.aclose() if self._awaits else self.client.close())
 
     async def borrow(self, _: object) -> Turn:

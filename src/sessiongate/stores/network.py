@@ -24,7 +24,7 @@ class Client(Protocol):
 
     async def open(self) -> None: ...
 
-    async def close(self) -> None: ...
+    async def close(self, *, loop_ended: bool = False) -> None: ...
 
 
 class Clients(Generic[C]):
@@ -49,11 +49,14 @@ class Clients(Generic[C]):
                     self._made.pop(other, None)
             client = self._make(loop)
             await client.open()
-            close: Callable[[], Any] = client.close
+            life = self._until_the_loop_ends(client)
             if loop is not None:
-                life = self._until_the_loop_ends(client)
                 await anext(life)
-                close = life.aclose
+
+            async def close() -> None:
+                await client.close()
+                await life.aclose()
+
             if self._made.setdefault(key, (client, close))[0] is not client:
                 await close()  # another thread was faster
         return self._made[key][0]
@@ -64,7 +67,7 @@ class Clients(Generic[C]):
         try:
             yield
         finally:
-            await client.close()
+            await client.close(loop_ended=True)
 
     def close(self) -> None:
         """Close all, also what is in use; what belongs to a running loop there, soon."""
