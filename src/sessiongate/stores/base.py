@@ -16,8 +16,13 @@ from sessiongate.core.steps import Step
 
 __all__ = ["Begin", "Page", "Record", "RowCodec", "Seen", "Step", "Store"]
 
-Seen: TypeAlias = Hashable
+Records: TypeAlias = Sequence[Record]
+
+Seen: TypeAlias = Hashable | None
 """An opaque mark of which records a user has, not of what is in them; for ``commit``."""
+
+Live: TypeAlias = tuple[int, int] | None
+"""How many records are to be live afterwards, at least and at most; ``None``: any number."""
 
 Begin: TypeAlias = Callable[[], Step[Any]]
 """Makes the step of a transaction."""
@@ -81,13 +86,7 @@ class Store(Protocol):
         return self._run(self._of_user(username))
 
     def commit(
-        self: Any,
-        username: str,
-        out: Sequence[Record],
-        new: Record | None,
-        seen: Seen | None,
-        live: tuple[int, int] | None,
-        now: int,
+        self: Any, username: str, out: Records, new: Record | None, seen: Seen, live: Live, now: int
     ) -> bool:
         """Remove all of ``out`` and add ``new`` as the newest; or do nothing and return ``False``.
 
@@ -135,13 +134,7 @@ class Store(Protocol):
         return self._arun(self._of_user(username))
 
     def acommit(
-        self: Any,
-        username: str,
-        out: Sequence[Record],
-        new: Record | None,
-        seen: Seen | None,
-        live: tuple[int, int] | None,
-        now: int,
+        self: Any, username: str, out: Records, new: Record | None, seen: Seen, live: Live, now: int
     ) -> Coroutine[Any, Any, bool]:
         return self._arun(self._commit(username, out, new, seen, live, now))
 

@@ -61,9 +61,11 @@ class Clients(Generic[C]):
                 await close()  # another thread was faster
         return self._made[key][0]
 
-    @staticmethod
-    async def _until_the_loop_ends(client: C) -> AsyncGenerator[None, None]:
-        """Close the client then: ``asyncio.run`` closes all generators that it has seen."""
+    async def _until_the_loop_ends(self, client: C) -> AsyncGenerator[None, None]:
+        """Close the client then: ``asyncio.run`` closes all generators that it has seen.
+
+        It refers to ``self``, so that it is there until then even if the store is not.
+        """
         try:
             yield
         finally:
