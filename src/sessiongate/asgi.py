@@ -70,7 +70,7 @@ class SessionAuthMiddleware:
                 await self.app(scope, receive, send)
                 return
             passive = authenticator.find_passive(path) is not None
-        headers = scope["headers"]
+        headers: list[tuple[bytes, bytes]] = scope["headers"]
         if type(headers) is not list:
             headers = scope["headers"] = list(headers)  # ASGI lets it be read once only
         cookies: list[bytes] = []

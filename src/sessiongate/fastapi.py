@@ -15,11 +15,12 @@ from sessiongate.errors import ConfigurationError
 try:
     from fastapi import Depends, FastAPI, HTTPException, Security
     from fastapi.openapi.models import APIKey
+    from fastapi.openapi.models import SecurityBase as SecurityModel
     from fastapi.security import SecurityScopes
     from fastapi.security.base import SecurityBase
-except ImportError as missing:
+except ImportError as _missing:
     msg = "FastAPI is missing: pip install 'sessiongate[fastapi]'"
-    raise ConfigurationError(msg) from missing
+    raise ConfigurationError(msg) from _missing
 from starlette.requests import HTTPConnection
 
 from sessiongate.core.arguments import check_scopes, check_text
@@ -83,6 +84,7 @@ def complete(document: dict[str, Any]) -> dict[str, Any]:
     if bearer is None:
         return document
     schemes |= {_COOKIE: cookie, _BEARER: bearer}
+    operation: dict[str, Any] | list[Any] | str
     for path in document.get("paths", {}).values():
         for operation in path.values():
             # A path may hold other things than operations, such as its summary.
@@ -130,9 +132,14 @@ class _Dependency(SecurityBase):
     scheme_name = _COOKIE
 
     def __init__(self, security: "SessionSecurity", **demands: Any) -> None:
-        self.model = security.scheme
+        self.model: SecurityModel = security.scheme
         self._security = security
-        self._guard_for = functools.lru_cache(lambda scopes: Guard(scopes=scopes, **demands))
+
+        @functools.lru_cache
+        def guard_for(scopes: tuple[str, ...]) -> Guard:
+            return Guard(scopes=scopes, **demands)
+
+        self._guard_for = guard_for
 
     def find(self, connection: HTTPConnection, security_scopes: SecurityScopes) -> Any:
         """The user, or a refusal; a coroutine of it where a test put another in its place."""
@@ -213,7 +220,7 @@ class _Demand(_Dependency):
         # Python looks for the call in the class, where it is a plain one. FastAPI looks here
         # whether to await it; should it ever not, the call below has refused before.
         vars(self)["__call__"] = given = give_scoped if scopes else within.__call__
-        self.__signature__ = inspect.signature(given)
+        self.__signature__: inspect.Signature = inspect.signature(given)
 
     def __call__(self, *endpoint: Any, **solved: Any) -> Any:
         """Decorate an endpoint; with keywords the call is FastAPI's."""
@@ -279,7 +286,7 @@ class SessionSecurity:
         }
         if bearer_format is not None:
             bearer["bearerFormat"] = check_text(bearer_format, "bearer_format")
-        self.scheme = APIKey.model_validate(
+        self.scheme: APIKey = APIKey.model_validate(
             {
                 "in": "cookie",
                 "name": (cookie or SessionCookie()).name,
@@ -287,9 +294,9 @@ class SessionSecurity:
                 _BESIDE: bearer,
             }
         )
-        self.login_required = _LoginRequired(self)
-        self.current_user = _CurrentUser(self)
-        self.optional_user = _OptionalUser(self)
+        self.login_required: _LoginRequired = _LoginRequired(self)
+        self.current_user: _CurrentUser = _CurrentUser(self)
+        self.optional_user: _OptionalUser = _OptionalUser(self)
 
 
 def login_user(
@@ -319,9 +326,9 @@ async def current_session(connection: HTTPConnection) -> RequestSession:
 
 
 _security = SessionSecurity()
-login_required = _security.login_required
-current_user = _security.current_user
-optional_user = _security.optional_user
+login_required: _LoginRequired = _security.login_required
+current_user: _CurrentUser = _security.current_user
+optional_user: _OptionalUser = _security.optional_user
 
 CurrentUser = Annotated[User, Depends(current_user)]
 OptionalUser = Annotated[User | None, Depends(optional_user)]

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, Unpack, cast, overload
 
 try:
     from flask import abort, current_app, has_app_context, has_request_context, request, url_for
-except ImportError as missing:
+except ImportError as _missing:
     from sessiongate.errors import ConfigurationError
 
     msg = "Flask is missing: pip install 'sessiongate[flask]'"
-    raise ConfigurationError(msg) from missing
+    raise ConfigurationError(msg) from _missing
 from werkzeug import exceptions
 from werkzeug.local import LocalProxy
 from werkzeug.wrappers import Response

@@ -203,4 +203,6 @@ def _connection_of(args: tuple[Any, ...], kwargs: dict[str, Any]) -> HTTPConnect
 
 
 # Remembered, because it is an abstract class, which is slow to tell what belongs to it.
-_is_connection = lru_cache(lambda kind: issubclass(kind, HTTPConnection))
+@lru_cache
+def _is_connection(kind: type) -> bool:
+    return issubclass(kind, HTTPConnection)

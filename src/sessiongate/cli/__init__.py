@@ -10,8 +10,8 @@ import sys
 
 try:
     from sessiongate.cli._app import app
-except ModuleNotFoundError as missing:
-    if missing.name not in {"rich", "typer"}:
+except ModuleNotFoundError as _missing:
+    if _missing.name not in {"rich", "typer"}:
         raise
     sys.stderr.write(
         "The sessiongate command needs typer and rich: pip install 'sessiongate[cli]'\n"

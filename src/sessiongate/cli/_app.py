@@ -61,7 +61,7 @@ class _ToStderr(logging.Handler):
         self._note_once(" ".join(record.getMessage().split()))
 
 
-app = typer.Typer(
+app: Final = typer.Typer(
     cls=_Commands,
     no_args_is_help=True,
     add_completion=False,

@@ -11,7 +11,7 @@ import sys
 import unicodedata
 from functools import partial
 from itertools import compress
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import typer
 from rich import box
@@ -80,7 +80,7 @@ def answer(values: Mapping[str, object], *, as_json: bool, indent: str = "") -> 
     for name, value in known.items():
         if isinstance(value, dict):
             tell(indent + name)
-            answer(value, as_json=False, indent=f"{indent}  ")
+            answer(cast(dict[str, object], value), as_json=False, indent=f"{indent}  ")
         else:
             text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
             tell(f"{indent}{name:{width}}  {text}")
@@ -121,7 +121,7 @@ def print_rows(rows: Sequence[Row], now: int, *, as_json: bool) -> None:
         return
     is_terminal = sys.stdout.isatty()
     when = partial(distance, now=now) if is_terminal else date
-    lines = []
+    lines: list[tuple[str, ...]] = []
     for row in rows:
         *cells, scopes, _ = _brief(row, when).values()
         lines.append((*cells, " ".join(scopes), device(row)))

@@ -20,7 +20,7 @@ from sessiongate.errors import ConfigurationError
 from sessiongate.stores import open_store
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator, Iterator
 
     from sessiongate.core.row import Row
     from sessiongate.core.steps import Flow
@@ -114,7 +114,7 @@ class Sessions:
 
 
 @contextmanager
-def sessions_at(url: str | None, timeout: float) -> Iterator[Sessions]:
+def sessions_at(url: str | None, timeout: float) -> Generator[Sessions]:
     """The sessions at a URL. There must be a store: looking makes none."""
     if not url:
         msg = "no store: give --store URL, or set SESSIONGATE_STORE"

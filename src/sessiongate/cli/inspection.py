@@ -83,11 +83,11 @@ class _Finding:
     signature: Literal["good", "bad", "not checked"] = "not checked"
     handle: str | None = None
     generation: int | None = None
-    claims: dict[str, Any] = field(default_factory=dict)
+    claims: dict[str, Any] = field(default_factory=dict[str, Any])
     """Of a JWT, with the ``alg`` of its header."""
-    other_claims: list[str] = field(default_factory=list)
+    other_claims: list[str] = field(default_factory=list[str])
     """Their names alone: what an app puts into its own claims is the app's business."""
-    not_compared: list[str] = field(default_factory=list)
+    not_compared: list[str] = field(default_factory=list[str])
     """Claims that were taken as they are."""
     session: Row | None = None
     """It may have expired."""

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+app: Final = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
 _NOT_FOUND: Final = 1
 

@@ -131,7 +131,7 @@ def guarded(
         for_classes: What is to be done with a class, for the message.
     """
     if endpoint is None:
-        return lambda endpoint: guarded(endpoint, check, for_classes)
+        return functools.partial(guarded, check=check, for_classes=for_classes)
     if isinstance(endpoint, type):
         msg = f"login_required is for functions: {for_classes}"
         raise TypeError(msg)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import logging
 import time
-from collections.abc import ItemsView, Iterator, Mapping, ValuesView
+from collections.abc import Generator, ItemsView, Iterator, Mapping, ValuesView
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn, SupportsIndex, TypeVar, Unpack
@@ -557,7 +557,7 @@ class SessionManager:
                 await pending
 
     @contextmanager
-    def _reporting(self, event: Event) -> Iterator[None]:
+    def _reporting(self, event: Event) -> Generator[None]:
         logged = self._log(event)
         try:
             yield

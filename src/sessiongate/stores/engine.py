@@ -101,7 +101,7 @@ def result_of(done: Coroutine[Any, Any, T]) -> T:
 
 async def answer_of(called: Any) -> Any:
     """Return the answer of a driver that has a face to call and one to await."""
-    return await called if isinstance(called, CoroutineType) else called
+    return await called if isinstance(called, CoroutineType) else called  # pyright: ignore[reportUnknownVariableType]
 
 
 def failure(engine: str, error: Exception, hidden: Iterable[str] = ()) -> StoreError:

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from sessiongate.core.row import Row
-    from sessiongate.stores import base
     from sessiongate.stores.base import Begin, Live, Seen
 
 __all__ = ["MemoryStore"]
@@ -301,8 +300,11 @@ def _add_verb(name: str) -> None:
         with self._lock:
             return verb(self._records, *args, **kwargs)
 
+    def deferred(self: MemoryStore, *args: Any) -> Callable[[], Any]:
+        return partial(getattr(self, name), *args)
+
     setattr(MemoryStore, name, called)
-    setattr(MemoryStore, f"_{name}", lambda self, *args: partial(getattr(self, name), *args))
+    setattr(MemoryStore, f"_{name}", deferred)
 
 
 for _name in ("swap", "of_user", "commit", "live", "count", "sweep"):

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 import jwt
 from jwt.exceptions import InvalidKeyError
 
-from sessiongate.core.arguments import check_json, check_text
+from sessiongate.core.arguments import JSON, check_json, check_text
 from sessiongate.core.row import SECOND, scopes_and_claims_of
 from sessiongate.errors import ConfigurationError
 from sessiongate.tokens import GENERATION, TokenPayload
@@ -241,7 +241,8 @@ def unproven(token: str) -> tuple[dict[str, Any], dict[str, Any]] | None:
         case [bytes() as header, bytes() as payload, bytes()] if token.isascii():
             found = _parse(header), _parse(payload)
             return found if all(found) else None
-    return None
+        case _:
+            return None
 
 
 def _is_date(value: object) -> bool:
@@ -266,7 +267,7 @@ def _decode(part: str) -> bytes | None:
 def _parse(raw: bytes) -> dict[str, Any]:
     """A JSON object of unique members (RFC 7519, section 4); ``{}`` for anything else."""
     try:
-        value = json.loads(raw.decode(), object_pairs_hook=_unique)
+        value: JSON = json.loads(raw.decode(), object_pairs_hook=_unique)
         check_json(value, "claims")
     except (ValueError, RecursionError):
         return {}

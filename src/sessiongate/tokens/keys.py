@@ -49,7 +49,7 @@ def refuse(problem: str) -> NoReturn:
 
 def key_list(secret_key: object) -> list[object]:
     """One key or a list of them: the first signs, all verify."""
-    keys = list(secret_key) if isinstance(secret_key, (list, tuple)) else [secret_key]
+    keys: list[object] = list(secret_key) if isinstance(secret_key, (list, tuple)) else [secret_key]  # pyright: ignore[reportUnknownArgumentType]
     if not keys:
         refuse(f"must hold at least one key; make one with: {MAKE_ONE}")
     return keys
