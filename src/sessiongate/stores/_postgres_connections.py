@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import selectors
+from contextlib import suppress
 from functools import cached_property
 from time import monotonic
 from traceback import clear_frames
@@ -12,11 +13,10 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from psycopg import AsyncConnection, Connection, Error, OperationalError
 from psycopg_pool import AsyncConnectionPool, ConnectionPool, PoolTimeout
 
-from sessiongate.stores.engine import answer_of, result_of
-from sessiongate.stores.network import Clients
+from sessiongate.stores.engine import Clients, answer_of, result_of
 
 if TYPE_CHECKING:
-    from sessiongate.stores.network import Loop
+    from sessiongate.stores.engine import Loop
 
 __all__ = ["Times", "pools"]
 
@@ -94,9 +94,6 @@ class _ConnectionMixin:
             msg = "the server did not answer in time"
             raise OperationalError(msg) from None
 
-    async def undo(self: Any, *, usable: bool) -> None:
-        await answer_of(self.rollback() if usable else self.close())
-
 
 class _Connection(_ConnectionMixin, Connection[Any]):  # type: ignore[misc] # its own wait
     @classmethod
@@ -133,8 +130,7 @@ class Pool(NamedTuple):
             connection = await answer_of(self.pool.getconn(budget if queues else turn))
             # The pool's own check would pause between two stale ones.
             while connection.is_stale():
-                await answer_of(connection.close())
-                await self.give_back(connection)
+                await self.give_back(connection, failed=True)
                 connection = await answer_of(self.pool.getconn(turn))
         except PoolTimeout as error:
             # Nobody gave one back, or none could be made.
@@ -142,11 +138,14 @@ class Pool(NamedTuple):
         connection.due = began + budget if queues else monotonic() + answer
         return connection
 
-    async def give_back(self, connection: Any) -> None:
+    async def give_back(self, connection: Any, failed: bool | None) -> None:  # noqa: FBT001 - of the protocol
+        if failed is not None:
+            with suppress(Error, OSError):
+                await answer_of(connection.close() if failed else connection.rollback())
         await answer_of(self.pool.putconn(connection))
 
 
-def pools(url: str, options: str, times: Times, max_size: int) -> Clients[Pool]:
+def pools(url: str, options: str, times: Times, max_size: int) -> Clients:
     """Return the pools of ``PostgresStore``, whose arguments these are."""
     # Sooner than the client gives up: what was not answered was then not done either.
     soon = max(1, round(800 * times.answer))

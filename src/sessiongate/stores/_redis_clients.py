@@ -8,20 +8,19 @@ from concurrent.futures import Future
 from math import inf
 from threading import Lock
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 import redis
 import redis.asyncio
 from redis.backoff import NoBackoff
 
 from sessiongate.errors import ConfigurationError
-from sessiongate.stores.engine import answer_of
-from sessiongate.stores.network import Clients
+from sessiongate.stores.engine import Clients, answer_of
 
 if TYPE_CHECKING:
-    from sessiongate.stores.network import Loop
+    from sessiongate.stores.engine import Loop
 
-__all__ = ["GivenClients", "own_clients"]
+__all__ = ["given_clients", "own_clients"]
 
 _PAUSE: Final = 0.01
 """Seconds; no server is gone and back in less."""
@@ -43,17 +42,13 @@ class Client:
     Args:
         client: Of redis-py.
         awaits: Whether it is one to await.
-        wait: Seconds to wait for a turn.
-        busy: Seconds, from the start of a call on, in which it may send commands.
-        places: How many may be at it at a time; all, if it is one that was given.
+        wait: Seconds to wait for a turn; of a given client, for an answer.
+        places: How many may be at it at a time; all, if the user made it, and will close it.
     """
 
-    def __init__(
-        self, client: Any, busy: float, *, awaits: bool, wait: float = 0, places: float = inf
-    ) -> None:
+    def __init__(self, client: Any, *, awaits: bool, wait: float, places: float = inf) -> None:
         self.client = client
-        self._awaits, self._wait, self._busy, self._free = awaits, wait, busy, places
-        self._may_hang = awaits and places == inf
+        self._awaits, self._wait, self._free, self._is_given = awaits, wait, places, places == inf
         self._waiting: deque[Future[None]] = deque()
         self._lock = Lock()
         self._used_at = 0.0
@@ -62,10 +57,10 @@ class Client:
         """Connect nothing yet."""
 
     async def close(self, *, loop_ended: bool = False) -> None:  # noqa: ARG002 - of the protocol
-        await answer_of(self.client.aclose() if self._awaits else self.client.close())
+        if not self._is_given:
+            await answer_of(self.client.aclose() if self._awaits else self.client.close())
 
-    async def borrow(self, _: object) -> Turn:
-        began = monotonic()
+    async def borrow(self, _: object) -> Client:
         with self._lock:
             turn = None if self._free else Future[None]()
             if turn is None:
@@ -78,23 +73,30 @@ class Client:
             elif turn is not None:
                 async with asyncio.timeout(self._wait):
                     await asyncio.wrap_future(turn)
-            if self._awaits and began - self._used_at > _PAUSE:
+            if self._awaits and monotonic() - self._used_at > _PAUSE:
                 # Let the loop notice which connections the server has closed. It would not have if
                 # it was stopped or blocked meanwhile. Two rounds: in the first one, this task may
                 # go on before the news arrives.
                 await asyncio.sleep(0)
                 await asyncio.sleep(0)
-            self._used_at = began
+            self._used_at = monotonic()
         except BaseException as error:
             if turn is None or not turn.cancel():  # the connection came too late
-                await self.give_back(None)
+                await self.give_back()
             if isinstance(error, TimeoutError):
                 msg = "No connection available."  # as redis-py says it
                 raise ConnectionError(msg) from None
             raise
-        return Turn(self.client, began + self._busy, self._may_hang)
+        return self
 
-    async def give_back(self, _: object) -> None:
+    async def send(self, *command: Any) -> Any:
+        asked = self.client.execute_command(*command, NEVER_DECODE=True)
+        if not (self._is_given and self._awaits):
+            return await answer_of(asked)
+        async with asyncio.timeout(self._wait):  # it may have no timeouts of its own
+            return await asked
+
+    async def give_back(self, *_: object) -> None:
         with self._lock:
             while self._waiting:
                 turn = self._waiting.popleft()
@@ -104,66 +106,38 @@ class Client:
             self._free += 1
 
 
-class Turn(NamedTuple):
-    """A free connection of a client, for the commands of one call."""
+def given_clients(client: Any, async_client: Any, budget: float) -> tuple[Clients, str, float]:
+    """Return the clients that the user made, like ``own_clients``."""
+    if isinstance(client, redis.asyncio.Redis) or isinstance(async_client, redis.Redis):
+        msg = f"client or async_client is of the other kind: {_BOTH}"
+        raise ConfigurationError(msg)
+    loops: list[Loop] = []
 
-    client: Any
-    due: float
-    may_hang: bool
-    """It may have no timeouts of its own."""
-
-    async def send(self, *command: Any) -> Any:
-        left = self.due - monotonic()
-        if left < 0:
-            raise TimeoutError
-        called = self.client.execute_command(*command, NEVER_DECODE=True)
-        if not self.may_hang:
-            return await answer_of(called)
-        async with asyncio.timeout(left):
-            return await called
-
-    async def undo(self, *, usable: bool) -> None:
-        """Nothing: each command is one of its own."""
-
-
-class GivenClients:
-    """The clients that the user made, and will close."""
-
-    def __init__(self, client: Any, async_client: Any, budget: float) -> None:
-        if isinstance(client, redis.asyncio.Redis) or isinstance(async_client, redis.Redis):
-            msg = f"client or async_client is of the other kind: {_BOTH}"
-            raise ConfigurationError(msg)
-        self._clients = [
-            None if given is None else Client(given, budget, awaits=awaits)
-            for awaits, given in ((False, client), (True, async_client))
-        ]
-        self._loop: Loop | None = None
-
-    async def of(self, loop: Loop | None) -> Client:
-        client = self._clients[loop is not None]
-        if client is None:
+    def make(loop: Loop | None) -> Client:
+        given = client if loop is None else async_client
+        if given is None:
             msg = f"RedisStore has no {'client' if loop is None else 'async_client'}=: {_BOTH}"
             raise ConfigurationError(msg)
-        self._loop = self._loop or loop
-        if loop not in {None, self._loop}:
+        if loop is not None:
+            loops.append(loop)
+        if loop not in {None, *loops[:1]}:
             msg = (
                 "the async_client of this RedisStore belongs to another event loop; "
                 "pass a URL instead, or make a store for each loop"
             )
             raise ConfigurationError(msg)
-        return client
+        return Client(given, awaits=loop is not None, wait=budget)
 
-    def close(self) -> None:
-        """Close nothing: the user does."""
-
-    async def aclose(self) -> None:
-        """Close nothing."""
+    return Clients(make), "the given client's server", budget
 
 
 def own_clients(
     url: str, connect_timeout: float, timeout: float, max_connections: int
-) -> tuple[Clients[Client], str, float]:
-    """Return clients, where they connect to, and the seconds that a call takes at the most."""
+) -> tuple[Clients, str, float]:
+    """Return clients, where they connect to, and the seconds in which a call may begin commands.
+
+    The last one begins when there is still time for its answer.
+    """
     # redis-py's own defaults would wait and retry for seconds.
     options: dict[str, Any] = {
         "max_connections": max_connections,
@@ -182,6 +156,12 @@ def own_clients(
         said = pool.connection_kwargs  # what the URL says counts
         return pool, said, said.pop("timeout")
 
+    def make(loop: Loop | None) -> Client:
+        kind: Any = redis if loop is None else redis.asyncio
+        pool, _, wait = pool_of(kind)
+        places, client = pool.max_connections, kind.Redis.from_pool(pool)
+        return Client(client, awaits=loop is not None, wait=wait, places=places)
+
     try:
         pool, said, wait = pool_of(redis)
         pool.connection_class(**said)  # unconnected; checks them
@@ -189,16 +169,6 @@ def own_clients(
             raise ValueError  # noqa: TRY301 - refused like the others
     except (ValueError, TypeError):
         raise ConfigurationError(_NO_URL) from None  # the cause may quote a password
-    # The last command begins when there is still time for its answer.
-    busy: float = wait + (said.get("socket_connect_timeout") or 0)
-
-    def make(loop: Loop | None) -> Client:
-        kind: Any = redis if loop is None else redis.asyncio
-        pool, _, wait = pool_of(kind)
-        places = pool.max_connections
-        return Client(
-            kind.Redis.from_pool(pool), busy, awaits=loop is not None, wait=wait, places=places
-        )
-
     address = f"{said.get('host', 'localhost')}:{said.get('port', 6379)}"
-    return Clients(make), said.get("path") or address, busy + (said["socket_timeout"] or 0)
+    busy = wait + (said.get("socket_connect_timeout") or 0)
+    return Clients(make), said.get("path") or address, busy

@@ -43,13 +43,10 @@ _PAUSE: Final = 0.005
 
 
 class File:
-    """Opens connections to what ``path`` named at first. Not thread-safe.
+    """Opens connections to what ``path`` named at first; the arguments are a ``SQLiteStore``'s."""
 
-    Args:
-        path: See ``SQLiteStore``.
-        timeout: Seconds to wait for the locks of others.
-        create: See ``SQLiteStore``.
-    """
+    identity: tuple[int, ...] = ()
+    """Of the file, once it was opened."""
 
     def __init__(self, path: str | os.PathLike[str], timeout: float, *, create: bool) -> None:
         text = os.fspath(path)
@@ -72,19 +69,11 @@ class File:
             raise ConfigurationError(msg)
         self.path = str(file)
         self.timeout = timeout
-        self.identity: tuple[int, ...] = ()
-        """Of the file, once it was opened."""
-        self.closed = False
         self._encoded_path = os.fsencode(file)  # as the system takes it, sooner
 
-    def check_open(self) -> None:
-        if self.closed:
-            msg = "this SQLiteStore is closed"
-            raise StoreError(msg)
-
     def check_identity(self, opened: tuple[int, ...]) -> None:
-        """Ensure that the path names the file that was opened."""
-        if _identity(self._encoded_path) != opened:
+        """Ensure that the path names the file that was opened: in each check."""
+        if self._identity_now() != opened:
             msg = (
                 f"SQLite failed: the file {self.path!r} was removed or replaced while it was "
                 "open: put it back, or restart the app to use what is there now"
@@ -93,8 +82,7 @@ class File:
 
     def open(self) -> sqlite3.Connection:
         """Return a connection; at the first time, make the file and the tables if need be."""
-        self.check_open()
-        before = self.identity or self._make()
+        opened = self.identity or self._make()
         connection = sqlite3.connect(
             self.path, timeout=self.timeout, isolation_level=None, check_same_thread=False
         )
@@ -110,12 +98,19 @@ class File:
                 for statement in () if self._is_ready(connection) else _TABLES:
                     connection.execute(statement)
                 connection.execute("COMMIT")
-            self.check_identity(before)
+            self.check_identity(opened)
         except BaseException:
             connection.close()
             raise
-        self.identity = before
+        self.identity = opened
         return connection
+
+    def _identity_now(self) -> tuple[int, ...]:
+        """Tell this file from another one of the same name; ``()``: there is none."""
+        try:
+            return os.stat(self._encoded_path)[1:3]  # noqa: PTH116 - inode and device
+        except FileNotFoundError:
+            return ()
 
     def _make(self) -> tuple[int, ...]:
         """Make the file where there is none, for its owner only; SQLite would ask the umask.
@@ -123,17 +118,16 @@ class File:
         It gives ``-wal`` and ``-shm`` the same mode. A file that is there is not opened: closing
         it again would drop the locks that SQLite holds on it.
         """
-        rest = [Path(f"{self.path}-{suffix}") for suffix in ("wal", "shm")]
-        left = [str(file) for file in rest if file.exists()]
-        if left and not _identity(self._encoded_path):
-            msg = (
-                f"SQLite failed: there is no file {self.path!r}, but {left[0]!r} is still there: "
-                "stop the apps that have it open, then put the file back or remove what is left"
-            )
-            raise StoreError(msg)
+        for left in (f"{self.path}-wal", f"{self.path}-shm"):
+            if Path(left).exists() and not self._identity_now():
+                msg = (
+                    f"SQLite failed: there is no file {self.path!r}, but {left!r} is still there: "
+                    "stop the apps that have it open, then put the file back or remove what is left"
+                )
+                raise StoreError(msg)
         with suppress(FileExistsError):
             os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-        return _identity(self._encoded_path)
+        return self._identity_now()
 
     def _is_ready(self, connection: sqlite3.Connection) -> bool:
         """Whether our tables are there; ``False``: it is an empty file."""
@@ -169,11 +163,3 @@ class File:
         if mode != "wal":
             msg = f"path: {self.path!r} is on a file system without WAL: give one on a local disk"
             raise ConfigurationError(msg)
-
-
-def _identity(path: bytes) -> tuple[int, ...]:
-    """Tell this file from another one of the same name; ``()``: there is none."""
-    try:
-        return os.stat(path)[1:3]  # noqa: PTH116 - inode and device, in each check
-    except FileNotFoundError:
-        return ()

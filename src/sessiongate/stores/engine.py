@@ -6,25 +6,25 @@ is sent the answers, or thrown the ``StoreError`` of what failed.
 
 from __future__ import annotations
 
+import asyncio
+import os
 import re
-from collections.abc import Generator
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterable
+from math import inf
+from time import monotonic
 from types import CoroutineType
-from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar
 
 from sessiongate.core.row import SECOND
 from sessiongate.errors import StoreError
 from sessiongate.stores import codec
 from sessiongate.stores.base import Store
 
-if TYPE_CHECKING:
-    from collections.abc import Coroutine, Iterable
-
-__all__ = ["EngineStore", "Verb", "answer_of", "failure", "result_of"]
+__all__ = ["Clients", "EngineStore", "NetworkStore", "Verb", "answer_of", "failure", "result_of"]
 
 T = TypeVar("T")
-
 Verb: TypeAlias = Generator[tuple[Any, ...], Any, T]
+Loop: TypeAlias = asyncio.AbstractEventLoop
 
 _SECRET: Final = re.compile(
     r"(?<=://)[^@/\s]+(?=@)"  # the user and password of a URL
@@ -39,8 +39,9 @@ class EngineStore(Store):
     """A store of bytes that other processes see as well.
 
     ``_carry_out`` takes connections from a source: ``await source.borrow(statement)``,
-    ``await connection.send(*statement)``, ``await connection.undo(usable=…)`` after a failure,
-    ``await source.give_back(connection)``. Those of a source to call suspend nothing.
+    ``await connection.send(*statement)``, ``await source.give_back(connection, failed)``: with
+    ``True`` or ``False``, if it may be in the middle of an answer or not, else ``None``. Those of a
+    source to call suspend nothing.
     """
 
     shared = True
@@ -50,28 +51,23 @@ class EngineStore(Store):
 
     _errors: tuple[type[Exception], ...]
     """What the driver raises."""
-
-    def _run(self, verb: Verb[T]) -> T:
-        """Carry out a verb by calling."""
-        raise NotImplementedError
-
-    async def _arun(self, verb: Verb[T]) -> T:
-        """Carry out a verb by awaiting."""
-        raise NotImplementedError
-
-    def _failure(self, error: Exception) -> Exception:
-        """Return what is raised of an error of the driver."""
-        raise NotImplementedError
+    _failure: Any
+    """Returns what is raised of an error of the driver."""
+    _busy: float = inf
+    """Seconds in which a verb may send statements."""
+    _closed = False
 
     async def _carry_out(self, source: Any, verb: Verb[T]) -> T:
         """Borrow a connection, send it the statements, and give it back, whatever happens."""
-        connection: Any = None
+        connection, failed, due = None, None, monotonic() + self._busy
         try:
             statement = next(verb)
             while True:
                 try:
                     if connection is None:
                         connection = await source.borrow(statement)
+                    elif monotonic() > due:
+                        raise TimeoutError
                     found = await connection.send(*statement)
                 except self._errors as error:
                     statement = verb.throw(self._failure(error))
@@ -80,13 +76,110 @@ class EngineStore(Store):
         except StopIteration as stop:
             return stop.value  # type: ignore[no-any-return] # of the generator
         except BaseException as error:
-            if connection is not None:
-                with suppress(*self._errors):
-                    await connection.undo(usable=isinstance(error, Exception))
+            failed = not isinstance(error, Exception)
             raise
         finally:
             if connection is not None:
-                await source.give_back(connection)
+                await source.give_back(connection, failed)
+
+    def _check_open(self) -> None:
+        if self._closed:
+            msg = f"this {type(self).__name__} was closed; make a new one"
+            raise StoreError(msg)
+
+
+class NetworkStore(EngineStore):
+    """Verbs for any number of threads and event loops, and after ``fork``."""
+
+    _clients: Clients
+    _prepare: Any
+    """The verb that looks at what is stored there, and whether it is of this version."""
+    _ready = False
+
+    def _prepared(self, verb: Verb[T]) -> Verb[T]:
+        yield from self._prepare()
+        self._ready = True
+        return (yield from verb)
+
+    def _run(self, verb: Verb[T]) -> T:
+        return result_of(self._ask(None, verb))
+
+    async def _arun(self, verb: Verb[T]) -> T:
+        return await self._ask(asyncio.get_running_loop(), verb)
+
+    async def _ask(self, loop: Loop | None, verb: Verb[T]) -> T:
+        self._check_open()
+        client = await self._clients.of(loop)
+        return await self._carry_out(client, verb if self._ready else self._prepared(verb))
+
+    def close(self) -> None:
+        """Close all connections, those of a running event loop soon; not a given client."""
+        self._closed = True
+        self._clients.close()
+
+    async def aclose(self) -> None:
+        """``close``, to await for the connections of this event loop."""
+        self._closed = True
+        await self._clients.close_of(asyncio.get_running_loop())
+        await asyncio.to_thread(self._clients.close)
+
+
+class Clients:
+    """A client for the threads of a process and one for each event loop, made when needed.
+
+    After a fork the parent's stay as they are, unused, and new ones are made: closing a connection
+    in the child would close it for the parent. No lock guards that: one that is held during a fork
+    would stay locked in the child for ever.
+
+    ``make(loop)`` returns one, to be awaited if ``loop`` is given: it has ``open()`` and
+    ``close(loop_ended)``.
+    """
+
+    def __init__(self, make: Callable[[Loop | None], Any]) -> None:
+        self._make = make
+        # Not weakly, because an open connection refers to its loop anyway.
+        self._made: dict[tuple[int, Loop | None], tuple[Any, AsyncGenerator[None, None]]] = {}
+
+    async def of(self, loop: Loop | None) -> Any:
+        """Return the client of a loop that runs here, or with ``None`` of the threads."""
+        key = os.getpid(), loop
+        if key not in self._made:
+            for other in tuple(self._made):
+                if other[1] is not None and other[1].is_closed():
+                    self._made.pop(other, None)
+            client = self._make(loop)
+            await client.open()
+            life = self._until_the_loop_ends(client)
+            if loop is not None:
+                await anext(life)
+            if self._made.setdefault(key, (client, life))[0] is not client:
+                await client.close()  # another thread was faster
+        return self._made[key][0]
+
+    async def _until_the_loop_ends(self, client: Any) -> AsyncGenerator[None, None]:
+        """Close the client then: ``asyncio.run`` closes all generators that it has seen.
+
+        It refers to ``self``, so that it is there until then even if the store is not.
+        """
+        try:
+            yield
+        finally:
+            await client.close(loop_ended=True)
+
+    async def close_of(self, loop: Loop | None) -> None:
+        """Close the client of a loop that runs here, or with ``None`` of the threads."""
+        client, life = self._made.pop((os.getpid(), loop), (None, None))
+        if client is not None and life is not None:
+            await client.close()
+            await life.aclose()
+
+    def close(self) -> None:
+        """Close all, also what is in use; what belongs to a running loop there, soon."""
+        for pid, loop in tuple(self._made):
+            if pid == os.getpid() and loop is None:
+                result_of(self.close_of(None))
+            elif pid == os.getpid() and loop is not None and loop.is_running():
+                asyncio.run_coroutine_threadsafe(self.close_of(loop), loop)
 
 
 def result_of(done: Coroutine[Any, Any, T]) -> T:

@@ -17,10 +17,11 @@ from sessiongate.core.steps import ask, run
 from sessiongate.stores.base import Store
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from sessiongate.core.row import Row
     from sessiongate.stores.base import Begin, Live, Seen
+    from sessiongate.stores.base import Records as Some
 
 __all__ = ["MemoryStore"]
 
@@ -85,13 +86,7 @@ class Records:
         return sids, [_record(self.rows[sid]) for sid in sids]
 
     def commit(
-        self,
-        username: str,
-        out: Sequence[Record],
-        new: Record | None,
-        seen: Seen,
-        live: Live,
-        now: int,
+        self, username: str, out: Some, new: Record | None, seen: Seen, live: Live, now: int
     ) -> bool:
         if any(self.rows.get(old.sid) != old.data for old in out):
             return False

@@ -14,8 +14,7 @@ from urllib.parse import quote
 from sessiongate.core.arguments import check_count, microseconds
 from sessiongate.core.row import SECOND
 from sessiongate.errors import ConfigurationError
-from sessiongate.stores.engine import Verb, failure
-from sessiongate.stores.network import NetworkStore
+from sessiongate.stores.engine import NetworkStore, Verb, failure
 from sessiongate.stores.sql import VERSION, SQLStore, check_version
 
 if TYPE_CHECKING:

@@ -13,8 +13,7 @@ from sessiongate.core.arguments import check_count, microseconds
 from sessiongate.core.row import FOREVER, SECOND
 from sessiongate.errors import ConfigurationError, StoreError
 from sessiongate.stores.base import Page, Record
-from sessiongate.stores.engine import Verb, failure
-from sessiongate.stores.network import NetworkStore
+from sessiongate.stores.engine import NetworkStore, Verb, failure
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
     from redis.asyncio import Redis as AsyncRedis
 
     from sessiongate.core.arguments import Seconds
-    from sessiongate.stores.base import Seen
+    from sessiongate.stores.base import Live, Records, Seen
 
 __all__ = ["RedisStore"]
 
@@ -46,39 +45,38 @@ _MISSING: Final = "RedisStore needs the redis package: pip install 'sessiongate[
 class RedisStore(NetworkStore):
     """The store for several machines: Redis 6.2 or later, or Valkey; no Redis Cluster.
 
-    A check is one ``GET``. Each change is one Lua script and one round trip; the
-    first one after the server started (or ``SCRIPT FLUSH``) is two, for it sends
-    the text of the script. The first call also looks at the layout of the keys.
+    A check is one ``GET``. Each change is one Lua script and one round trip; the first one after
+    the server started (or ``SCRIPT FLUSH``) is two, for it sends the text of the script. The first
+    call also looks at the layout of the keys.
 
-    Safe for any number of threads and event loops, and after ``fork``. Each
-    loop has connections of its own; ``asyncio.run`` closes them at its end.
-    Nothing is retried: after a lost answer the change may have been made. Only
-    an idle connection that the server has closed is replaced unnoticed.
+    Safe for any number of threads and event loops, and after ``fork``. Each loop has connections of
+    its own; ``asyncio.run`` closes them at its end. Nothing is retried: after a lost answer the
+    change may have been made. Only an idle connection that the server has closed is replaced
+    unnoticed.
 
-    Every call ends within ``connect_timeout`` plus three times ``timeout``,
-    unless the name of the host resolves slowly or to several addresses that do
-    not answer. What survives a crash of the server is what its persistence
-    settings say; a session that it drops for want of memory ends early.
+    Every call ends within ``connect_timeout`` plus three times ``timeout``, unless the name of the
+    host resolves slowly or to several addresses that do not answer. What survives a crash of the
+    server is what its persistence settings say; a session that it drops for want of memory ends
+    early.
 
     Args:
-        url: ``redis://…``, ``rediss://…`` or ``unix://…``, as redis-py reads
-            it. A password in it appears in no message and in no ``repr``.
-            Options in it (``?timeout=1``) count before the keywords.
-        client: A ``redis.Redis`` to use instead of the URL. Its own timeouts
-            and retries count, so make them short; it is not closed here.
-        async_client: The same for the async verbs: a ``redis.asyncio.Redis``,
-            for the one event loop that it belongs to.
+        url: ``redis://…``, ``rediss://…`` or ``unix://…``, as redis-py reads it. A password in it
+            appears in no message and in no ``repr``. Options in it (``?timeout=1``) count before
+            the keywords.
+        client: A ``redis.Redis`` to use instead of the URL. Its own timeouts and retries count, so
+            make them short; it is not closed here.
+        async_client: The same for the async verbs: a ``redis.asyncio.Redis``, for the one event
+            loop that it belongs to.
         prefix: What the names of all keys begin with.
         connect_timeout: Seconds to connect, for each address of the host.
         timeout: Seconds to wait for each answer.
-        max_connections: For the threads of a process together, and for each
-            event loop. Further callers wait in turn, for twice ``timeout``.
+        max_connections: For the threads of a process together, and for each event loop. Further
+            callers wait in turn, for twice ``timeout``.
 
     Raises:
-        ConfigurationError: The ``redis`` package is missing, the URL is no
-            Redis URL, or a client is of the other kind. Nothing is connected
-            yet. Also raised by the first call, where the keys are in the
-            layout of another version.
+        ConfigurationError: The ``redis`` package is missing, the URL is no Redis URL, or a client
+            is of the other kind. Nothing is connected yet. Also raised by the first call, where the
+            keys are in the layout of another version.
         ValueError, TypeError: Another argument is unfit.
     """
 
@@ -99,7 +97,7 @@ class RedisStore(NetworkStore):
             # Here, so that the other stores do without.
             from redis.exceptions import RedisError  # noqa: PLC0415
 
-            from sessiongate.stores._redis_clients import GivenClients, own_clients  # noqa: PLC0415
+            from sessiongate.stores._redis_clients import given_clients, own_clients  # noqa: PLC0415
         except ImportError as error:
             raise ConfigurationError(_MISSING) from error
         self._driver_errors = (RedisError, OSError)
@@ -107,11 +105,10 @@ class RedisStore(NetworkStore):
         answering = microseconds(timeout, "timeout", positive=True) / SECOND
         connections = check_count(max_connections, "max_connections") or 1
         if client is None and async_client is None:
-            own = own_clients(url, connecting, answering, connections)
-            self._clients, self._location, self._budget = own
+            made = own_clients(url, connecting, answering, connections)
         else:
-            self._location, self._budget = "the given client's server", connecting + 3 * answering
-            self._clients = GivenClients(client, async_client, self._budget)
+            made = given_clients(client, async_client, connecting + 3 * answering)
+        self._clients, self._location, self._busy = made
         self._prefix = prefix
         # All keys in one slot. In a Redis Cluster each user would have one of many, which the sid
         # names as well, and there could be no limit over all users.
@@ -149,13 +146,7 @@ class RedisStore(NetworkStore):
         return b"\n".join(names), records
 
     def _commit(
-        self,
-        username: str,
-        out: Sequence[Record],
-        new: Record | None,
-        seen: Seen | None,
-        live: tuple[int, int] | None,
-        now: int,
+        self, username: str, out: Records, new: Record | None, seen: Seen, live: Live, now: int
     ) -> Verb[bool]:
         added: tuple[Any, ...] = b"", b"", b"", b""
         change = -sum(now < old.expires_at for old in out)
@@ -229,8 +220,7 @@ class RedisStore(NetworkStore):
             raise ConfigurationError(msg)
 
     def _failure(self, error: Exception) -> Exception:
-        if self._closed:  # a connection that was closed in the middle fails with anything
-            return self._was_closed()
+        self._check_open()  # a connection that was closed in the middle fails with anything
         if isinstance(error, self._driver_errors):
             return failure(f"Redis at {self._location}", error)
         return error

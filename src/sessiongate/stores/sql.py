@@ -17,7 +17,7 @@ from sessiongate.stores.engine import EngineStore, Verb
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sessiongate.stores.base import Begin, Seen
+    from sessiongate.stores.base import Begin, Live, Records, Seen
 
 __all__ = ["VERSION", "SQLStore", "check_version"]
 
@@ -35,6 +35,12 @@ class SQLStore(EngineStore):
         schema: What stands before the names of the tables, its dot included.
     """
 
+    _run: Any
+    _arun: Any
+    _list: Any
+    """Makes a value of some sids."""
+    _begin: Any
+    """The verb that begins a transaction, and locks a user and the total until its end."""
     _placeholder = "?"
     _one_of: str
     """How to choose the rows whose ``sid`` is in the value that ``_list`` makes."""
@@ -81,13 +87,6 @@ class SQLStore(EngineStore):
         self._set_now = sql(f"SELECT sid, NULL FROM {session} WHERE username = ?")
         self._live_now = sql(f"SELECT NULL, {live}")
 
-    def _list(self, sids: Sequence[str]) -> object:
-        raise NotImplementedError
-
-    def _begin(self, username: str | None, *, total: bool) -> Verb[None]:
-        """Begin a transaction, and lock a user and the total until its end."""
-        raise NotImplementedError
-
     def _add(self, new: Record, expired: Sequence[object]) -> Verb[None]:
         """Add a record, after a few that are ``expired`` were removed."""
         yield self._expire, expired
@@ -126,13 +125,7 @@ class SQLStore(EngineStore):
         return (yield self._expire, (now, now, _bounded(most)))  # type: ignore[no-any-return]
 
     def _commit(
-        self,
-        username: str,
-        out: Sequence[Record],
-        new: Record | None,
-        seen: Seen | None,
-        live: tuple[int, int] | None,
-        now: int,
+        self, username: str, out: Records, new: Record | None, seen: Seen, live: Live, now: int
     ) -> Verb[bool]:
         change = self._change(username, out, new, seen, live, now)
         only_looks = not out and new is None
@@ -164,13 +157,7 @@ class SQLStore(EngineStore):
             return stop.value
 
     def _change(
-        self,
-        username: str,
-        out: Sequence[Record],
-        new: Record | None,
-        seen: Seen | None,
-        live: tuple[int, int] | None,
-        now: int,
+        self, username: str, out: Records, new: Record | None, seen: Seen, live: Live, now: int
     ) -> Verb[bool]:
         """Look first, then change: ``False`` has changed nothing.
 

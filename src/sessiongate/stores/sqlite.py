@@ -33,37 +33,33 @@ _THREADS: Final = 8
 """That carry out what is awaited."""
 _LONGEST_CALL: Final = 4
 """Timeouts that a fork waits for a call: two are for locks, the rest is for work."""
-
-
 _TOO_MANY: Final = "SQLite is busy: too many calls {}"
 
 
 class SQLiteStore(SQLStore):
     """Sessions in one SQLite file, for any number of processes of one machine.
 
-    Survives restarts: what was acknowledged outlives the death of the process
-    (``kill -9``); a power cut may undo the last moments. The file is made when
-    first used, readable by its owner only, with ``-wal`` and ``-shm`` beside
-    it. The three are one: move or remove them together, while no app runs.
+    Survives restarts: what was acknowledged outlives the death of the process (``kill -9``); a
+    power cut may undo the last moments. The file is made when first used, readable by its owner
+    only, with ``-wal`` and ``-shm`` beside it. The three are one: move or remove them together,
+    while no app runs.
 
     A reader waits for no writer, but for its turn among the calls of the process. Writers wait for
     each other for up to ``timeout``; then the call is a ``StoreError``. So is each call while
     ``path`` does not name the file that was opened.
 
-    Safe for threads, event loops and ``fork``. A few threads of the store
-    carry out what is awaited, so the loop is never blocked.
+    Safe for threads, event loops and ``fork``. A few threads of the store carry out what is
+    awaited, so the loop is never blocked.
 
     Args:
         path: The file, in a directory that exists, on a local disk.
-        timeout: Seconds that a call may wait for each of its turns: for a
-            thread (when awaited), among the readers or writers of this process, and for
-            the lock on the file.
+        timeout: Seconds that a call may wait for each of its turns: for a thread (when awaited),
+            among the readers or writers of this process, and for the lock on the file.
         create: Make the file where there is none; ``False``: it must be there.
 
     Raises:
-        ConfigurationError: There is no such directory, or no such file with
-            ``create=False``. At the first use: the file is not ours, or was
-            written by an older or newer version.
+        ConfigurationError: There is no such directory, or no such file with ``create=False``. At
+            the first use: the file is not ours, or was written by an older or newer version.
         ValueError: ``path`` is ``":memory:"`` or empty: take ``MemoryStore``.
     """
 
@@ -73,6 +69,7 @@ class SQLiteStore(SQLStore):
         " - (SELECT removed FROM tally), (SELECT count(*) FROM session))"
     )
     _errors = (sqlite3.Error, OSError)
+    _failure = staticmethod(partial(failure, "SQLite"))
 
     def __init__(
         self, path: str | os.PathLike[str], *, timeout: Seconds = 0.25, create: bool = True
@@ -88,7 +85,7 @@ class SQLiteStore(SQLStore):
 
     def close(self) -> None:
         """Close all connections and end the threads, when what is under way is done."""
-        self._file.closed = True
+        self._closed = True
         for lane in (self._reading, self._writing):
             with lane.lock:
                 lane.close()
@@ -132,17 +129,14 @@ class SQLiteStore(SQLStore):
                 raise StoreError(_TOO_MANY.format("wait for a thread"))
             return self._run(verb)
 
-        self._file.check_open()
+        self._check_open()
         return await asyncio.wrap_future(self._threads.submit(run_in_time))
-
-    def _failure(self, error: Exception) -> Exception:
-        return failure("SQLite", error)
 
     # SQLite must not be carried through a fork: the child would believe that it holds the locks
     # of its parent. So a fork waits for the calls that are under way, and closes all connections.
 
     def _start(self) -> None:
-        self._reading, self._writing = _Lane(self._file), _Lane(self._file)
+        self._reading, self._writing = _Lane(self), _Lane(self)
         self._threads = ThreadPoolExecutor(_THREADS, "sessiongate-sqlite")
         self._held: list[_Lane] = []
 
@@ -161,8 +155,8 @@ class SQLiteStore(SQLStore):
 class _Lane:
     """A connection that one call after another uses, opened by the first of them."""
 
-    def __init__(self, file: File) -> None:
-        self._file = file
+    def __init__(self, store: SQLiteStore) -> None:
+        self._file, self._check_open = store._file, store._check_open  # noqa: SLF001 - are one
         self.connection: sqlite3.Connection | None = None
         self.lock = Lock()  # a queue of our own, for SQLite's own waiting is a lottery
 
@@ -174,6 +168,7 @@ class _Lane:
             if file.identity:
                 file.check_identity(file.identity)
             if self.connection is None:
+                self._check_open()
                 self.connection = file.open()
             return self.connection  # noqa: TRY300
         except BaseException:
@@ -197,7 +192,6 @@ class _Call:
     def __init__(self, reading: _Lane, writing: _Lane) -> None:
         self._reading, self._writing = reading, writing
         self._lane: _Lane | None = None
-        self._failed = False
 
     async def borrow(self, _: object) -> _Call:
         return self
@@ -205,19 +199,16 @@ class _Call:
     async def send(self, sql: str, arguments: Any) -> Any:
         lane = self._reading if sql.startswith("SELECT") else self._writing
         if self._lane not in (lane, self._writing):
-            await self.give_back(self)
+            await self.give_back(self, None)
             self._connection = lane.take()
             self._lane = lane
         cursor = self._connection.execute(sql, arguments or ())
         return cursor.fetchall() if cursor.description else cursor.rowcount
 
-    async def undo(self, *, usable: bool) -> None:  # noqa: ARG002 - of the protocol
-        self._failed = True
-
-    async def give_back(self, _: object) -> None:
+    async def give_back(self, _: object, failed: bool | None) -> None:  # noqa: FBT001 - of the protocol
         lane, self._lane = self._lane, None
         if lane is not None:
-            lane.leave(failed=self._failed)
+            lane.leave(failed=failed is not None)
 
 
 _STORES: Final[WeakSet[SQLiteStore]] = WeakSet()
