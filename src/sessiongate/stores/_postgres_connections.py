@@ -18,23 +18,13 @@ from sessiongate.stores.engine import Clients, answer_of, result_of
 if TYPE_CHECKING:
     from sessiongate.stores.engine import Loop
 
-__all__ = ["Times", "pools"]
+__all__ = ["pools"]
 
 _CONNECTING: Final = 2
 """Seconds that a worker of the pool may take to connect: libpq knows no shorter time, but callers
 wait for the pool alone."""
 # ``select`` itself knows no file beyond the 1024th, and Windows no ``poll``.
 _Selector: Final[Any] = getattr(selectors, "PollSelector", selectors.SelectSelector)
-
-
-class Times(NamedTuple):
-    """How long what may take, in seconds."""
-
-    answer: float
-    turn: float
-    """A connection may have to be made, and there may be a queue for it."""
-    budget: float
-    """A call that waits for others: for a connection, for a lock, and its work."""
 
 
 async def _connect(connect: Any, *args: Any, refused: list[Error], **options: Any) -> Any:
@@ -61,8 +51,13 @@ class _ConnectionMixin:
     due = float("inf")
     """When the answer must be there."""
 
-    def wait(self: Any, steps: Any, *_: Any, **__: Any) -> Any:
-        return super().wait(steps, timeout=self.due - monotonic())  # type: ignore[misc] # psycopg's
+    @classmethod
+    def connect(cls, *args: Any, **options: Any) -> Any:
+        done = _connect(super().connect, *args, **options)  # type: ignore[misc] # psycopg's
+        return done if issubclass(cls, AsyncConnection) else result_of(done)
+
+    def wait(self, steps: Any, *_: Any, **__: Any) -> Any:
+        return super().wait(steps, timeout=self.due - monotonic())  # type: ignore[misc] # likewise
 
     @cached_property
     def _cursor(self: Any) -> Any:
@@ -82,12 +77,10 @@ class _ConnectionMixin:
         return bool(self._selector.select(0))
 
     async def send(self, sql: str, arguments: Any) -> Any:
-        cursor = self._cursor
+        cursor, reads = self._cursor, sql.startswith("SELECT")
         try:
             await answer_of(cursor.execute(sql, arguments, prepare=arguments is not None))
-            return (
-                await answer_of(cursor.fetchall()) if sql.startswith("SELECT") else cursor.rowcount
-            )
+            return await answer_of(cursor.fetchall()) if reads else cursor.rowcount
         except OperationalError:
             if monotonic() < self.due:
                 raise
@@ -95,24 +88,24 @@ class _ConnectionMixin:
             raise OperationalError(msg) from None
 
 
-class _Connection(_ConnectionMixin, Connection[Any]):  # type: ignore[misc] # its own wait
-    @classmethod
-    def connect(cls, *args: Any, **options: Any) -> Any:
-        return result_of(_connect(super().connect, *args, **options))
+class _Connection(_ConnectionMixin, Connection[Any]):  # type: ignore[misc] # its own connect
+    pass
 
 
 class _AsyncConnection(_ConnectionMixin, AsyncConnection[Any]):  # type: ignore[misc] # likewise
-    @classmethod
-    async def connect(cls, *args: Any, **options: Any) -> Any:
-        return await _connect(super().connect, *args, **options)
+    pass
 
 
 class Pool(NamedTuple):
-    """A pool of psycopg's, of either face."""
+    """A pool of psycopg's, of either face. Times in seconds."""
 
     pool: Any
-    times: Times
     refused: list[Error]
+    answer: float
+    turn: float
+    """A connection may have to be made, and there may be a queue for it."""
+    budget: float
+    """Of a call that waits for others: for a connection, for a lock, and its work."""
 
     async def open(self) -> None:
         await answer_of(self.pool.open())
@@ -122,20 +115,19 @@ class Pool(NamedTuple):
         await answer_of(self.pool.close(0 if loop_ended else _CONNECTING))
 
     async def borrow(self, statement: tuple[str, object]) -> Any:
-        answer, turn, budget = self.times
         began = monotonic()
         # A transaction may wait for the locks of others, and many may queue for it.
         queues = statement[0].startswith("BEGIN")
         try:
-            connection = await answer_of(self.pool.getconn(budget if queues else turn))
+            connection = await answer_of(self.pool.getconn(self.budget if queues else self.turn))
             # The pool's own check would pause between two stale ones.
             while connection.is_stale():
                 await self.give_back(connection, failed=True)
-                connection = await answer_of(self.pool.getconn(turn))
+                connection = await answer_of(self.pool.getconn(self.turn))
         except PoolTimeout as error:
             # Nobody gave one back, or none could be made.
             raise (self.refused[0] if self.refused else error) from None
-        connection.due = began + budget if queues else monotonic() + answer
+        connection.due = began + self.budget if queues else monotonic() + self.answer
         return connection
 
     async def give_back(self, connection: Any, failed: bool | None) -> None:  # noqa: FBT001 - of the protocol
@@ -145,16 +137,18 @@ class Pool(NamedTuple):
         await answer_of(self.pool.putconn(connection))
 
 
-def pools(url: str, options: str, times: Times, max_size: int) -> Clients:
-    """Return the pools of ``PostgresStore``, whose arguments these are."""
+def pools(
+    url: str, options: str, connect_timeout: float, timeout: float, max_size: int
+) -> tuple[Clients, float]:
+    """Return the pools of ``PostgresStore``, and the seconds of a call that waits for others."""
     # Sooner than the client gives up: what was not answered was then not done either.
-    soon = max(1, round(800 * times.answer))
+    soon = max(1, round(800 * timeout))
     settings = {
         "statement_timeout": soon,
         # Whoever stops half way must not keep the locks.
         "idle_in_transaction_session_timeout": 2 * soon,
-        # All that is asked for has an index, whatever the statistics say, and is so little
-        # that to plan it anew, to compile it or to share it out takes longer.
+        # All that is asked for has an index, whatever the statistics say, and is so little that to
+        # plan it anew, to compile it or to share it out takes longer.
         "enable_seqscan": "off",
         "plan_cache_mode": "force_generic_plan",
         "jit": "off",
@@ -171,6 +165,7 @@ def pools(url: str, options: str, times: Times, max_size: int) -> Clients:
         "target_session_attrs": "read-write",
         "options": " ".join([options, *(f"-c {name}={value}" for name, value in settings.items())]),
     }
+    budget = connect_timeout + 2.5 * timeout
 
     def make(loop: Loop | None) -> Pool:
         kind: Any = ConnectionPool if loop is None else AsyncConnectionPool
@@ -184,6 +179,6 @@ def pools(url: str, options: str, times: Times, max_size: int) -> Clients:
             # Nobody tries in the background, with longer and longer pauses: each call may.
             reconnect_timeout=0,
         )
-        return Pool(pool, times, refused)
+        return Pool(pool, refused, timeout, connect_timeout + timeout, budget)
 
-    return Clients(make)
+    return Clients(make), budget

@@ -85,7 +85,7 @@ class EngineStore(Store):
     def _check_open(self) -> None:
         if self._closed:
             msg = f"this {type(self).__name__} was closed; make a new one"
-            raise StoreError(msg)
+            raise StoreError(msg) from None
 
 
 class NetworkStore(EngineStore):

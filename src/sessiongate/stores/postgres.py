@@ -32,30 +32,29 @@ _NAME: Final = re.compile(r"[a-z_][a-z0-9_]{0,40}")
 class PostgresStore(NetworkStore, SQLStore):
     """The store for several machines that already run PostgreSQL 12 or later.
 
-    A check is one prepared statement, in one round trip; so is a logout, and a
-    login without limits. The first call of a process also looks for the tables,
-    and makes them where there are none; a role that may not is told what to do.
+    A check is one prepared statement, in one round trip; so is a logout, and a login without
+    limits. The first call of a process also looks for the tables, and makes them where there are
+    none; a role that may not is told what to do.
 
-    Safe for any number of threads and event loops, and after ``fork``. Each
-    loop has a pool of its own; ``asyncio.run`` closes it at its end. Nothing is
-    retried: after a lost answer the change may have been made. A server that
-    is read-only, or a replica, is an error.
+    Safe for any number of threads and event loops, and after ``fork``. Each loop has a pool of its
+    own; ``asyncio.run`` closes it at its end. Nothing is retried: after a lost answer the change
+    may have been made. A server that is read-only, or a replica, is an error.
 
     Args:
-        url: A connection URI or string, as libpq reads it. A password in it
-            appears in no message and in no ``repr``.
+        url: A connection URI or string, as libpq reads it. A password in it appears in no message
+            and in no ``repr``.
         schema: Where the tables are.
         connect_timeout: Seconds that opening a connection may take.
-        timeout: Seconds that each call may take, beside its wait for a connection. A login
-            that must wait for others may take two and a half times as long.
-        max_size: Connections of a process, and of each event loop. Few suffice: each call
-            takes a millisecond, and opening one costs the server more than ten calls.
+        timeout: Seconds that each call may take, beside its wait for a connection. A login that
+            must wait for others may take two and a half times as long.
+        max_size: Connections of a process, and of each event loop. Few suffice: each call takes a
+            millisecond, and opening one costs the server more than ten calls.
         create: Make the tables where there are none; ``False``: they must be there.
 
     Raises:
-        ConfigurationError: psycopg is missing, or ``schema`` is no plain name.
-            At the first use: the role may not make the tables, they are older
-            or newer than this package, or not there with ``create=False``.
+        ConfigurationError: psycopg is missing, or ``schema`` is no plain name. At the first use:
+            the role may not make the tables, they are older or newer than this package, or not
+            there with ``create=False``.
         ValueError, TypeError: Another argument is unfit.
     """
 
@@ -81,7 +80,7 @@ class PostgresStore(NetworkStore, SQLStore):
             from psycopg import Error, errors  # noqa: PLC0415
             from psycopg.conninfo import conninfo_to_dict  # noqa: PLC0415
 
-            from sessiongate.stores._postgres_connections import Times, pools  # noqa: PLC0415
+            from sessiongate.stores._postgres_connections import pools  # noqa: PLC0415
         except ImportError as error:
             raise ConfigurationError(_MISSING) from error
         try:
@@ -98,12 +97,13 @@ class PostgresStore(NetworkStore, SQLStore):
         self._errors = (Error, OSError)
         self._forbidden = errors.InsufficientPrivilege
         self._missing = (errors.UndefinedTable, errors.InvalidSchemaName)
-        wait = microseconds(connect_timeout, "connect_timeout", positive=True) / SECOND
-        answer = microseconds(timeout, "timeout", positive=True) / SECOND
-        times = Times(answer, wait + answer, wait + 2.5 * answer)
-        self._budget = times.budget
-        settings = str(where.get("options") or os.environ.get("PGOPTIONS", ""))
-        self._clients = pools(url, settings, times, check_count(max_size, "max_size") or 1)
+        self._clients, self._busy = pools(
+            url,
+            str(where.get("options") or os.environ.get("PGOPTIONS", "")),
+            microseconds(connect_timeout, "connect_timeout", positive=True) / SECOND,
+            microseconds(timeout, "timeout", positive=True) / SECOND,
+            check_count(max_size, "max_size") or 1,
+        )
         self._insert_few = f"WITH gone AS ({self._expire}) {self._insert}"
 
     def __repr__(self) -> str:
@@ -127,7 +127,7 @@ class PostgresStore(NetworkStore, SQLStore):
         if waits:
             # The queue is fair, so the wait for a turn may take all the time that there is.
             texts += [
-                f"SET LOCAL statement_timeout = {round(1000 * self._budget)}",
+                f"SET LOCAL statement_timeout = {round(1000 * self._busy)}",
                 *(f"SELECT pg_advisory_xact_lock({number})" for number in waits),
                 "SET LOCAL statement_timeout TO DEFAULT",
             ]
