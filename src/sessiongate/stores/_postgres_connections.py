@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import selectors
 from contextlib import suppress
-from functools import cached_property
+from functools import cached_property, partial
 from time import monotonic
 from traceback import clear_frames
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -16,6 +16,8 @@ from psycopg_pool import AsyncConnectionPool, ConnectionPool, PoolTimeout
 from sessiongate.stores.engine import Clients, answer_of, result_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sessiongate.stores.engine import Loop
 
 __all__ = ["pools"]
@@ -139,8 +141,11 @@ class Pool(NamedTuple):
 
 def pools(
     url: str, options: str, connect_timeout: float, timeout: float, max_size: int
-) -> tuple[Clients, float]:
-    """Return the pools of ``PostgresStore``, and the seconds of a call that waits for others."""
+) -> tuple[Clients, float, Callable[[], Any]]:
+    """Return the pools of ``PostgresStore``, and the seconds of a call that waits for others.
+
+    And what opens a connection that listens.
+    """
     # Sooner than the client gives up: what was not answered was then not done either.
     soon = max(1, round(800 * timeout))
     settings = {
@@ -156,7 +161,6 @@ def pools(
     }
     refused: list[Error] = []
     keywords: dict[str, Any] = {
-        "refused": refused,
         "autocommit": True,
         "prepare_threshold": 0,
         "connect_timeout": _CONNECTING,
@@ -172,7 +176,7 @@ def pools(
         pool = kind(
             url,
             connection_class=_Connection if loop is None else _AsyncConnection,
-            kwargs=keywords,
+            kwargs={**keywords, "refused": refused},
             open=False,
             min_size=0,
             max_size=max_size,
@@ -181,4 +185,4 @@ def pools(
         )
         return Pool(pool, refused, timeout, connect_timeout + timeout, budget)
 
-    return Clients(make), budget
+    return Clients(make), budget, partial(Connection.connect, url, **keywords)

@@ -1,5 +1,7 @@
 """The file of a ``SQLiteStore``."""
 
+# ruff: noqa: S608 - numbers of our own
+
 from __future__ import annotations
 
 import os
@@ -10,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+from sessiongate.core.row import FOREVER
 from sessiongate.errors import ConfigurationError, StoreError
 from sessiongate.stores.sql import VERSION, check_version
 
@@ -17,7 +20,20 @@ __all__ = ["File"]
 
 _APPLICATION: Final = 0x53474154
 """Tells our file from another application's (``PRAGMA application_id``): "SGAT"."""
+_KEPT_NEWS: Final = 4096
 _STRICT: Final = "STRICT" if sqlite3.sqlite_version_info >= (3, 37) else ""
+_NEWS: Final = (
+    # The newest few, for who looks often: a gap in the numbers shows him what he has missed.
+    f"""CREATE TABLE IF NOT EXISTS news (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        sid TEXT NOT NULL,
+        generation INTEGER NOT NULL
+    ) {_STRICT}""",
+    f"""CREATE TRIGGER IF NOT EXISTS session_ended AFTER DELETE ON session
+        BEGIN INSERT INTO news (sid, generation) VALUES (old.sid, {FOREVER}); END""",
+    f"""CREATE TRIGGER IF NOT EXISTS news_kept AFTER INSERT ON news
+        BEGIN DELETE FROM news WHERE id <= new.id - {_KEPT_NEWS}; END""",
+)
 _TABLES: Final = (
     # No number is used twice: the next page of a list begins where the last one ended, and the
     # highest number less the removed rows is how many there are.
@@ -34,6 +50,7 @@ _TABLES: Final = (
     "INSERT INTO tally VALUES (0)",
     """CREATE TRIGGER session_removed AFTER DELETE ON session
         BEGIN UPDATE tally SET removed = removed + 1; END""",
+    *_NEWS,
     f"PRAGMA application_id = {_APPLICATION}",
     f"PRAGMA user_version = {VERSION}",
 )
@@ -92,10 +109,10 @@ class File:
             # In WAL mode a commit is handed to the operating system before it is acknowledged:
             # it survives the death of the process. Only a power cut may take the last ones back.
             connection.execute("PRAGMA synchronous = NORMAL")
-            if not (self.identity or self._is_ready(connection)):
+            if not self.identity and self._missing(connection):
                 self._use_wal(connection)
                 connection.execute("BEGIN IMMEDIATE")
-                for statement in () if self._is_ready(connection) else _TABLES:
+                for statement in self._missing(connection):
                     connection.execute(statement)
                 connection.execute("COMMIT")
             self.check_identity(opened)
@@ -129,13 +146,14 @@ class File:
             os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
         return self._identity_now()
 
-    def _is_ready(self, connection: sqlite3.Connection) -> bool:
-        """Whether our tables are there; ``False``: it is an empty file."""
+    def _missing(self, connection: sqlite3.Connection) -> tuple[str, ...]:
+        """Return what makes the tables that are not there: all of them in an empty file."""
         (found,) = connection.execute(  # one statement, which sees one moment
-            "SELECT application_id, user_version, EXISTS (SELECT 1 FROM sqlite_master) "
+            "SELECT application_id, user_version, EXISTS (SELECT 1 FROM sqlite_master), "
+            "EXISTS (SELECT 1 FROM sqlite_master WHERE name = 'news_kept') "
             "FROM pragma_application_id, pragma_user_version"
         )
-        application, version, content = found
+        application, version, content, news = found
         if application == _APPLICATION:
             check_version("path", self.path, version)
         elif content:
@@ -144,7 +162,7 @@ class File:
                 "give SQLiteStore a file of its own"
             )
             raise ConfigurationError(msg)
-        return bool(content)
+        return () if news else _NEWS if content else _TABLES
 
     def _use_wal(self, connection: sqlite3.Connection) -> None:
         """With WAL nobody who reads waits for one who writes; the file remembers it.

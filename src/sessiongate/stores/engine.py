@@ -140,6 +140,10 @@ class Clients:
         # Not weakly, because an open connection refers to its loop anyway.
         self._made: dict[tuple[int, Loop | None], tuple[Any, AsyncGenerator[None, None]]] = {}
 
+    def another(self) -> Any:
+        """Return a client of its own, for the one thread that asks: it closes it as well."""
+        return self._make(None)
+
     async def of(self, loop: Loop | None) -> Any:
         """Return the client of a loop that runs here, or with ``None`` of the threads."""
         key = os.getpid(), loop

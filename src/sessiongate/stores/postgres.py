@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sessiongate.core.arguments import Seconds
-    from sessiongate.core.row import Record
+    from sessiongate.core.row import Record, Renewed
+    from sessiongate.stores._postgres_feed import PostgresFeed
 
 __all__ = ["PostgresStore"]
 
@@ -97,13 +98,17 @@ class PostgresStore(NetworkStore, SQLStore):
         self._errors = (Error, OSError)
         self._forbidden = errors.InsufficientPrivilege
         self._missing = (errors.UndefinedTable, errors.InvalidSchemaName)
-        self._clients, self._busy = pools(
+        self._clients, self._busy, self._connect = pools(
             url,
             str(where.get("options") or os.environ.get("PGOPTIONS", "")),
             microseconds(connect_timeout, "connect_timeout", positive=True) / SECOND,
             microseconds(timeout, "timeout", positive=True) / SECOND,
             check_count(max_size, "max_size") or 1,
         )
+        self._channel = f"sessiongate_{schema}"
+        self._update_and_tell = self._telling(self._update, " || ' ' || %s")
+        self._delete = self._telling(self._delete)
+        self._delete_some = self._telling(self._delete_some)
         self._insert_few = f"WITH gone AS ({self._expire}) {self._insert}"
 
     def __repr__(self) -> str:
@@ -117,7 +122,29 @@ class PostgresStore(NetworkStore, SQLStore):
             schema=_check_schema(name), version=VERSION, lock=_lock_number(name, "schema")
         )
 
+    def feed(self) -> PostgresFeed:
+        """Open the news of ended and renewed sessions: one more connection."""
+        from sessiongate.stores._postgres_feed import PostgresFeed  # noqa: PLC0415 - with the driver
+
+        self._check_open()
+        return PostgresFeed(self._connect, self._channel, self._notify, self._failure)
+
+    def _notify(self, payload: str) -> None:
+        def verb() -> Verb[None]:
+            yield "SELECT pg_notify(%s, %s)", (self._channel, payload)
+
+        self._run(verb())
+
     # The words of PostgreSQL.
+
+    def _telling(self, change: str, more: str = "") -> str:
+        """Return the statement that also tells of each row that it has changed."""
+        told = f"pg_notify('{self._channel}', sid{more})"
+        return f"WITH changed AS ({change} RETURNING sid) SELECT {told} FROM changed"
+
+    def _renew(self, old: Record, new: Renewed) -> Verb[int]:
+        changed = new.expires_at, new.data, old.sid, old.data, new.generation
+        return (yield self._update_and_tell, changed)  # type: ignore[no-any-return]
 
     def _begin(self, username: str | None, *, total: bool) -> Verb[None]:
         waits = [_lock_number(self._schema, "total")] if total else []

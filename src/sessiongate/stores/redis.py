@@ -10,9 +10,8 @@ from math import ceil
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
 from sessiongate.core.arguments import check_count, microseconds
-from sessiongate.core.row import FOREVER, SECOND
+from sessiongate.core.row import FOREVER, SECOND, Page, Record, Renewed
 from sessiongate.errors import ConfigurationError, StoreError
-from sessiongate.stores.base import Page, Record
 from sessiongate.stores.engine import NetworkStore, Verb, failure
 
 if TYPE_CHECKING:
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from redis.asyncio import Redis as AsyncRedis
 
     from sessiongate.core.arguments import Seconds
+    from sessiongate.stores._redis_feed import RedisFeed
     from sessiongate.stores.base import Live, Records, Seen
 
 __all__ = ["RedisStore"]
@@ -129,10 +129,13 @@ class RedisStore(NetworkStore):
     def _swap(
         self, old: Record, new: Record | None, now: int
     ) -> Verb[Literal[True] | bytes | None]:
+        news: object = "ended" if new is None else ""
+        if isinstance(new, Renewed):
+            news = new.generation
         change: list[Any] = [] if new is None else [new.data]
         if new is not None and new.expires_at != old.expires_at:
             change += new.expires_at, _time_to_live(new, now)
-        found = yield from self._call("swap", _name(old), old.data, *change)
+        found = yield from self._call("swap", _name(old), news, old.data, *change)
         return True if found == 1 else found
 
     def _of_user(self, username: str) -> Verb[tuple[Seen, Sequence[Record]]]:
@@ -204,6 +207,15 @@ class RedisStore(NetworkStore):
             if type(error.__cause__).__name__ != "NoScriptError":
                 raise
             return (yield "EVAL", _SCRIPT, 1, self._layout, *arguments)
+
+    def feed(self) -> RedisFeed:
+        """Open the news of ended and renewed sessions: one more connection."""
+        from sessiongate.stores._redis_feed import RedisFeed  # noqa: PLC0415 - with the driver
+
+        return RedisFeed(self._clients.another(), self._prefix + "{0}:", self._echo, self._failure)
+
+    def _echo(self, channel: str, number: int, term: str) -> None:
+        self._run(self._call("echo", channel, number, term))
 
     def _prepare(self) -> Verb[None]:
         layout = yield "HGET", self._layout, "layout"

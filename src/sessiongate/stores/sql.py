@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from sessiongate.core.row import FOREVER, SECOND, Page, Record
+from sessiongate.core.row import FOREVER, SECOND, Page, Record, Renewed
 from sessiongate.errors import ConfigurationError, StoreError
 from sessiongate.stores.engine import EngineStore, Verb
 
@@ -39,6 +39,8 @@ class SQLStore(EngineStore):
     _arun: Any
     _list: Any
     """Makes a value of some sids."""
+    _renew: Any
+    """The verb that swaps for a renewed record, and tells of it: whether it did."""
     _begin: Any
     """The verb that begins a transaction, and locks a user and the total until its end."""
     _placeholder = "?"
@@ -101,6 +103,8 @@ class SQLStore(EngineStore):
     def _swap(self, old: Record, new: Record | None, now: int) -> Verb[Any]:  # noqa: ARG002 - of the protocol
         if new is None:
             done = yield self._delete, (old.sid, old.data)
+        elif isinstance(new, Renewed):
+            done = yield from self._renew(old, new)
         else:
             done = yield self._update, (new.expires_at, new.data, old.sid, old.data)
         # A second statement: the first one sees no more than there was before it waited.

@@ -16,6 +16,7 @@ from weakref import WeakSet
 from sessiongate.core.arguments import microseconds
 from sessiongate.core.row import SECOND
 from sessiongate.errors import StoreError
+from sessiongate.stores._sqlite_feed import SQLiteFeed
 from sessiongate.stores._sqlite_file import File
 from sessiongate.stores.engine import Verb, failure, result_of
 from sessiongate.stores.sql import SQLStore
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sessiongate.core.arguments import Seconds
+    from sessiongate.core.row import Record, Renewed
 
 __all__ = ["SQLiteStore"]
 
@@ -33,6 +35,7 @@ _THREADS: Final = 8
 """That carry out what is awaited."""
 _LONGEST_CALL: Final = 4
 """Timeouts that a fork waits for a call: two are for locks, the rest is for work."""
+_TELL: Final = "INSERT INTO news (sid, generation) VALUES (?, ?)"
 _TOO_MANY: Final = "SQLite is busy: too many calls {}"
 
 
@@ -109,6 +112,24 @@ class SQLiteStore(SQLStore):
             raised = self._failure(error)
             raise raised from raised.__cause__
         return None if row is None else row[0]
+
+    def feed(self) -> SQLiteFeed:
+        """Open the news of ended and renewed sessions: a look at the file, fifty times a second."""
+        return SQLiteFeed(self._query)
+
+    def _query(self, sql: str, arguments: tuple[Any, ...]) -> Sequence[Any]:
+        def verb() -> Verb[Any]:
+            return (yield sql, arguments)
+
+        return self._run(verb())
+
+    def _renew(self, old: Record, new: Renewed) -> Verb[Any]:
+        yield from self._begin(None, total=False)
+        done = yield self._update, (new.expires_at, new.data, old.sid, old.data)
+        if done:
+            yield _TELL, (new.sid, new.generation)
+        yield "COMMIT", None
+        return done
 
     def _list(self, sids: Sequence[str]) -> object:
         return json.dumps(sids)
