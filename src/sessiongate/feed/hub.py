@@ -12,6 +12,7 @@ import math
 import os
 import threading
 import time
+from functools import partial
 from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from weakref import WeakSet, ref
@@ -23,11 +24,11 @@ from sessiongate.errors import StoreError
 from sessiongate.feed.watch import Watch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from sessiongate.core.recent import Superseded
     from sessiongate.core.row import Row
-    from sessiongate.stores.base import Feed
+    from sessiongate.stores.base import Feed, News
 
 POLL: Final = 5.0
 """Seconds between two looks at a watched session while there is no feed."""
@@ -51,6 +52,51 @@ class Mark(NamedTuple):
 
     epoch: int
     news: int
+
+
+class Listener:
+    """The feed of one thread, opened again after a break."""
+
+    def __init__(self, open_feed: Callable[[], Feed]) -> None:
+        self._open = open_feed
+        self._feed: Feed | None = None
+        self._asked_at: float | None = None
+        """When the proof was asked for that has not come yet."""
+        self.probe_at: float = -math.inf
+        """When to ask for the next one."""
+        self._failures = 0
+
+    def listen(self, now: float, patience: float) -> Iterator[News | float]:
+        """What came in a moment; a proof as the time since which nothing was missed.
+
+        Raises:
+            StoreError: The feed broke, or its proof is late.
+        """
+        if self._feed is None:
+            self._feed = self._open()
+        if self._asked_at is None and now >= self.probe_at:
+            self._asked_at = now
+            self._feed.probe()
+        elif self._asked_at is not None and now - self._asked_at > patience:
+            raise StoreError(_NO_PROOF)
+        for news in self._feed.wait(_WAIT):
+            if news is not None:
+                yield news
+            elif self._asked_at is not None:
+                asked_at, self._asked_at = self._asked_at, None
+                yield asked_at
+
+    def fail(self, *, was_open: bool) -> float:
+        """Close what broke; return the seconds until it is opened again."""
+        self.close()
+        self._failures = 0 if was_open else min(self._failures + 1, len(_PAUSES) - 1)
+        return _PAUSES[self._failures]
+
+    def close(self) -> None:
+        """Close the feed; the next ``listen`` opens it."""
+        feed, self._feed, self._asked_at, self.probe_at = self._feed, None, None, -math.inf
+        if feed is not None:
+            feed.close()
 
 
 class Hub:
@@ -106,11 +152,7 @@ class Hub:
         self._wake = threading.Event()
         self._due: set[str] = set()
         """Watched sessions to be looked at."""
-        self._feed: Feed | None = None
-        self._asked_at: float | None = None
-        """When the proof was asked for that has not come yet."""
-        self._probe_at = self._poll_at = -math.inf
-        self._failures = 0
+        self._poll_at = -math.inf
         self._epoch = 0
         """Odd: no news is lost since it began."""
         self._fresh_until = self._proven_at = 0.0
@@ -212,43 +254,31 @@ class Hub:
             if self.stopping.is_set():
                 return
             if self._following is None and self._open is not None:
-                self._following = _thread("feed", Hub.follow, self)
+                listener = Listener(self._open)
+                self._following = _thread("feed", self, partial(_follow, listener), listener.close)
             if self._guarding is None and self._watched:
-                self._guarding = _thread("watch", Hub.guard, self)
+                self._guarding = _thread("watch", self, Hub.guard)
 
     def stop(self) -> None:
-        """End the threads; what is watched hears of nothing more."""
+        """Have the threads end; what is watched hears of nothing more."""
         self.stopping.set()
         self._wake.set()
         self._break()
 
-    def follow(self) -> float:
+    def follow(self, listener: Listener) -> float:
         """Take what the feed brings, for a moment; return for how long to do nothing then."""
         try:
-            if self._feed is None and self._open is not None:
-                self._feed, self._probe_at = self._open(), -math.inf
-            if self._feed is not None:
-                self._listen(self._feed)
+            for news in listener.listen(self._clock(), max(4 * self._near, _PATIENCE)):
+                if isinstance(news, tuple):
+                    self._superseded.add(*news)
+                else:
+                    self._prove(news)
+                    listener.probe_at = news + (self._near / 4 or _HEARTBEAT)
         except StoreError:
-            self._failures = 0 if self.is_open else min(self._failures + 1, len(_PAUSES) - 1)
+            pause = listener.fail(was_open=self.is_open)
             self._break()
-            return _PAUSES[self._failures]
+            return pause
         return 0
-
-    def _listen(self, feed: Feed) -> None:
-        now = self._clock()
-        if self._asked_at is None and now >= self._probe_at:
-            self._asked_at = now
-            feed.probe()
-        elif self._asked_at is not None and now - self._asked_at > max(4 * self._near, _PATIENCE):
-            raise StoreError(_NO_PROOF)
-        for news in feed.wait(_WAIT):
-            if news is not None:
-                self._superseded.add(*news)
-            elif self._asked_at is not None:
-                self._prove(self._asked_at)
-                self._probe_at = self._asked_at + (self._near / 4 or _HEARTBEAT)
-                self._asked_at = None
 
     def _prove(self, asked_at: float) -> None:
         """All that was acknowledged before this time has been handed out."""
@@ -265,12 +295,9 @@ class Hub:
     def _break(self) -> None:
         """News may be lost from here on: nothing that was read counts any more."""
         with self._lock:
-            feed, self._feed, self._asked_at = self._feed, None, None
             self._fresh_until = 0.0
             self._epoch += self._epoch % 2
             self._rows.clear()
-        if feed is not None:
-            feed.close()
 
     # The thread that looks at what is watched: at its end, and where there is no feed.
 
@@ -328,14 +355,25 @@ class Hub:
             heappush(self._ends, (row.expires_at, row.sid))
 
 
-def _thread(name: str, step: Callable[[Hub], float], hub: Hub) -> threading.Thread:
+def _follow(listener: Listener, hub: Hub) -> float:
+    return hub.follow(listener)
+
+
+def _thread(
+    name: str, hub: Hub, step: Callable[[Hub], float], close: Callable[[], None] | None = None
+) -> threading.Thread:
     """A thread that takes steps until the hub is stopped, or nobody has it any more."""
 
-    def run(found: Callable[[], Hub | None], stop: threading.Event) -> None:
-        while not stop.is_set() and (hub := found()) is not None:
-            pause = step(hub)
-            del hub
-            stop.wait(pause) if pause else None
+    def run(found: Callable[[], Hub | None], stopping: threading.Event) -> None:
+        try:
+            while not stopping.is_set() and (hub := found()) is not None:
+                pause = step(hub)
+                del hub
+                if pause:
+                    stopping.wait(pause)
+        finally:
+            if close is not None:
+                close()
 
     arguments = ref(hub), hub.stopping
     thread = threading.Thread(target=run, args=arguments, name=f"sessiongate-{name}", daemon=True)

@@ -64,6 +64,8 @@ class RedisFeed:
         self._echo(self._mine, self._number, secrets.token_hex(8))
 
     def wait(self, seconds: float) -> Sequence[News | None]:
+        if self._closed:
+            raise StoreError(_GAP)
         found: list[News | None] = []
         while len(found) < _MOST:
             timeout = 0 if found else seconds
