@@ -16,7 +16,7 @@ LOCK ?= test-wheel
 # What depends on the interpreter and on what is in the wheel; not the servers around it.
 WHEEL_TESTS ?= tests/managers tests/tokens tests/http tests/security tests/frameworks tests/devices \
 	tests/cli tests/testing tests/budget tests/stores/test_contract.py tests/stores/test_sqlite.py \
-	tests/test_public_names.py
+	tests/test_public_names.py tests/machines/test_service_token*.py
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-slow fuzz coverage package sbom test-wheel lint spelling workflows types \

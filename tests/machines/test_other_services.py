@@ -138,6 +138,7 @@ def test_it_refuses_a_forged_one(service: str, token: str) -> None:
         assert asked(service, one) == INVALID, what
 
 
+@pytest.mark.slow
 def test_a_key_is_changed_without_a_refusal(
     language: str, folder: Path, now_site: Site, token: str
 ) -> None:

@@ -9,7 +9,7 @@ import pytest
 from tests.http.harness import Call, Reply, bearer, cookie
 from tests.machines.issuing import AUDIENCE, ISSUER, issued, parts, service_tokens
 
-from sessiongate import NoSessionError, ServiceTokens, SessionManager
+from sessiongate import APITokens, NoSessionError, ServiceTokens, SessionManager
 
 if TYPE_CHECKING:
     from tests.http.harness import MakeSite, Site
@@ -123,6 +123,20 @@ def test_a_login_of_the_same_request_counts(site: Site) -> None:
     assert site.ask(view=view).reached
     assert parts(found[0])[1]["sub"] == "bob"
     assert scope_of(found[0]) == "list"
+
+
+@pytest.mark.parametrize("kind", ["opaque", "jwt"])
+@pytest.mark.parametrize(("expires_in", "lifetime"), [(None, 120), (30, 30)])
+def test_an_api_token_gets_one_for_its_user_and_scopes(
+    make: MakeSite, expires_in: int | None, lifetime: int
+) -> None:
+    site = make()
+    site.options["api_tokens"] = api_tokens = APITokens(clock=site.clock)
+    token = api_tokens.create("alice", name="ci", scopes=["list"], expires_in=expires_in)
+    claims = parts(issued(site, service_tokens(), token))[1]
+    assert (claims["sub"], claims["scope"]) == ("alice", "list")
+    assert claims["sid"] == api_tokens.tokens("alice")[0]["handle"]
+    assert claims["exp"] - claims["iat"] == lifetime
 
 
 @pytest.mark.parametrize(

@@ -99,8 +99,8 @@ class ServiceTokens:
         """A token for one other service, which ends with the session at the latest.
 
         Its claims are ``iss``, ``aud``, ``sub``, ``client_id``, ``sid``, ``iat``, ``exp``, ``jti``
-        and, unless it is empty, ``scope``. ``sid`` is the handle of the session: it opens nothing.
-        Custom claims are not copied.
+        and, unless it is empty, ``scope``. ``sid`` is the handle of the session, or of the API
+        token: it opens nothing. Custom claims are not copied.
 
         Args:
             request_session: ``scope["sessiongate"]`` or ``environ["sessiongate"]`` of the request.
