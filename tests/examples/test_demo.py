@@ -188,12 +188,11 @@ def test_the_websocket_answers_as_long_as_the_session_lives(demo: Demo, browser:
         websocket.send("hello")
         assert json.loads(websocket.recv()) == {"username": "alice", "text": "hello"}
 
-        browser.post(f"{demo.flask}/logout")
-        websocket.send("still there?")
+        browser.post(f"{demo.flask}/logout")  # in the other tab, and another process
         with pytest.raises(ConnectionClosed) as closed:
-            websocket.recv()
+            websocket.recv(60)
     assert closed.value.rcvd is not None
-    assert closed.value.rcvd.code == 1008
+    assert (closed.value.rcvd.code, closed.value.rcvd.reason) == (1008, "session ended")
 
 
 def test_the_websocket_is_refused_before_it_is_accepted(demo: Demo, browser: Browser) -> None:

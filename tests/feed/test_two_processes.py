@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 PATIENCE = 10
 """Seconds after which a test that hangs is one that fails."""
-ENDS = {
+ENDS: dict[str, Callable[[SessionManager, str], object]] = {
     "logout": lambda other, token: other.invalidate_session(token),
     "everywhere": lambda other, _: other.invalidate_user_sessions("alice"),
     "replaced": lambda other, _: other.create_session("alice", existing="replace"),

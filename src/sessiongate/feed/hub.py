@@ -185,8 +185,7 @@ class Hub:
 
     def mark(self) -> Mark | None:
         """Note that a read begins; ``None``: what it finds must not be kept."""
-        if self._following is None:
-            self._start()
+        self.start()
         return Mark(self._epoch, self._superseded.news) if self.is_open else None
 
     def keep(self, sid: str, generation: int, data: Any, mark: Mark | None) -> None:
@@ -248,6 +247,11 @@ class Hub:
                 watch.end()
 
     # The thread that follows the feed.
+
+    def start(self) -> None:
+        """Begin to listen, if that is not done yet."""
+        if self._following is None:
+            self._start()
 
     def _start(self) -> None:
         with self._lock:

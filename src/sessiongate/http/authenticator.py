@@ -144,6 +144,8 @@ class RequestAuthenticator:
         session.user.row = row
         if row.generation != credentials.sent_generation and not row.shared:
             session.send_token(row, rotated_at=now)
+            if self.store.shared:
+                self.manager.hub.start()  # another process may end it before the response
 
     def failing(self, session: RequestSession, error: StoreError) -> Flow[None]:
         """Note that the store could not be read, and emit the event."""

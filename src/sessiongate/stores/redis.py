@@ -212,6 +212,7 @@ class RedisStore(NetworkStore):
         """Open the news of ended and renewed sessions: one more connection."""
         from sessiongate.stores._redis_feed import RedisFeed  # noqa: PLC0415 - with the driver
 
+        self._check_open()
         return RedisFeed(self._clients.another(), self._prefix + "{0}:", self._echo, self._failure)
 
     def _echo(self, channel: str, number: int, term: str) -> None:
