@@ -101,6 +101,7 @@ class SQLStore(EngineStore):
         return rows[0][0] if rows else None
 
     def _swap(self, old: Record, new: Record | None, now: int) -> Verb[Any]:  # noqa: ARG002 - of the protocol
+        done: int
         if new is None:
             done = yield self._delete, (old.sid, old.data)
         elif isinstance(new, Renewed):
