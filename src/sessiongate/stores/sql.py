@@ -8,7 +8,7 @@ A verb yields ``(sql, arguments)`` and is sent the rows, or how many were change
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from sessiongate.core.row import FOREVER, SECOND, Page, Record, Renewed
 from sessiongate.errors import ConfigurationError, StoreError
@@ -101,11 +101,10 @@ class SQLStore(EngineStore):
         return rows[0][0] if rows else None
 
     def _swap(self, old: Record, new: Record | None, now: int) -> Verb[Any]:  # noqa: ARG002 - of the protocol
-        done: int
         if new is None:
             done = yield self._delete, (old.sid, old.data)
         elif isinstance(new, Renewed):
-            done = yield from self._renew(old, new)
+            done = cast("int", (yield from self._renew(old, new)))
         else:
             done = yield self._update, (new.expires_at, new.data, old.sid, old.data)
         # A second statement: the first one sees no more than there was before it waited.
