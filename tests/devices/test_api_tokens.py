@@ -451,8 +451,7 @@ def test_what_it_costs(site: Site, api: APITokens, store: CountingStore) -> None
 
 class FailingStore(PassingStore):
     def before(self, name: str, *_arguments: Any) -> None:
-        msg = "the store is down"
-        raise StoreError(msg)
+        raise StoreError(name)
 
 
 @USES

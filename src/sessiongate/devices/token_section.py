@@ -12,12 +12,12 @@ if TYPE_CHECKING:
     from sessiongate.devices import APIToken, DevicesPage
 
 _NEW: Final = Template("""\
-<section class="card current" aria-labelledby="new-token-label">
-<h2><label id="new-token-label" for="new-token">Your new API token</label></h2>
+<div class="card current">
+<h2><label for="new-token">Your new API token</label></h2>
 <p id="new-token-note">Copy it now: it is shown this once, and nobody can show it again.</p>
 <textarea id="new-token" rows="2" readonly autofocus autocomplete="off" spellcheck="false" \
 aria-describedby="new-token-note">$token</textarea>
-</section>
+</div>
 """)
 _ERROR: Final = Template("""\
 <p class="card error" role="alert">No API token was made: $error.</p>
