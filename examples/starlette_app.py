@@ -55,14 +55,21 @@ def create_app(services: Services) -> Starlette:
             Route("/login", login, methods=["POST"]),
             Route("/logout", logout, methods=["POST"]),
             Route("/account", account),
-            *my_devices(login_url="login_form", render=devices),
+            *my_devices(login_url="login_form", render=devices, api_tokens=services.api_tokens),
             Route("/api/login", api_login, methods=["POST"]),
             Route("/api/me", api_me),
             Route("/api/logout", api_logout, methods=["POST"]),
             WebSocketRoute("/ws", websocket),
             Mount("/static", StaticFiles(directory=STATIC)),
         ],
-        middleware=[Middleware(SessionAuthMiddleware, manager=services.manager, cookie=COOKIE)],
+        middleware=[
+            Middleware(
+                SessionAuthMiddleware,
+                manager=services.manager,
+                cookie=COOKIE,
+                api_tokens=services.api_tokens,
+            )
+        ],
     )
     app.state.services = services
     return app
@@ -156,9 +163,9 @@ async def api_login(request: Request) -> Response:
     return JSONResponse({"token": token})
 
 
-@login_required
+@login_required(scopes=["notes:read"])
 async def api_me(request: Request) -> Response:
-    """The account page, for programs."""
+    """The account page, for programs. It names a scope, so API tokens may come as well."""
     return JSONResponse(facts_of(request.scope["sessiongate"]).as_json())
 
 

@@ -44,8 +44,8 @@ ROOMS = {
     "kits/*.py": (*PURE, "http/*", "kits/*"),
     **dict.fromkeys(MIDDLEWARE, (*PURE, "managers/*.py", "feed/streams.py", "http/*")),
     **dict.fromkeys(KITS, (*PURE, "managers/*.py", "http/*", "kits/*", *MIDDLEWARE, *KITS)),
-    **dict.fromkeys(MOUNTED, (*PURE, "http/*", "kits/*", "devices/*", *KITS)),
-    "devices/*.py": (*PURE, "http/*", "kits/*", "devices/*"),
+    **dict.fromkeys(MOUNTED, (*PURE, "machines/*.py", "http/*", "kits/*", "devices/*", *KITS)),
+    "devices/*.py": (*PURE, "managers/*.py", "machines/*.py", "http/*", "kits/*", "devices/*"),
     **dict.fromkeys(TOOLS, ("*",)),
 }
 """Which files of the package a file may import; as a pattern, like its key."""

@@ -94,7 +94,7 @@ def test_a_session_rotates_as_time_goes_by_and_ends_with_it(
 def test_the_old_token_in_other_hands_ends_the_session(
     app: App, client: Any, clock: ManualClock, manager: SessionManager
 ) -> None:
-    login = login_as(client, "alice", transport="bearer")
+    login = login_as(client, "alice", scopes=NOTES, transport="bearer")
     stolen = {"Authorization": f"Bearer {login.token}"}
     clock.advance(ROTATE_AFTER)
     client.get("/api/me")
