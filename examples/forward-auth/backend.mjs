@@ -2,25 +2,28 @@
 import { createHash } from "node:crypto";
 import { createServer } from "node:http";
 
-const told = (request) => {
+const told = (request, body = "") => {
   const headers = [];
   for (let at = 0; at < request.rawHeaders.length; at += 2) {
     headers.push([request.rawHeaders[at], request.rawHeaders[at + 1]]);
   }
   // A username is percent-encoded UTF-8, and empty for nobody.
   const user = decodeURIComponent(request.headers["remote-user"] ?? "");
-  return JSON.stringify({ user, method: request.method, url: request.url, headers }, null, 2) + "\n";
+  const { method, url } = request;
+  return JSON.stringify({ user, method, url, headers, body }, null, 2) + "\n";
 };
 
 const server = createServer((request, response) => {
-  request.resume();
+  let body = "";
+  request.setEncoding("latin1");
+  request.on("data", (chunk) => (body += chunk));
   request.on("end", () => {
     const { searchParams } = new URL(request.url, "http://backend");
     response.writeHead(Number(searchParams.get("status") ?? 200), {
       "Content-Type": "application/json",
       "Set-Cookie": "theme=dark; Path=/",
     });
-    response.end(told(request));
+    response.end(told(request, body));
   });
 });
 

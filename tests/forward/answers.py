@@ -6,9 +6,12 @@ import json
 import socket
 from http.client import HTTPResponse
 from io import BytesIO
-from typing import Any, Final, NamedTuple, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, cast
 
-__all__ = ["Answer", "Field", "Told", "ask", "exchange", "parse"]
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["Answer", "Field", "Told", "ask", "exchange", "parse", "told_in"]
 
 Field: TypeAlias = tuple[str, str]
 _LONG: Final = 30
@@ -22,11 +25,19 @@ class Told(NamedTuple):
     method: str
     url: str
     headers: list[Field]
+    body: str
 
     def all(self, name: str) -> list[str]:
         """The values of a field in each of its spellings."""
         name = name.lower()
         return [value for key, value in self.headers if key.lower().replace("_", "-") == name]
+
+
+def told_in(text: bytes) -> Told:
+    """What the backend says."""
+    found: Any = json.loads(text)
+    headers = [(name, value) for name, value in found["headers"]]
+    return Told(found["user"], found["method"], found["url"], headers, found["body"])
 
 
 class Answer(NamedTuple):
@@ -54,8 +65,7 @@ class Answer(NamedTuple):
     @property
     def told(self) -> Told:
         """What the backend says; only where it was asked."""
-        found: Any = json.loads(self.body)
-        return Told(found["user"], found["method"], found["url"], list(map(tuple, found["headers"])))
+        return told_in(self.body)
 
 
 def ask(
@@ -71,13 +81,15 @@ def ask(
     return parse(received, method)
 
 
-def exchange(port: int, request: bytes) -> bytes:
-    """All that a server says to some bytes, until it hangs up."""
+def exchange(
+    port: int, request: bytes, until: Callable[[bytes], bool] = lambda _: False
+) -> bytes:
+    """What a server says to some bytes, until it hangs up or what it has said is enough."""
     received = b""
     with socket.create_connection(("127.0.0.1", port), _LONG) as connection:
         try:
             connection.sendall(request)
-            while chunk := connection.recv(65536):
+            while not until(received) and (chunk := connection.recv(65536)):
                 received += chunk
         except (BrokenPipeError, ConnectionResetError):
             pass

@@ -33,9 +33,14 @@ class Site(NamedTuple):
     port: int
 
     def ask(
-        self, path: str, *fields: Field, method: str = "GET", host: str = "app.example"
+        self,
+        path: str,
+        *fields: Field,
+        method: str = "GET",
+        host: str = "app.example",
+        body: str = "",
     ) -> Answer:
-        return ask(self.port, method, path, *fields, host=host)
+        return ask(self.port, method, path, *fields, host=host, body=body)
 
 
 def _require(name: str) -> None:
