@@ -113,6 +113,16 @@ _NO_DEPENDENCY: Final = "sessiongate: FastAPI, no dependency"
 _PLAIN_DEPENDENCY: Final = 'sessiongate: FastAPI, Depends(returns scope["user"])'
 _CURRENT_USER: Final = "sessiongate: FastAPI, Depends(current_user)"
 
+_ISSUE: Final = tuple(
+    _against(
+        f"sessiongate: issue, {name}",
+        f"PyJWT's encode alone, {name}",
+        1.3,
+        f"a service token by {name}, against PyJWT's own encode",
+    )
+    for name in ("ES256", "EdDSA", "RS256")
+)
+
 REQUESTS: Final = (
     _against("sessiongate: anonymous", _FLOOR, 1.0, "anonymous, against the floor"),
     _against(_COOKIE, _FLOOR, 1.5, "cookie in memory, against the floor"),
@@ -121,6 +131,12 @@ REQUESTS: Final = (
         (_SKIPPED,),
         0.3,
         lambda measured: measured.over(_SKIPPED),
+    ),
+    _against(
+        "sessiongate: API token",
+        "sessiongate: bearer",
+        1.05,
+        "an API token, against a session by bearer",
     ),
     _against(
         _COOKIE,
@@ -190,4 +206,5 @@ REQUESTS: Final = (
         1.5,
         "SQLite check, against a read by primary key",
     ),
+    *_ISSUE,
 )

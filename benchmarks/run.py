@@ -20,7 +20,15 @@ from backends import apart, postgres_server, redis_server
 from measure import ROUNDS, interleaved
 from promises import REQUESTS, Kept, Measured, judge
 from report import Report
-from rows import asgi_frameworks, django_apps, flask_apps, hostile, plain_asgi, verbs
+from rows import (
+    asgi_frameworks,
+    django_apps,
+    flask_apps,
+    hostile,
+    plain_asgi,
+    service_tokens,
+    verbs,
+)
 from sessiongate.stores import MemoryStore, PostgresStore, RedisStore, SQLiteStore
 
 if TYPE_CHECKING:
@@ -57,8 +65,13 @@ async def measure(folder: Path, redis: str | None, postgres: str | None, rounds:
         *([reads[name], *verbs.verbs(name, store)] for name, store in stores.items()),
     ]
     groups = [plain, remote, *frameworks]
-    bad = hostile.cases()
-    for group in [*groups, *on_stores, bad]:  # all together would push each other out of the caches
+    bad, issuing = hostile.cases(), await service_tokens.cases()
+    for group in [
+        *groups,
+        *on_stores,
+        issuing,
+        bad,
+    ]:  # all together would push each other out of the caches
         await interleaved(group, rounds)
 
     report = Report("requests", "make bench", _PACKAGES)
@@ -66,10 +79,11 @@ async def measure(folder: Path, redis: str | None, postgres: str | None, rounds:
         report.cases(f"One request: over the {group[0].name}", group)
     for group in on_stores:
         report.cases(f"Verbs of a manager: {group[0].name.partition(':')[0]}", group)
+    report.cases("A token for another service", issuing)
     report.cases("Bad input", bad)
     loading = imports.measure()
     report.table(*imports.table(loading))
-    kept = [*judge(REQUESTS, Measured([*groups, *on_stores])), *imports.promises(loading)]
+    kept = [*judge(REQUESTS, Measured([*groups, *on_stores, issuing])), *imports.promises(loading)]
     worst = max(case.minimum for case in bad)
     kept.append(Kept("bad input, µs at the worst", hostile.LIMIT, worst))
     report.promises(kept)

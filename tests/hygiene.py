@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 __all__ = ["PASSWORDS", "TOKEN", "each_record", "every_record", "leaks"]
 
 TOKEN: Final = re.compile(
-    r"sg_[A-Za-z0-9_-]{22}\.\d+\.[0-9a-f]{32}|eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+"
+    r"sg_[A-Za-z0-9_-]{22}\.\d+\.[0-9a-f]{32}|sgp_[0-9A-Za-z]{50}"
+    r"|eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+"
 )
 """Any token of ours, opaque or JWT, whoever minted it."""
 

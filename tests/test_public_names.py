@@ -29,7 +29,8 @@ MODULES = [
 ALL = {
     *("SessionManager", "SingleSessionManager", "JWTSessionManager", "SessionCookie", "Event"),
     *("SessionGateError", "ConfigurationError", "StoreError", "ResponseStartedError"),
-    *("CrossSiteError", "NoSessionError", "WeakKeyWarning", "CookieNameWarning", "ServiceTokens"),
+    *("CrossSiteError", "NoSessionError", "WeakKeyWarning", "CookieNameWarning"),
+    *("APITokens", "APITokenError", "TokenLimitError", "ServiceTokens"),
 }
 
 VERBS = {

@@ -17,7 +17,7 @@ from starsessions.stores.redis import RedisStore as StarsessionsRedis
 from by_hand import by_hand
 from measure import Case
 from requesting import SECRET, ASGIApp, asgi_case, asgi_cookie, bearer, cookie
-from sessiongate import JWTSessionManager, SessionManager
+from sessiongate import APITokens, JWTSessionManager, SessionManager
 from sessiongate.asgi import SessionAuthMiddleware
 from sessiongate.stores import RedisStore
 
@@ -92,6 +92,10 @@ async def cases() -> list[Case]:
     opaque = SessionManager(secret_key=SECRET)
     signed = JWTSessionManager(secret_key=SECRET, max_concurrent_sessions=None)
     token = signed.create_session("alice") or ""
+    api_tokens = APITokens(secret_key=SECRET)
+    accepting = SessionAuthMiddleware(somebody, opaque, api_tokens=api_tokens)
+    api_token = api_tokens.create("alice", name="ci")
+    mistyped = SessionAuthMiddleware(nobody, opaque, api_tokens=api_tokens)
     by_starlette = SessionMiddleware(in_session, SECRET, https_only=True)
     backend = PyJWTBackend()
     ours = cookie(opaque.create_session("alice"))
@@ -105,6 +109,13 @@ async def cases() -> list[Case]:
         asgi_case("sessiongate: anonymous", SessionAuthMiddleware(nobody, opaque), kind="ours"),
         asgi_case(
             "sessiongate: cookie", SessionAuthMiddleware(somebody, opaque), ours, kind="ours"
+        ),
+        asgi_case(
+            "sessiongate: bearer", accepting, bearer(opaque.create_session("alice")), kind="ours"
+        ),
+        asgi_case("sessiongate: API token", accepting, bearer(api_token), kind="ours"),
+        asgi_case(
+            "sessiongate: API token, mistyped", mistyped, bearer(f"{api_token[:-1]}_"), kind="ours"
         ),
         asgi_case(
             "sessiongate: a skipped path",

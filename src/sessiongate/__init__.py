@@ -1,6 +1,7 @@
 """Sessions that just hold, for every Python web app."""
 
 from sessiongate.errors import (
+    APITokenError,
     ConfigurationError,
     CookieNameWarning,
     CrossSiteError,
@@ -8,14 +9,18 @@ from sessiongate.errors import (
     ResponseStartedError,
     SessionGateError,
     StoreError,
+    TokenLimitError,
     WeakKeyWarning,
 )
 from sessiongate.events import Event
 from sessiongate.http.cookies import SessionCookie
+from sessiongate.machines.api_tokens import APITokens
 from sessiongate.machines.service_tokens import ServiceTokens
 from sessiongate.managers import JWTSessionManager, SessionManager, SingleSessionManager
 
 __all__ = [
+    "APITokenError",
+    "APITokens",
     "ConfigurationError",
     "CookieNameWarning",
     "CrossSiteError",
@@ -29,5 +34,6 @@ __all__ = [
     "SessionManager",
     "SingleSessionManager",
     "StoreError",
+    "TokenLimitError",
     "WeakKeyWarning",
 ]

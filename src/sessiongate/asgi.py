@@ -70,7 +70,7 @@ class SessionAuthMiddleware:
                 await self.app(scope, receive, send)
                 return
             passive = authenticator.find_passive(path) is not None
-        headers = scope["headers"]
+        headers: list[tuple[bytes, bytes]] = scope["headers"]
         if type(headers) is not list:
             headers = scope["headers"] = list(headers)  # ASGI lets it be read once only
         cookies: list[bytes] = []
@@ -86,6 +86,8 @@ class SessionAuthMiddleware:
                     method = WEBSOCKET  # a server may pass a handshake on as an HTTP request
         others = _take_subprotocol(scope, authorizations) if method == WEBSOCKET else None
         client = _find, headers, scope.get("client")
+        if authorizations and authenticator.for_api_tokens is not None:
+            authenticator = authenticator.choose(authorizations)
         session = authenticator.parse_request(method, cookies, authorizations, client, passive)
         check = session.pending_check
         if check is not None:

@@ -9,6 +9,7 @@ ever holds a token, a key or any other part of a credential.
 from __future__ import annotations
 
 __all__ = [
+    "APITokenError",
     "ConfigurationError",
     "CookieNameWarning",
     "CrossSiteError",
@@ -16,6 +17,7 @@ __all__ = [
     "ResponseStartedError",
     "SessionGateError",
     "StoreError",
+    "TokenLimitError",
     "WeakKeyWarning",
 ]
 
@@ -78,6 +80,24 @@ class ResponseStartedError(SessionGateError, RuntimeError):
     """
 
     code = "response_started"
+
+
+class APITokenError(SessionGateError):
+    """A request that came with an API token asked for what only a session may do.
+
+    ``login()``, ``logout()``, ``refresh()`` and ``update()``: nothing was done. The kits for
+    frameworks answer 403.
+    """
+
+    code = "api_token"
+    status = 403
+
+
+class TokenLimitError(SessionGateError):
+    """A user has as many API tokens as ``max_per_user`` lets be; none was made."""
+
+    code = "token_limit"
+    status = 403
 
 
 class WeakKeyWarning(UserWarning):

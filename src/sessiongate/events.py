@@ -14,7 +14,15 @@ from typing import Literal, TypeAlias, final
 __all__ = ["Event", "EventKind", "Listener"]
 
 EventKind: TypeAlias = Literal[
-    "login", "logout", "rotated", "changed", "replayed", "limit_reached", "store_failed"
+    "login",
+    "logout",
+    "rotated",
+    "changed",
+    "replayed",
+    "limit_reached",
+    "store_failed",
+    "token_created",
+    "token_revoked",
 ]
 
 

@@ -15,13 +15,15 @@ from sessiongate.errors import ConfigurationError
 try:
     from fastapi import APIRouter, Depends, FastAPI, HTTPException, Security
     from fastapi.openapi.models import APIKey
+    from fastapi.openapi.models import SecurityBase as SecurityModel
     from fastapi.security import SecurityScopes
     from fastapi.security.base import SecurityBase
-except ImportError as missing:
+except ImportError as _missing:
     msg = "FastAPI is missing: pip install 'sessiongate[fastapi]'"
-    raise ConfigurationError(msg) from missing
+    raise ConfigurationError(msg) from _missing
 from starlette.requests import HTTPConnection
 
+from sessiongate.asgi import SessionAuthMiddleware
 from sessiongate.core.arguments import check_scopes, check_text
 from sessiongate.http.cookies import SessionCookie
 from sessiongate.http.request_session import LoginOptions, RequestSession
@@ -56,10 +58,22 @@ _refused: Final = functools.partial(refused, exception=HTTPException)
 _COOKIE: Final = "SessionCookie"
 _OPTIONAL: Final = "SessionCookieIfAny"
 """The cookie scheme where it is optional, until ``complete`` says so of the operation."""
+_OPEN: Final = "SessionCookieOrOther"
+_FRESH: Final = "SessionCookieFresh"
+"""The cookie scheme where an API token will do, and where none will do even with scopes, until
+``complete`` says so of the operation."""
+_OURS: Final = (_COOKIE, _OPTIONAL, _OPEN, _FRESH)
+_API: Final = "APIToken"
 _BEARER: Final = "BearerToken"
 _BESIDE: Final = "x-sessiongate-bearer"
 """Where the cookie scheme carries the bearer scheme, until ``complete`` puts it beside it."""
 
+_API_SCHEME: Final = {
+    "type": "http",
+    "scheme": "bearer",
+    "bearerFormat": "sgp_…",
+    "description": "A long-lived token, for scripts.",
+}
 _REFUSALS: Final = {
     "401": "Not logged in, or the session has ended",
     "403": "The session lacks a scope, or the request came from another site",
@@ -72,35 +86,47 @@ _NO_PARAMETERS: Final = (
 )
 
 
-def complete(document: dict[str, Any]) -> dict[str, Any]:
+def complete(document: dict[str, Any], *, api_tokens: bool = False) -> dict[str, Any]:
     """Complete an OpenAPI document: bearer tokens beside the cookie, and the answers 401 and 403.
 
     Done for every app by ``app.openapi()``. An app that replaces that function
     passes on ``complete(get_openapi(…))``. Changes and returns the document.
+
+    Args:
+        document: What FastAPI made.
+        api_tokens: Whether the middleware has ``api_tokens=``; ``app.openapi()`` looks for itself
+            at what ``add_middleware`` was given.
     """
     schemes = document.get("components", {}).get("securitySchemes", {})
-    optional = schemes.pop(_OPTIONAL, None)
-    cookie = schemes.get(_COOKIE, optional)
-    bearer = None if cookie is None else cookie.pop(_BESIDE, None)
+    cookies: list[dict[str, Any]] = [schemes[name] for name in _OURS if name in schemes]
+    bearer = cookies[0].pop(_BESIDE, None) if cookies else None
     if bearer is None:
         return document
-    schemes |= {_COOKIE: cookie, _BEARER: bearer}
+    for name in _OURS:
+        schemes.pop(name, None)
+    schemes |= {_COOKIE: cookies[0], _BEARER: bearer}
+    if api_tokens:
+        schemes[_API] = _API_SCHEME
+    operation: dict[str, Any] | list[Any] | str
     for path in document.get("paths", {}).values():
         for operation in path.values():
             # A path may hold other things than operations, such as its summary.
             if isinstance(operation, dict) and "security" in operation:
-                _complete_operation(operation)
+                _complete_operation(operation, api_tokens=api_tokens)
     return document
 
 
-def _complete_operation(operation: dict[str, Any]) -> None:
-    ours = [one for one in operation["security"] if one.keys() & {_COOKIE, _OPTIONAL}]
+def _complete_operation(operation: dict[str, Any], *, api_tokens: bool) -> None:
+    ours = [one for one in operation["security"] if one.keys() & set(_OURS)]
     if not ours:
         return
     others = [one for one in operation["security"] if one not in ours]
     scopes = sorted({scope for one in ours for needed in one.values() for scope in needed})
     either = [{_COOKIE: scopes}, {_BEARER: scopes}]
-    if any(_COOKIE in one for one in ours):
+    demands = [demand for one in ours for demand in one.items()]
+    if api_tokens and all(name == _OPEN or (scopes and name != _FRESH) for name, scopes in demands):
+        either.append({_API: scopes})
+    if any(_OPTIONAL not in one for one in ours):
         statuses = ["401", "403"]
     else:
         either.append({})  # neither will do as well (OpenAPI 3.1, section 4.8.10.1)
@@ -115,7 +141,12 @@ _make_document = FastAPI.openapi
 
 @functools.wraps(_make_document)
 def _make_complete_document(app: FastAPI) -> dict[str, Any]:
-    return complete(_make_document(app))
+    ours: Any = SessionAuthMiddleware
+    api_tokens = any(
+        added.cls is ours and added.kwargs.get("api_tokens") is not None
+        for added in app.user_middleware
+    )
+    return complete(_make_document(app), api_tokens=api_tokens)
 
 
 # A dependency can add neither a response nor a second scheme to the document by itself.
@@ -132,9 +163,18 @@ class _Dependency(SecurityBase):
     scheme_name = _COOKIE
 
     def __init__(self, security: "SessionSecurity", **demands: Any) -> None:
-        self.model = security.scheme
+        self.model: SecurityModel = security.scheme
         self._security = security
-        self._guard_for = functools.lru_cache(lambda scopes: Guard(scopes=scopes, **demands))
+        if demands.get("api_tokens"):
+            self.scheme_name = _OPEN
+        elif demands.get("fresh") is not None:
+            self.scheme_name = _FRESH
+
+        @functools.lru_cache
+        def guard_for(scopes: tuple[str, ...]) -> Guard:
+            return Guard(scopes=scopes, **demands)
+
+        self._guard_for = guard_for
 
     def find(self, connection: HTTPConnection, security_scopes: SecurityScopes) -> Any:
         """The user, or a refusal; a coroutine of it where a test put another in its place."""
@@ -215,7 +255,7 @@ class _Demand(_Dependency):
         # Python looks for the call in the class, where it is a plain one. FastAPI looks here
         # whether to await it; should it ever not, the call below has refused before.
         vars(self)["__call__"] = given = give_scoped if scopes else within.__call__
-        self.__signature__ = inspect.signature(given)
+        self.__signature__: inspect.Signature = inspect.signature(given)
 
     def __call__(self, *endpoint: Any, **solved: Any) -> Any:
         """Decorate an endpoint; with keywords the call is FastAPI's."""
@@ -281,7 +321,7 @@ class SessionSecurity:
         }
         if bearer_format is not None:
             bearer["bearerFormat"] = check_text(bearer_format, "bearer_format")
-        self.scheme = APIKey.model_validate(
+        self.scheme: APIKey = APIKey.model_validate(
             {
                 "in": "cookie",
                 "name": (cookie or SessionCookie()).name,
@@ -289,9 +329,9 @@ class SessionSecurity:
                 _BESIDE: bearer,
             }
         )
-        self.login_required = _LoginRequired(self)
-        self.current_user = _CurrentUser(self)
-        self.optional_user = _OptionalUser(self)
+        self.login_required: _LoginRequired = _LoginRequired(self)
+        self.current_user: _CurrentUser = _CurrentUser(self)
+        self.optional_user: _OptionalUser = _OptionalUser(self)
 
 
 def login_user(
@@ -329,9 +369,9 @@ async def current_session(connection: HTTPConnection) -> RequestSession:
 
 
 _security = SessionSecurity()
-login_required = _security.login_required
-current_user = _security.current_user
-optional_user = _security.optional_user
+login_required: _LoginRequired = _security.login_required
+current_user: _CurrentUser = _security.current_user
+optional_user: _OptionalUser = _security.optional_user
 
 CurrentUser = Annotated[User, Depends(current_user)]
 OptionalUser = Annotated[User | None, Depends(optional_user)]

@@ -17,11 +17,11 @@ try:
         request,
         url_for,
     )
-except ImportError as missing:
+except ImportError as _missing:
     from sessiongate.errors import ConfigurationError
 
     msg = "Flask is missing: pip install 'sessiongate[flask]'"
-    raise ConfigurationError(msg) from missing
+    raise ConfigurationError(msg) from _missing
 from werkzeug import exceptions
 from werkzeug.local import LocalProxy
 from werkzeug.wrappers import Response
@@ -133,7 +133,7 @@ def login_required(
 
     Args:
         view: The view, where the decorator is used without parentheses.
-        demands: ``scopes``, ``fresh`` and ``login_url``, as in
+        demands: ``scopes``, ``fresh``, ``api_tokens`` and ``login_url``, as in
             ``sessiongate.starlette.login_required``; a function that gives the
             URL takes no argument here.
 

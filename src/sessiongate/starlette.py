@@ -111,7 +111,8 @@ def login_required(
         endpoint: The endpoint, where the decorator is used without parentheses.
         demands: ``scopes``: the session needs all of them, else 403.
             ``fresh``: seconds since the user last proved who they are, else
-            401. ``login_url``: where a browser is sent (303) instead of a 401:
+            401. ``api_tokens``: an API token will do as well, as it does where
+            ``scopes`` are named. ``login_url``: where a browser is sent (303) instead of a 401:
             a path, a route's name or a function of the request; the way back
             is in ``next``, to be read with ``safe_redirect``.
 
@@ -227,4 +228,6 @@ def _connection_of(args: tuple[Any, ...], kwargs: dict[str, Any]) -> HTTPConnect
 
 
 # Remembered, because it is an abstract class, which is slow to tell what belongs to it.
-_is_connection = lru_cache(lambda kind: issubclass(kind, HTTPConnection))
+@lru_cache
+def _is_connection(kind: type) -> bool:
+    return issubclass(kind, HTTPConnection)

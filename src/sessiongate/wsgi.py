@@ -48,6 +48,8 @@ class SessionAuthMiddleware:
         self.app = app
         self._authenticator = RequestAuthenticator(manager, **options)
         manager.check_listener()
+        if self._authenticator.settings.api_tokens is not None:
+            self._authenticator.settings.api_tokens.manager.check_listener()
         self._fields = ResponseFields(self._authenticator.settings, str)
 
     def __call__(  # noqa: C901, PLR0915 - in one piece, for every call is paid by every request
@@ -80,6 +82,8 @@ class SessionAuthMiddleware:
         # Not the environ itself, in which the session is going to be: neither would go at once.
         fields = {key: environ[key] for key in _FIELDS if key in environ}
         client = _find, fields, (environ.get("REMOTE_ADDR"),)
+        if authorizations and authenticator.for_api_tokens is not None:
+            authenticator = authenticator.choose(authorizations)
         session = authenticator.parse_request(method, cookies, authorizations, client, passive)
         if session.pending_flow is not None:
             authenticator.manager.run(session.pending_flow)

@@ -17,7 +17,7 @@ from tests.stores.ports import free_port
 from tests.stores.postgres_server import PostgresServer
 from tests.stores.redis_server import RedisServer
 
-from sessiongate import SessionManager
+from sessiongate import APITokens, SessionManager
 from sessiongate.core.row import FOREVER
 from sessiongate.stores import open_store
 from sessiongate.testing.commands import execute
@@ -116,6 +116,32 @@ def test_a_night_on_call(place: Place, manager_on: Callable[..., SessionManager]
     assert again("purge").out == "removed 0 expired sessions\n"
 
 
+def test_an_api_token_from_its_making_to_its_end(place: Place, tmp_path: Path) -> None:
+    cli = Process(place.url)
+    cli.secrets.add(PASSWORD)
+    key_file = tmp_path / "tokens.key"
+    key_file.write_text(KEY)
+    with closing(open_store(place.url, timeout=30)) as store:
+        app = APITokens(store=store, secret_key=KEY)
+        assert app.tokens("alice") == []  # makes the tables
+        making = ("tokens", "create", "alice", "--name", "ci", "--expires-in", "90d", "--json")
+        limit = ("--max-per-user", "1", "--secret-key-file", str(key_file))
+        made = json.loads(cli(*making, *limit).out)
+        token, handle = cli.keep_secret(made["token"]), made["handle"]
+        again = Caller(place.url, cli.secrets)
+        again(*making, *limit, code=1)
+        assert app.manager.validate_session(token) is not None
+        (listed,) = json.loads(again("tokens", "list", "--json").out)
+        assert (listed["handle"], listed["name"]) == (handle, "ci")
+        assert listed["last_used"] is not None
+        told = again("inspect", "--json", stdin=token, SESSIONGATE_SECRET_KEY=KEY)
+        assert json.loads(told.out)["verdict"] == "valid"
+        again("sessions", "revoke", handle, "--yes", code=1)
+        assert again("tokens", "revoke", handle, "--yes").out == f"ended {handle} of alice\n"
+        assert app.manager.validate_session(token) is None
+        again("tokens", "revoke", "--user", "alice", "--yes", code=1)
+
+
 def test_a_store_that_does_not_answer(place: Place) -> None:
     cli = Process(place.url)
     cli.secrets.add(PASSWORD)
@@ -132,8 +158,10 @@ def test_a_store_that_does_not_answer(place: Place) -> None:
         ("sessions", "show", handle),
         ("sessions", "revoke", handle, "--yes"),
         ("sessions", "revoke", "--user", "alice", "--yes", "--json"),
+        ("tokens", "list", "--json"),
+        ("tokens", "create", "alice", "--name", "ci", "--json"),
     ):
-        done = again(*command, "--timeout", "0.5", code=3)
+        done = again(*command, "--timeout", "0.5", code=3, SESSIONGATE_SECRET_KEY=KEY)
         assert done.out == ""
         assert "Error: " in done.err
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hmac
 import json
+import string
 import time
 from typing import TYPE_CHECKING, Any
+from zlib import crc32
 
 import pytest
 from cryptography.hazmat.primitives import serialization
@@ -13,10 +15,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from tests.cli.calling import KEY, everything
 from tests.tokens.forger import decode, encode
 
-from sessiongate import JWTSessionManager, SessionManager
+from sessiongate import APITokens, JWTSessionManager, SessionManager
 from sessiongate.core.rotation import WHEN_DUE
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from tests.cli.calling import Caller
@@ -390,3 +393,78 @@ def test_the_leeway_of_the_app_counts(cli: Caller, store: SQLiteStore, clock: Cl
     token = created(app, cli)
     assert inspected(cli, token, code=1)["verdict"] == "invalid"
     assert inspected(cli, token, "--leeway", "600")["verdict"] == "valid"
+
+
+# API tokens.
+
+
+@pytest.fixture
+def api_tokens(store: SQLiteStore, clock: Clock) -> APITokens:
+    return APITokens(store=store, secret_key=KEY, clock=clock)
+
+
+def test_an_api_token(cli: Caller, api_tokens: APITokens) -> None:
+    token = cli.keep_secret(api_tokens.create("alice", name="nightly", scopes=["read"]))
+    told = inspected(cli, token)
+    assert (told["verdict"], told["format"], told["signature"]) == ("valid", "api_token", "good")
+    (known,) = api_tokens.tokens("alice")
+    assert (told["handle"], told["generation"], told["standing"]) == (known["handle"], None, None)
+    assert (told["session"]["name"], told["session"]["last_used"]) == ("nightly", None)
+    words = cli("inspect", stdin=token, SESSIONGATE_SECRET_KEY=KEY).out
+    for word in ("it is a live API token", "of alice", "ends never", "name nightly"):
+        assert word in words
+    assert inspected(cli, token, SESSIONGATE_STORE="")["verdict"] == "genuine"
+    told = inspected(cli, token, SESSIONGATE_SECRET_KEY="", code=1)
+    assert (told["verdict"], told["handle"]) == ("unknown", known["handle"])
+
+
+def test_an_api_token_that_is_over(cli: Caller, api_tokens: APITokens, clock: Clock) -> None:
+    token = cli.keep_secret(api_tokens.create("alice", name="ci"))
+    api_tokens.revoke_all("alice")
+    told = inspected(cli, token, code=1)
+    assert (told["verdict"], told["signature"], told["session"]) == ("invalid", "good", None)
+    assert "no such API token" in told["reason"]
+
+    clock.offset = -2 * HOUR
+    token = cli.keep_secret(api_tokens.create("alice", name="ci", expires_in=HOUR))
+    told = inspected(cli, token, code=1)
+    assert (told["reason"], told["session"]["live"]) == ("it has expired", False)
+
+
+def test_an_api_token_of_another_key(cli: Caller, api_tokens: APITokens) -> None:
+    token = cli.keep_secret(api_tokens.create("alice", name="ci"))
+    told = inspected(cli, token, code=1, SESSIONGATE_SECRET_KEY=OTHER_KEY)
+    assert (told["verdict"], told["signature"]) == ("invalid", "bad")
+    assert "not signed by a key given here" in told["reason"]
+
+
+@pytest.mark.parametrize(
+    ("altered", "word"),
+    [
+        (lambda token: token[:-1], "50 letters and digits"),
+        (lambda token: f"{token}0", "50 letters and digits"),
+        (lambda token: token.replace("_", "_-", 1)[:-1], "50 letters and digits"),
+        (lambda token: token[:4], "50 letters and digits"),
+        (lambda token: with_checksum(f"sgp_{'z' * 22}{token[26:48]}"), "50 letters and digits"),
+        (lambda token: token[:30] + ("a" if token[30] == "b" else "b") + token[31:], "checksum"),
+    ],
+)
+@pytest.mark.parametrize("key", [KEY, ""])
+def test_an_api_token_that_was_mistyped(
+    cli: Caller, api_tokens: APITokens, altered: Callable[[str], str], word: str, key: str
+) -> None:
+    token = altered(api_tokens.create("alice", name="ci"))
+    done = cli("inspect", "-", "--json", stdin=token, code=1, SESSIONGATE_SECRET_KEY=key)
+    told = json.loads(done.out)
+    found = told["verdict"], told["signature"], told["handle"]
+    assert found == ("invalid", "not checked", None)
+    assert word in told["reason"]
+    assert token not in done.out or len(token) < 10
+
+
+def with_checksum(sealed: str) -> str:
+    number, digits = crc32(sealed.encode()), ""
+    for _ in range(6):
+        number, value = divmod(number, 62)
+        digits = (string.digits + string.ascii_uppercase + string.ascii_lowercase)[value] + digits
+    return sealed + digits

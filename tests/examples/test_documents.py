@@ -179,6 +179,29 @@ def test_the_apps_of_the_quick_start_know_what_can_go_wrong_at_a_login(name: str
     assert ask("get", "/") == (200, "Hello, alice!")
 
 
+def test_the_verifiers_of_service_tokens_are_those_of_the_example() -> None:
+    """Which run against real tokens, in tests of their own."""
+    page = (ROOT / "docs/service-tokens.md").read_text(encoding="utf-8")
+    for file, begin, end in (
+        ("reports.py", "class Verifier", "\n\nINVALID"),
+        ("reports.mjs", "const issuer", "\n// An error of"),
+    ):
+        example = (ROOT / "examples/service_tokens" / file).read_text(encoding="utf-8")
+        assert example[example.index(begin) : example.index(end)].rstrip() in page
+
+
+def test_the_app_of_service_tokens_publishes_its_keys() -> None:
+    names = run("docs/service-tokens.md")
+    answer = names["app"].test_client().get("/.well-known/jwks.json")
+    assert answer.get_json() == names["tokens"].jwks()
+    published = [
+        [key["kid"] for key in names[step].jwks()["keys"]]
+        for step in ("announced", "changed", "done")
+    ]
+    assert published[0] == published[1][::-1]
+    assert published[2] == published[1][:1]
+
+
 def at_a_limit(manager: SessionManager) -> None:
     for _ in range(5):
         assert manager.create_session("alice", existing="new") is not None

@@ -12,7 +12,7 @@ from fastapi.testclient import TestClient
 from openapi_spec_validator import OpenAPIV31SpecValidator, validate
 from tests.frameworks.cases import World
 
-from sessiongate import SessionCookie
+from sessiongate import APITokens, SessionCookie, SessionManager
 from sessiongate.asgi import SessionAuthMiddleware
 from sessiongate.fastapi import (
     CurrentSession,
@@ -21,6 +21,7 @@ from sessiongate.fastapi import (
     SessionSecurity,
     User,
     complete,
+    current_user,
     login_required,
     optional_user,
 )
@@ -284,6 +285,46 @@ def test_a_security_of_ones_own_shows_its_cookie_and_the_kind_of_token(
     assert schemes["SessionCookie"]["name"] == (cookie or SessionCookie()).name
     assert schemes["BearerToken"]["bearerFormat"] == "JWT"
     assert document["paths"]["/"]["get"]["security"] == either("read")
+
+
+def test_it_shows_where_an_api_token_will_do() -> None:
+    app = FastAPI()
+    tokens = APITokens(secret_key="k" * 64)
+    app.add_middleware(
+        SessionAuthMiddleware, manager=SessionManager(secret_key="k" * 64), api_tokens=tokens
+    )
+    reader = Depends(login_required(scopes=["read"]))
+
+    @app.get("/session")
+    def session(user: CurrentUser) -> None: ...
+
+    @app.get("/scopes")
+    def scopes(user: Annotated[User, Security(current_user, scopes=["read"])]) -> None: ...
+
+    @app.get("/demand", dependencies=[reader])
+    def demand() -> None: ...
+
+    @app.get("/open", dependencies=[Depends(login_required(api_tokens=True))])
+    def either_way() -> None: ...
+
+    @app.get("/fresh", dependencies=[Depends(login_required(fresh=60, scopes=["read"]))])
+    def fresh() -> None: ...
+
+    client = TestClient(app)
+    headers = {"Authorization": f"Bearer {tokens.create('alice', name='ci', scopes=['read'])}"}
+    document = client.get("/openapi.json").json()
+    validate(document, cls=OpenAPIV31SpecValidator)
+    assert document == client.get("/openapi.json").json()
+    named = {
+        path: [name for one in operations["get"]["security"] for name in one]
+        for path, operations in document["paths"].items()
+    }
+    everything = ["SessionCookie", "BearerToken", "APIToken"]
+    assert set(document["components"]["securitySchemes"]) == set(everything)
+    for path, names in named.items():
+        admitted = client.get(path, headers=headers).status_code == 200
+        assert names == (everything if admitted else everything[:2]), path
+        assert admitted == (path in {"/scopes", "/demand", "/open"})
 
 
 def test_a_client_that_follows_the_document_gets_in() -> None:

@@ -15,7 +15,7 @@ from typing import Annotated, Any, Final
 import typer
 from typer.core import TyperGroup
 
-from sessiongate.cli import inspection, keys, sessions
+from sessiongate.cli import inspection, keys, sessions, tokens
 from sessiongate.cli._output import note
 from sessiongate.cli._store import checked
 from sessiongate.errors import ConfigurationError, StoreError
@@ -61,7 +61,7 @@ class _ToStderr(logging.Handler):
         self._note_once(" ".join(record.getMessage().split()))
 
 
-app = typer.Typer(
+app: Final = typer.Typer(
     cls=_Commands,
     no_args_is_help=True,
     add_completion=False,
@@ -72,8 +72,8 @@ app = typer.Typer(
 
 @app.callback(
     invoke_without_command=True,  # for --version
-    epilog="Exit codes: 0 done, 1 not found or not valid, 2 called or configured wrongly, "
-    "3 the store did not answer.",
+    epilog="Exit codes: 0 done, 1 not found, not valid or at a limit, 2 called or configured "
+    "wrongly, 3 the store did not answer.",
 )
 def main(
     *,
@@ -125,6 +125,7 @@ def demo(
 
 
 app.add_typer(sessions.app, name="sessions")
+app.add_typer(tokens.app, name="tokens")
 app.command()(sessions.purge)
 app.command()(sessions.stats)
 app.command()(inspection.inspect)

@@ -20,7 +20,7 @@ from sessiongate.errors import ConfigurationError
 from sessiongate.stores import open_store
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator, Iterator
 
     from sessiongate.core.row import Row
     from sessiongate.core.steps import Flow
@@ -39,8 +39,8 @@ URL = Annotated[
         "--store",
         metavar="URL",
         envvar="SESSIONGATE_STORE",
-        help="Where the sessions are: sqlite:///sessions.db, redis://…, postgresql://… "
-        "A password belongs in the variable: arguments are visible to other users.",
+        help="Where the sessions or API tokens are: sqlite:///sessions.db, redis://…, "
+        "postgresql://… A password belongs in the variable: arguments are visible to other users.",
     ),
 ]
 Timeout = Annotated[
@@ -84,6 +84,10 @@ class Sessions:
             yield rows
             after = rows[-1].sid
 
+    def first(self) -> tuple[Row, ...]:
+        """The oldest live session, if there is one."""
+        return self._run(self._decisions.listing.page(self.now, 1, None))
+
     def counts(self) -> tuple[int, int]:
         """How many are live, and how many have expired and wait for the next purge."""
         live = self.store.count(self.now)
@@ -114,7 +118,7 @@ class Sessions:
 
 
 @contextmanager
-def sessions_at(url: str | None, timeout: float) -> Iterator[Sessions]:
+def sessions_at(url: str | None, timeout: float) -> Generator[Sessions]:
     """The sessions at a URL. There must be a store: looking makes none."""
     if not url:
         msg = "no store: give --store URL, or set SESSIONGATE_STORE"

@@ -14,13 +14,16 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import typer
 
-from sessiongate.cli._output import ago, answer, date, details, instant
+from sessiongate.cli._kinds import TOKENS, details, kind_of
+from sessiongate.cli._output import ago, answer, date, instant
 from sessiongate.cli._store import URL, AsJSON, Timeout, checked, sessions_at
 from sessiongate.cli.keys import STDIN, KeyFiles, read_keys, read_token
 from sessiongate.core import rotation
 from sessiongate.core.arguments import check_choice, check_text, microseconds
 from sessiongate.core.row import FOREVER, SECOND
 from sessiongate.errors import ConfigurationError, WeakKeyWarning
+from sessiongate.machines.codec import PREFIX, APITokenCodec
+from sessiongate.machines.codec import unproven as unproven_api_token
 from sessiongate.tokens import GENERATION, LONGEST_TOKEN
 from sessiongate.tokens.jwt import ALGORITHMS, JWTCodec, unproven
 from sessiongate.tokens.opaque import OpaqueCodec
@@ -42,6 +45,8 @@ _JTI: Final = re.compile(_NAME, re.ASCII)
 
 _UNSIGNED: Final = ("header", "encoding", "signature")
 _REFUSALS: Final = {
+    "form": "it is not sgp_ and 50 letters and digits: it was mistyped, cut or altered",
+    "checksum": "its checksum is wrong: it was mistyped, cut or altered",
     "header": "no key given here makes its header: another key, another algorithm, or forged",
     "encoding": "its parts are not canonical base64url",
     "signature": "it is not signed by a key given here, or was altered",
@@ -62,9 +67,9 @@ _STANDINGS: Final = {
     rotation.RETIRED: "it was replaced by an explicit refresh, and is refused",
     rotation.STALE: "it was replaced and the overlap is over: presenting it ends the session",
 }
-_NO_SESSION: Final = (
-    "there is no such session in this store: it was ended, has expired and was removed, or never "
-    "was here"
+_MISSING: Final = (
+    "there is no such {} in this store: it was ended, has expired and was removed, or never was "
+    "here"
 )
 _SHARED: Final = "as long as the session lives: its token was handed out more than once"
 _UNSEEN: Final = "until its successor is first presented, and for the grace after that"
@@ -79,20 +84,20 @@ class _Finding:
 
     verdict: Literal["valid", "genuine", "invalid", "unknown"] = "unknown"
     reason: str = "there was no key to check it with"
-    format: Literal["opaque", "jwt"] | None = None
+    format: Literal["opaque", "jwt", "api_token"] | None = None
     signature: Literal["good", "bad", "not checked"] = "not checked"
     handle: str | None = None
     generation: int | None = None
-    claims: dict[str, Any] = field(default_factory=dict)
+    claims: dict[str, Any] = field(default_factory=dict[str, Any])
     """Of a JWT, with the ``alg`` of its header."""
-    other_claims: list[str] = field(default_factory=list)
+    other_claims: list[str] = field(default_factory=list[str])
     """Their names alone: what an app puts into its own claims is the app's business."""
-    not_compared: list[str] = field(default_factory=list)
+    not_compared: list[str] = field(default_factory=list[str])
     """Claims that were taken as they are."""
     session: Row | None = None
-    """It may have expired."""
+    """Or the row of the API token; it may have expired."""
     standing: str | None = None
-    """A word of ``rotation``, where the session is live."""
+    """A word of ``rotation``, where the session is live; an API token never rotates."""
     honoured_until: int | None = None
     """Of a token that was replaced and is accepted all the same, in microseconds."""
 
@@ -139,8 +144,8 @@ def inspect(  # noqa: PLR0913 - one option for each setting of a manager
     if found.format == "jwt":
         found.not_compared = [name for name, value in expected.items() if value is None]
     if found.format is None:
-        found.refuse("it has the form of no token: neither sg_… nor a JWT")
-    elif keys:
+        found.refuse("it has the form of no token: neither sg_… nor sgp_… nor a JWT")
+    elif keys and found.verdict != "invalid":
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", WeakKeyWarning)  # that is for the app to hear
             _verify(found, text, keys, expected, slack, now)
@@ -159,7 +164,13 @@ def _read(token: str) -> _Finding:
     if len(token) > LONGEST_TOKEN:
         return found
     named = _OPAQUE.fullmatch(token)
-    if named is not None:
+    if token.startswith(PREFIX):
+        found.format, payload = "api_token", unproven_api_token(token)
+        if isinstance(payload, str):
+            found.refuse(_REFUSALS[payload])
+        else:
+            found.handle = payload.sid
+    elif named is not None:
         found.format = "opaque"
     elif (said := unproven(token)) is not None:
         found.format = "jwt"
@@ -186,6 +197,8 @@ def _verify(
     codec: Codec
     if found.format == "opaque":
         codec = OpaqueCodec(keys, strict=False)
+    elif found.format == "api_token":
+        codec = APITokenCodec(keys, strict=False)
     elif found.claims["alg"] not in ALGORITHMS:
         found.refuse("its algorithm is not one that this package uses")
         return
@@ -231,11 +244,14 @@ def _text(value: object) -> str:
 
 def _compare_with_session(found: _Finding, now: int) -> None:
     """Add what its session says: it is valid only with a live one that accepts it."""
-    row = found.session
+    row, is_api_token = found.session, found.format == "api_token"
     if row is None:
-        found.refuse(_NO_SESSION)
+        found.refuse(_MISSING.format("API token" if is_api_token else "session"))
     elif row.expires_at <= now:
-        found.refuse("its session has expired")
+        found.refuse("it has expired" if is_api_token else "its session has expired")
+    elif is_api_token:
+        if found.verdict == "genuine":
+            found.verdict, found.reason = "valid", "it is a live API token"
     elif found.claims.get("sub", row.username) != row.username:
         found.refuse("it names another user than its session does")
     else:
@@ -257,10 +273,11 @@ def _compare_with_session(found: _Finding, now: int) -> None:
 def _print(found: _Finding, now: int, *, as_json: bool) -> None:
     row, until, values = found.session, found.honoured_until, dict(vars(found))
     if row is not None:
-        state = "live" if now < row.expires_at else "expired"
+        kind, state = kind_of(row), "live" if now < row.expires_at else "expired"
+        place = kind.mark(row) if kind is TOKENS else f"at generation {row.generation}"
         words = (
-            f"{state}, of {row.username}; opened {ago(row.created_at, now)}, "
-            f"ends {ago(row.expires_at, now)}, at generation {row.generation}"
+            f"{state}, of {row.username}; {kind.opened} {ago(row.created_at, now)}, "
+            f"ends {ago(row.expires_at, now)}, {place}"
         )
         values["session"] = details(row, now, instant) if as_json else words
     if until is not None:
@@ -269,7 +286,7 @@ def _print(found: _Finding, now: int, *, as_json: bool) -> None:
         dates = {
             name: ago(round(value * SECOND), now)
             for name, value in found.claims.items()
-            if name in {"iat", "exp"} and isinstance(value, (int, float)) and 0 <= value < _LATEST
+            if name in {"iat", "exp"} and isinstance(value, (int, float)) and 0 < value < _LATEST
         }
         values["claims"] = found.claims | dates
     answer(values, as_json=as_json)

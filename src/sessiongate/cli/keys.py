@@ -84,10 +84,7 @@ def jwks(
 
     For services that verify tokens themselves (RFC 7517).
     """
-    keys = read_keys(secret_key_file)
-    if not keys:
-        msg = f"no key: give --secret-key-file FILE, or set {_VARIABLE}"
-        raise ConfigurationError(msg)
+    keys = required_keys(secret_key_file)
     if algorithm.startswith("HS"):
         msg = f"algorithm {algorithm} shares a secret: there is no public key to publish"
         raise ConfigurationError(msg)
@@ -105,6 +102,15 @@ def read_keys(files: list[str] | None) -> list[bytes | str]:
         return [key] if key else []
     texts = [_read(file) for file in files]
     return list(dict.fromkeys(form for text in texts for form in (text.rstrip(b"\r\n"), text)))
+
+
+def required_keys(files: list[str] | None) -> list[bytes | str]:
+    """``read_keys``, where there must be one."""
+    keys = read_keys(files)
+    if not keys:
+        msg = f"no key: give --secret-key-file FILE, or set {_VARIABLE}"
+        raise ConfigurationError(msg)
+    return keys
 
 
 def read_token(token: str) -> str:

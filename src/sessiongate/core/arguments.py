@@ -17,6 +17,9 @@ T = TypeVar("T", bound=str)
 Seconds: TypeAlias = int | float | timedelta
 """A duration in seconds, or a ``timedelta``."""
 
+JSON: TypeAlias = Mapping[str, Any] | list[Any] | tuple[Any, ...] | str | float | None
+"""What JSON can hold, unless ``check_json`` finds otherwise."""
+
 ExistingPolicy: TypeAlias = Literal["reuse", "new", "replace"]
 EXISTING: Final[tuple[ExistingPolicy, ...]] = ("reuse", "new", "replace")
 
@@ -154,10 +157,10 @@ def check_store(value: object) -> None:
     raise TypeError(msg)
 
 
-def check_scopes(value: object, name: str = "scopes") -> tuple[str, ...]:
+def check_scopes(value: Iterable[str], name: str = "scopes") -> tuple[str, ...]:
     """Scope tokens of RFC 6749, section 3.3, sorted and without repeats."""
     if isinstance(value, str) or not isinstance(value, Iterable):
-        msg = "scopes must be a list, tuple or set of str, such as scopes=('read', 'write')"
+        msg = f"{name} must be a list, tuple or set of str, such as ('read', 'write')"
         raise TypeError(msg)
     scopes = sorted({check_text(scope, name) for scope in value})
     if not all(scope.isascii() and _NO_SCOPE.isdisjoint(scope) for scope in scopes):
@@ -165,7 +168,7 @@ def check_scopes(value: object, name: str = "scopes") -> tuple[str, ...]:
     return tuple(scopes)
 
 
-def check_claims(value: object, name: str = "claims") -> dict[str, Any]:
+def check_claims(value: Mapping[str, Any] | None, name: str = "claims") -> dict[str, Any]:
     """Custom claims: a JSON object whose names are not the package's own."""
     if value is None:
         return {}
@@ -177,7 +180,7 @@ def check_claims(value: object, name: str = "claims") -> dict[str, Any]:
     return dict(value) if to_json(value, name) else {}
 
 
-def check_scopes_and_claims(scopes: object, claims: object) -> str:
+def check_scopes_and_claims(scopes: Iterable[str], claims: Mapping[str, Any] | None) -> str:
     """Both as canonical JSON, ``""`` for none."""
     return describe(check_scopes(scopes), check_claims(claims))
 
@@ -187,7 +190,7 @@ def describe(scopes: tuple[str, ...], claims: Mapping[str, Any]) -> str:
     return to_json({"scopes": scopes, "claims": claims}, "claims") if scopes or claims else ""
 
 
-def to_json(value: object, name: str) -> str:
+def to_json(value: JSON, name: str) -> str:
     """Canonical JSON of bounded size and depth: equal values give equal texts."""
     check_json(value, name)
     try:
@@ -199,7 +202,7 @@ def to_json(value: object, name: str) -> str:
     return text
 
 
-def check_json(value: object, name: str, depth: int = _JSON_DEPTH) -> None:
+def check_json(value: JSON, name: str, depth: int = _JSON_DEPTH) -> None:
     """A JSON value that is nested no deeper, with no NaN and no lone surrogate."""
     if depth == 0:
         raise _unfit(name, f"not be nested deeper than {_JSON_DEPTH} levels")

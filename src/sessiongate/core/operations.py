@@ -77,11 +77,13 @@ class Operations(Decisions):
         transport: str | None = None,
         longest: int = LONGEST_TOKEN,
         opening: Callable[[str], None] | None = None,
+        **fields: Any,
     ) -> Flow[Granted | None]:
         """Open a session, or ``None`` at a limit; ``replaces``: the sids of those it ends.
 
         ``opening`` is called with the new sid before the store is asked: who is cancelled meanwhile
-        knows which session may be there. ``longest``: characters of the token.
+        knows which session may be there. ``longest``: characters of the token. ``fields``: times of
+        the row that are not those of a login.
         """
         check_keywords(options, SessionOptions.__optional_keys__)
         policy, device = self.policy, options.get("device")
@@ -103,6 +105,7 @@ class Operations(Decisions):
             device="" if device is None else to_json(device, "device"),
             remembered=remembered,
         )
+        row = row._replace(**fields) if fields else row
         login = Login(
             row=row,
             now=now,

@@ -99,7 +99,7 @@ TABLE: Final[Mapping[str, str]] = {
 _LAST_ACCESSED, _EXPIRES_AT, _PREVIOUS_UNTIL = map(
     Row._fields.index, ("last_accessed", "expires_at", "previous_until")
 )
-_new_row: Final = tuple.__new__
+_new_row: Final = tuple.__new__  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
 
 
 def classify(row: Row, generation: int, now: int) -> str:

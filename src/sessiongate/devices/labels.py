@@ -57,7 +57,7 @@ def ip_of(device: Any) -> str | None:
 
 
 def _text(device: Any, key: str) -> str:
-    value = device.get(key) if isinstance(device, Mapping) else None
+    value: object = device.get(key) if isinstance(device, Mapping) else None  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
     return value if isinstance(value, str) else ""
 
 

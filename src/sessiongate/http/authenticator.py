@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, Any, Final, Unpack
 from sessiongate.core.rotation import NEVER, PASSIVE, WHEN_DUE
 from sessiongate.core.row import SECOND, Row
 from sessiongate.errors import StoreError
+from sessiongate.http.api_token_session import APITokenSession, brings_api_token
 from sessiongate.http.credentials import TokenReader
 from sessiongate.http.origin import SAFE_METHODS, find_cross_site
 from sessiongate.http.refusals import UNAVAILABLE
 from sessiongate.http.request_session import NO_DELIVERY, RequestSession, SkippedSessions
 from sessiongate.http.response import ResponseChanges
 from sessiongate.http.settings import MiddlewareOptions, MiddlewareSettings
+from sessiongate.machines.api_tokens import APITokenManager
 
 if TYPE_CHECKING:
     from sessiongate.core.decisions import Check
@@ -48,6 +50,14 @@ class RequestAuthenticator:
     ) -> None:
         self.settings: MiddlewareSettings = MiddlewareSettings(manager, **options)
         self.manager = manager
+        api_tokens = options.pop("api_tokens", None)
+        self.for_api_tokens: RequestAuthenticator | None = None
+        """Who decides instead where an API token came; ``None``: they are not accepted."""
+        if api_tokens is not None:
+            self.for_api_tokens = RequestAuthenticator(api_tokens.manager, awaits=awaits, **options)
+        self._make_session = (
+            APITokenSession if isinstance(manager, APITokenManager) else RequestSession
+        )
         self.store: Store = manager.store
         # Of its own class only: what inherits from it may block.
         self.awaits: bool = awaits and bool(vars(type(self.store)).get("blocking", True))
@@ -62,6 +72,11 @@ class RequestAuthenticator:
         self.find_skipped: FindRule = skip or _no_rule
         self.find_passive: FindRule = passive or _no_rule
         self.skipped: SkippedSessions = SkippedSessions(self.settings)
+
+    def choose(self, authorizations: list[bytes]) -> RequestAuthenticator:
+        """Who decides about a request: for one that brings an API token, nothing else counts."""
+        decides = self.for_api_tokens if brings_api_token(authorizations) else None
+        return decides or self
 
     def parse_request(
         self,
@@ -80,7 +95,7 @@ class RequestAuthenticator:
         settings, elsewhere = self.settings, None
         if method not in SAFE_METHODS:
             elsewhere = find_cross_site(partial(client[0], client[1]), settings.trusted_origins)
-        session = RequestSession(settings, client, elsewhere)
+        session = self._make_session(settings, client, elsewhere)
         if not cookies and not authorizations:
             return session
         now = self._now()

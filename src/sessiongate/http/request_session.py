@@ -99,6 +99,8 @@ class RequestSession:
     """The session that this request has opened, until its token has gone out."""
     not_awaited: tuple[str, ...] = ()
     """The async verbs that were called and have not begun."""
+    api_token: str | None = None
+    """What the user calls the API token that came; ``None``: no valid one did."""
     skipped: str | None = None
     """The rule of ``skip`` that covers this request, so that no credential was read."""
     response_started: bool = False

@@ -11,6 +11,7 @@ from sessiongate.errors import ConfigurationError
 from sessiongate.http.cookies import SessionCookie
 from sessiongate.http.origin import check_origins
 from sessiongate.http.paths import path_rules
+from sessiongate.machines.api_tokens import APITokens
 from sessiongate.managers import SessionManager
 from sessiongate.tokens import LONGEST_TOKEN
 
@@ -44,6 +45,7 @@ class MiddlewareOptions(TypedDict, total=False):
     record_device: bool
     passive: Paths
     skip: Paths
+    api_tokens: APITokens | None
 
 
 class MiddlewareSettings:
@@ -64,12 +66,14 @@ class MiddlewareSettings:
             ``root_path`` or ``SCRIPT_NAME``; or a function of that path.
         skip: Paths whose requests are anonymous: no credential is read. For
             static files and health checks, never for a login or logout page.
+        api_tokens: Accept these as ``Authorization: Bearer sgp_…``, for the views that say
+            ``scopes=`` or ``api_tokens=True``. ``None``: an API token is not valid.
 
     Raises:
         ValueError, TypeError: An argument is unfit; the message says how.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - one keyword for each rule
         self,
         manager: SessionManager,
         *,
@@ -80,6 +84,7 @@ class MiddlewareSettings:
         record_device: bool = True,
         passive: Paths = (),
         skip: Paths = (),
+        api_tokens: APITokens | None = None,
     ) -> None:
         if not isinstance(manager, SessionManager):
             msg = f"manager must be a SessionManager, not {type(manager).__name__}"
@@ -93,7 +98,17 @@ class MiddlewareSettings:
         if not _REALM.fullmatch(check_text(realm, "realm")):
             msg = "realm must be ASCII without quotes and backslashes"
             raise ConfigurationError(msg)
+        if api_tokens is not None and not isinstance(api_tokens, APITokens):
+            msg = "api_tokens must be an APITokens, such as APITokens(store=…, secret_key=…)"
+            raise TypeError(msg)
+        if api_tokens is not None and api_tokens.manager.store is manager.store:
+            msg = (
+                "api_tokens are kept in the store of the sessions, where limits and lists would "
+                "mix: give them another file, prefix or schema"
+            )
+            raise ConfigurationError(msg)
         self.manager = manager
+        self.api_tokens = api_tokens
         self.inform: Callable[[Row | None], dict[str, Any] | None] = manager.information
         self.cookie: SessionCookie = SessionCookie() if cookie is None else cookie
         self.refreshed_token_header = refreshed_token_header

@@ -10,7 +10,7 @@ import functools
 import inspect
 from typing import TYPE_CHECKING, Any, Final, TypedDict
 
-from sessiongate.core.arguments import Seconds, check_scopes, microseconds
+from sessiongate.core.arguments import Seconds, check_flag, check_scopes, microseconds
 from sessiongate.core.row import SECOND
 from sessiongate.http.refusals import Refusal, refuse
 
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 SEE_OTHER: Final = 303
 """The status of a refusal that is a redirect, so no error."""
+
+_INSUFFICIENT: Final = "insufficient_scope"
 
 CROSS_SITE: Final = refuse(
     403,
@@ -37,6 +39,9 @@ class GuardOptions(TypedDict, total=False):
     """All of them are needed; missing ones are a 403."""
     fresh: Seconds | None
     """Seconds since the user last logged in, at most; rotation does not renew it."""
+    api_tokens: bool
+    """Whether an API token will do as well, as it does where ``scopes`` are named; never where
+    ``fresh`` is."""
     login_url: LoginURL | None
     """Where a person in a browser is sent instead of a 401, with the way back in ``next``."""
 
@@ -49,10 +54,15 @@ class Guard:
         *,
         scopes: Iterable[str] = (),
         fresh: Seconds | None = None,
+        api_tokens: bool = False,
         login_url: LoginURL | None = None,
     ) -> None:
         self._scopes = check_scopes(scopes)
         self._fresh = None if fresh is None else microseconds(fresh, "fresh") / SECOND
+        if check_flag(api_tokens, "api_tokens") and fresh is not None:
+            msg = "api_tokens=True contradicts fresh=: an API token cannot log in again"
+            raise ValueError(msg)
+        self._for_sessions = fresh is not None or not (self._scopes or api_tokens)
         self._login_url = login_url
         if inspect.iscoroutinefunction(login_url):
             msg = "login_url must not be an async function: it is called, not awaited"
@@ -79,6 +89,8 @@ class Guard:
             if session.problem == "cross_site":
                 return CROSS_SITE  # the login page would come from that site as well
             refusal = _refuse_anonymous(session, realm)
+        elif self._for_sessions and session.api_token is not None:
+            return _challenge(403, "An API token is not accepted here", realm, error=_INSUFFICIENT)
         elif (lacking := self.check_scopes(user.scopes, realm)) is not None:
             return lacking
         elif self._fresh is not None and (session.age or 0) > self._fresh:
@@ -97,8 +109,8 @@ class Guard:
         """Why a user with these scopes is refused, or ``None``."""
         if not self._scopes or set(self._scopes) <= set(scopes):
             return None
-        error, text = "insufficient_scope", "The session lacks a scope"
-        return _challenge(403, text, realm, error=error, scope=" ".join(self._scopes))
+        text, scope = "The session lacks a scope", " ".join(self._scopes)
+        return _challenge(403, text, realm, error=_INSUFFICIENT, scope=scope)
 
 
 def _refuse_anonymous(session: RequestSession, realm: str) -> Refusal:
@@ -131,7 +143,7 @@ def guarded(
         for_classes: What is to be done with a class, for the message.
     """
     if endpoint is None:
-        return lambda endpoint: guarded(endpoint, check, for_classes)
+        return functools.partial(guarded, check=check, for_classes=for_classes)
     if isinstance(endpoint, type):
         msg = f"login_required is for functions: {for_classes}"
         raise TypeError(msg)

@@ -1,1 +1,1 @@
-"""Tokens for machines, not browsers: made once the middleware has said who the user is."""
+"""Tokens for machines: API tokens of users, and short ones that tell other services who it is."""

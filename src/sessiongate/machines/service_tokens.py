@@ -74,9 +74,9 @@ class ServiceTokens:
             "client_id": check_text(client_id, "client_id"),
         }
         self._audiences = {
-            check_text(audience, "a key of audiences"): None
+            check_text(audience, "the names in audiences"): scopes
             if scopes is None
-            else check_scopes(scopes)
+            else check_scopes(scopes, "the scopes in audiences")
             for audience, scopes in audiences.items()
         }
         self._seconds = microseconds(expires_in, "expires_in") // SECOND
@@ -99,8 +99,8 @@ class ServiceTokens:
         """A token for one other service, which ends with the session at the latest.
 
         Its claims are ``iss``, ``aud``, ``sub``, ``client_id``, ``sid``, ``iat``, ``exp``, ``jti``
-        and, unless it is empty, ``scope``. ``sid`` is the handle of the session: it opens nothing.
-        Custom claims are not copied.
+        and, unless it is empty, ``scope``. ``sid`` is the handle of the session, or of the API
+        token: it opens nothing. Custom claims are not copied.
 
         Args:
             request_session: ``scope["sessiongate"]`` or ``environ["sessiongate"]`` of the request.

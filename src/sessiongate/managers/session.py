@@ -5,10 +5,20 @@ from __future__ import annotations
 import inspect
 import logging
 import time
-from collections.abc import ItemsView, Iterator, Mapping, ValuesView
+from collections.abc import Generator, ItemsView, Iterator, Mapping, ValuesView
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn, SupportsIndex, TypeVar, Unpack
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    ClassVar,
+    Final,
+    Literal,
+    NoReturn,
+    SupportsIndex,
+    TypeVar,
+    Unpack,
+)
 
 from sessiongate.core.arguments import (
     EXISTING,
@@ -57,10 +67,6 @@ _KEY_REQUIRED: Final = (
     "secret_key is required with {}: every process must sign with the same key. Make one with: {}"
 )
 _ON_LIMIT: Final = ("reject", "evict_oldest")
-_LIMIT_MESSAGES: Final = {
-    "total": "Reached max concurrent sessions limit (%s)",
-    "user": "Reached max sessions per user limit (%s)",
-}
 
 
 class SessionManager:
@@ -105,6 +111,13 @@ class SessionManager:
             ``secret_key`` is a ``ConfigurationError``.
         TypeError: An argument is of the wrong type.
     """
+
+    _line: ClassVar = "session %s: user %r, session %s, by %s (%s)"
+    """How an event is logged: its kind, user, handle, transport and reason."""
+    _limit_lines: ClassVar = {
+        "total": "Reached max concurrent sessions limit (%s)",
+        "user": "Reached max sessions per user limit (%s)",
+    }
 
     def __init__(  # noqa: PLR0913 - one keyword for each rule
         self,
@@ -557,7 +570,7 @@ class SessionManager:
                 await pending
 
     @contextmanager
-    def _reporting(self, event: Event) -> Iterator[None]:
+    def _reporting(self, event: Event) -> Generator[None]:
         logged = self._log(event)
         try:
             yield
@@ -575,11 +588,11 @@ class SessionManager:
         if event.kind == "limit_reached":
             policy = self.operations.policy
             limit = policy.limit if event.reason == "total" else policy.user_limit
-            self.logger.warning(_LIMIT_MESSAGES[event.reason or "total"], limit)
+            self.logger.warning(self._limit_lines[event.reason or "total"], limit)
             return True
         level = logging.WARNING if event.kind == "replayed" else logging.INFO
         by = event.kind, event.username, event.session, event.transport, event.reason
-        self.logger.log(level, "session %s: user %r, session %s, by %s (%s)", *by)
+        self.logger.log(level, self._line, *by)
         return True
 
 

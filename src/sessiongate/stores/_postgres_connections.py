@@ -37,7 +37,7 @@ _Selector: Final[Any] = getattr(selectors, "PollSelector", selectors.SelectSelec
 
 
 async def _done(answer: Any) -> Any:
-    return await answer if isinstance(answer, CoroutineType) else answer
+    return await answer if isinstance(answer, CoroutineType) else answer  # pyright: ignore[reportUnknownVariableType]
 
 
 def _in_time(due: float, steps: Generator[Any, Any, T]) -> Generator[Any, Any, T]:
@@ -129,7 +129,7 @@ class _Pool:
 
     async def open(self) -> None:
         if isinstance(self._pool, ConnectionPool):
-            self._pool.open()
+            self._pool.open()  # pyright: ignore[reportUnknownMemberType]
         else:
             await anext(self._life)
 

@@ -60,7 +60,7 @@ def _decode(data: bytes) -> Row | None:
         version, fields = VERSION, [*fields, False]
     if type(version) is not int or version != VERSION or len(fields) != _FIELDS:
         return None
-    row = tuple.__new__(Row, fields)
+    row = tuple.__new__(Row, fields)  # pyright: ignore[reportUnknownMemberType]
     return row if _is_valid(row) else None
 
 

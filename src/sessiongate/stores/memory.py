@@ -7,7 +7,7 @@ import os
 from functools import partial, wraps
 from heapq import heappop, heappush
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, Final, Literal, TypeVar
 from weakref import WeakSet
 
 from sessiongate.core.locks import fork_safe_lock
@@ -316,7 +316,7 @@ def _locked(name: str) -> Callable[..., Any]:
     return called
 
 
-def _deferred(name: str) -> Callable[..., Any]:
+def _deferred(name: str) -> Callable[Concatenate[MemoryStore, ...], Any]:
     return lambda self, *args: partial(getattr(self, name), *args)
 
 

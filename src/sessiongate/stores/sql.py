@@ -178,7 +178,7 @@ class SQLStore(Store):
                     continue  # what came before is undone, so nothing may follow
                 name = "_change" if verb == "commit" else f"_{verb}"
                 try:
-                    answer = yield from getattr(self, name)(*arguments)
+                    answer = yield from getattr(self, name)(*arguments)  # pyright: ignore[reportUnknownVariableType]
                 except StoreError as error:
                     failed = error
         except StopIteration as stop:

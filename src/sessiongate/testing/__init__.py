@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from sessiongate.testing.api_tokens import api_token_as
     from sessiongate.testing.clock import ManualClock
     from sessiongate.testing.contract import StoreContract
     from sessiongate.testing.counting import CountingStore
@@ -22,6 +23,7 @@ __all__ = [
     "ManualClock",
     "StoreContract",
     "alogin_as",
+    "api_token_as",
     "login_as",
     "user",
 ]
@@ -32,6 +34,7 @@ _HOMES: Final = {
     "ManualClock": "clock",
     "StoreContract": "contract",
     "alogin_as": "login",
+    "api_token_as": "api_tokens",
     "login_as": "login",
     "user": "users",
 }

@@ -121,7 +121,7 @@ class _InWerkzeug:
 
     @property
     def _bearer(self) -> _Bearer | None:
-        return getattr(vars(self._client).get("run_wsgi_app"), "bearer", None)
+        return getattr(self._client.__dict__.get("run_wsgi_app"), "bearer", None)
 
     def _send_along(self, bearer: _Bearer) -> None:
         """Put the header into each request that names no other, redirected ones included."""

@@ -31,8 +31,8 @@ class CountingStore:
         self._store = store
         self._lock = fork_safe_lock()
         self._counts: Counter[str] = Counter()
-        self.shared = store.shared
-        self.touch_every = store.touch_every
+        self.shared: bool = store.shared
+        self.touch_every: int = store.touch_every
         self.codec: RowCodec = store.codec
 
     def __repr__(self) -> str:

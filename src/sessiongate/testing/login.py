@@ -104,8 +104,8 @@ class Login:
         self._authenticator = authenticator
         self._seat = seat
         self._transport = transport
-        self.username = granted.row.username
-        self.session = granted.row.sid
+        self.username: str = granted.row.username
+        self.session: str = granted.row.sid
         """The handle of the session, as ``user_sessions`` shows it."""
 
     def __repr__(self) -> str:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 import jwt
 from jwt.exceptions import InvalidKeyError
 
-from sessiongate.core.arguments import check_json, check_text
+from sessiongate.core.arguments import JSON, check_json, check_text
 from sessiongate.core.row import SECOND, scopes_and_claims_of
 from sessiongate.errors import ConfigurationError
 from sessiongate.tokens import GENERATION, TokenPayload
@@ -148,10 +148,13 @@ def _algorithm_for(key: object) -> str:
 def _fits(key: object, name: str) -> bool:
     algorithm = _algorithm_named(name)
     try:
-        curve = getattr(algorithm.prepare_key(key), "curve", None)
+        loaded = algorithm.prepare_key(key)
     except (InvalidKeyError, ValueError, TypeError):
         return False
-    return curve is None or curve.name == _CURVES[name]  # PyJWT 2.10 takes any curve
+    # PyJWT 2.10 takes a PEM of another kind or curve as well.
+    if name in _CURVES or hasattr(loaded, "curve"):
+        return hasattr(loaded, "curve") and loaded.curve.name == _CURVES.get(name)
+    return name == "EdDSA" or hasattr(loaded, "key_size")
 
 
 def _algorithm_named(name: str) -> Any:
@@ -308,7 +311,8 @@ def unproven(token: str) -> tuple[dict[str, Any], dict[str, Any]] | None:
         case [bytes() as header, bytes() as payload, bytes()] if token.isascii():
             found = _parse(header), _parse(payload)
             return found if all(found) else None
-    return None
+        case _:
+            return None
 
 
 def _is_date(value: object) -> bool:
@@ -333,7 +337,7 @@ def _decode(part: str) -> bytes | None:
 def _parse(raw: bytes) -> dict[str, Any]:
     """A JSON object of unique members (RFC 7519, section 4); ``{}`` for anything else."""
     try:
-        value = json.loads(raw.decode(), object_pairs_hook=_unique)
+        value: JSON = json.loads(raw.decode(), object_pairs_hook=_unique)
         check_json(value, "claims")
     except (ValueError, RecursionError):
         return {}

@@ -49,7 +49,7 @@ def refuse(problem: str, argument: str = "secret_key") -> NoReturn:
 
 def key_list(keys: object, make_one: str = MAKE_ONE, argument: str = "secret_key") -> list[object]:
     """One key or a list of them: the first signs, all verify."""
-    found = list(keys) if isinstance(keys, (list, tuple)) else [keys]
+    found: list[object] = list(keys) if isinstance(keys, (list, tuple)) else [keys]  # pyright: ignore[reportUnknownArgumentType]
     if not found:
         refuse(f"must hold at least one key; make one with: {make_one}", argument)
     return found

@@ -8,14 +8,14 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from threading import Barrier
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Concatenate, Final, TypeAlias
 
 from sessiongate.core.row import Page
 from sessiongate.testing.commands import aexecute, execute
 from sessiongate.testing.contract._exact import exact
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Generator, Sequence
 
     from sessiongate.stores.base import Store
     from sessiongate.testing.commands import Command
@@ -32,12 +32,12 @@ _SHORTEST: Final = 1e-6
 """Seconds between two turns of threads."""
 
 Call: TypeAlias = Callable[["Command"], Any]
-Verb: TypeAlias = Callable[..., Any]
+Verb: TypeAlias = Callable[Concatenate[str, ...], Any]
 """``verb("swap", old, new, now)``."""
 
 
 @contextmanager
-def calling(store: Store, colour: str) -> Iterator[Call]:
+def calling(store: Store, colour: str) -> Generator[Call]:
     """One of the two faces of a store, ``"sync"`` or ``"async"``, as a function."""
     if colour == "sync":
         yield lambda command: exact(execute(store, command))
@@ -50,7 +50,7 @@ def calling(store: Store, colour: str) -> Iterator[Call]:
 
 
 @contextmanager
-def verbs(store: Any, colour: str) -> Iterator[Verb]:
+def verbs(store: Any, colour: str) -> Generator[Verb]:
     """Each verb of one of the two faces of a store; a list for each sequence that comes back."""
     if colour == "sync":
         yield lambda name, *arguments: _as_lists(getattr(store, name)(*arguments))
@@ -65,11 +65,13 @@ def verbs(store: Any, colour: str) -> Iterator[Verb]:
 
 
 def _as_lists(outcome: Any) -> Any:
-    if isinstance(outcome, Page):
-        return Page(list(outcome.records), outcome.place)
-    if type(outcome) is tuple and len(outcome) == 2 and not isinstance(outcome[1], str):
-        return outcome[0], list(outcome[1])
-    return outcome
+    match outcome:
+        case Page(records, place):
+            return Page(list(records), place)
+        case (first, second) if type(outcome) is tuple and not isinstance(second, str):
+            return first, list(second)
+        case _:
+            return outcome
 
 
 class Race:
@@ -128,7 +130,7 @@ class Race:
 
 
 @contextmanager
-def racing(store: Store, colour: str) -> Iterator[Race]:
+def racing(store: Store, colour: str) -> Generator[Race]:
     """A ``Race`` with threads and an event loop of its own."""
     interval = sys.getswitchinterval()
     with ThreadPoolExecutor(RACERS) as threads, asyncio.Runner() as runner:

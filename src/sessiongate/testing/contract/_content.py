@@ -72,8 +72,8 @@ class Content:
         assert isinstance(call(login(other, existing="reuse")), Opened)
 
     def test_text_that_is_not_ascii_in_grants_and_device(self, call: Call) -> None:
-        scopes_and_claims = {"claims": {"n": "\N{GRINNING FACE}\u00e9"}, "scopes": []}
-        raw = json.dumps(scopes_and_claims, ensure_ascii=False)
+        claims = {"n": "\N{GRINNING FACE}\u00e9"}
+        raw = json.dumps({"claims": claims, "scopes": []}, ensure_ascii=False)
         row = session(scopes_and_claims=raw, device=raw)
         call(login(row))
         assert call(Read(row.sid, START)) == row

@@ -4,6 +4,8 @@ Named tuples are equal to all tuples of the same content: without this a store
 that answers ``Ended`` for ``Replayed``, ``1`` for ``True``, or a bare tuple for
 a ``Row`` would pass.
 """
+# What is compared may be anything.
+# pyright: reportUnknownArgumentType=false, reportUnknownMemberType=false
 
 from __future__ import annotations
 

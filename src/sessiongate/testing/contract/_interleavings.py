@@ -252,7 +252,7 @@ def _allowed(rows: Sequence[Row], program: Sequence[Command]) -> list[Any]:
 
     A store may sweep along with a login what has expired by its clock, or not.
     """
-    results = []
+    results: list[Any] = []
     one_clock = len({command.now for command in program}) == 1
     ways = product(permutations(range(len(program))), (False,) if one_clock else (False, True))
     for order, sweeps in ways:
