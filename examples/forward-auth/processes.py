@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import subprocess
 import threading
@@ -40,12 +41,26 @@ def free_ports() -> dict[str, str]:
         return {name: str(found.getsockname()[1]) for name, found in sockets.items()}
 
 
+def find(name: str) -> str:
+    """The program of one of ``COMMANDS``; ``/usr/sbin`` is not on everybody's path.
+
+    Raises:
+        FileNotFoundError: It is not installed.
+    """
+    program = COMMANDS[name].split()[0]
+    found = shutil.which(program, path=f"{os.environ['PATH']}{os.pathsep}/usr/sbin")
+    if found is None:
+        raise FileNotFoundError(program)
+    return found
+
+
 @contextmanager
 def running(name: str, directory: Path, ports: Mapping[str, str]) -> Iterator[list[str]]:
     """Run one of ``COMMANDS`` on these ports: what it says, from when it accepts connections.
 
     Raises:
-        RuntimeError: It ended before that.
+        FileNotFoundError: The program is not installed.
+        RuntimeError: It ended before it accepted connections.
     """
     for path in HERE.iterdir():
         if path.suffix == ".conf" or path.name == "Caddyfile":
@@ -53,8 +68,11 @@ def running(name: str, directory: Path, ports: Mapping[str, str]) -> Iterator[li
             for known, port in PORTS.items():
                 text = text.replace(f":{port}", f":{ports[known]}")
             (directory / path.name).write_text(text, encoding="utf-8")
+    command = [find(name), *COMMANDS[name].format(directory=directory, **ports).split()[1:]]
+    if name == "nginx" and os.geteuid() == 0:
+        command += ["-g", "user root;"]  # nobody else may look into a temporary directory
     process = subprocess.Popen(  # noqa: S603 - programs of this machine
-        COMMANDS[name].format(directory=directory, **ports).split(),
+        command,
         env=os.environ | {"XDG_DATA_HOME": str(directory), "XDG_CONFIG_HOME": str(directory)},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

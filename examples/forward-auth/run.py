@@ -6,7 +6,6 @@ The four listen on free ports of this machine. Ctrl-C stops them.
 from __future__ import annotations
 
 import secrets
-import shutil
 import signal
 import sys
 import tempfile
@@ -18,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_pri
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from gate import create_app
-from processes import COMMANDS, free_ports, running
+from processes import COMMANDS, find, free_ports, running
 from sessiongate import ServiceTokens, SessionManager
 from shared import Accounts
 
@@ -36,9 +35,11 @@ def make_tokens() -> ServiceTokens:
 
 def main() -> int:
     """Run until Ctrl-C: the exit code."""
-    needed = [command.split()[0] for command in COMMANDS.values()]
-    if missing := [program for program in needed if shutil.which(program) is None]:
-        print(f"Missing: {', '.join(missing)}. On Debian and Ubuntu: .ci/servers", file=sys.stderr)
+    try:
+        for name in COMMANDS:
+            find(name)
+    except FileNotFoundError as missing:
+        print(f"Missing: {missing}. On Debian and Ubuntu: .ci/servers", file=sys.stderr)
         return 1
     password, accounts = secrets.token_urlsafe(9), Accounts()
     accounts.add("alice", password, scopes=("admin", "read"))

@@ -81,9 +81,7 @@ def ask(
     return parse(received, method)
 
 
-def exchange(
-    port: int, request: bytes, until: Callable[[bytes], bool] = lambda _: False
-) -> bytes:
+def exchange(port: int, request: bytes, until: Callable[[bytes], bool] = lambda _: False) -> bytes:
     """What a server says to some bytes, until it hangs up or what it has said is enough."""
     received = b""
     with socket.create_connection(("127.0.0.1", port), _LONG) as connection:

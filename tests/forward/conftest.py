@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import os
-import shutil
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import pytest
-from processes import COMMANDS, free_ports, running
 from tests.forward.answers import Answer, Field, ask
 from tests.forward.gates import STACKS, Gate
 from tests.hygiene import leaks
 from tests.servers.running import serving_asgi, serving_wsgi
+
+from processes import find, free_ports, running
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,9 +44,11 @@ class Site(NamedTuple):
 
 
 def _require(name: str) -> None:
-    program = COMMANDS[name].split()[0]
-    if shutil.which(program) is None:
-        reason = f"needs {program} on the PATH"
+    """Skip the test where the program is missing, or fail if it must be there."""
+    try:
+        find(name)
+    except FileNotFoundError as missing:
+        reason = f"needs {missing}: .ci/servers installs it"
         if os.environ.get("SESSIONGATE_REQUIRE_BACKENDS") == "1":
             pytest.fail(reason)
         pytest.skip(reason)

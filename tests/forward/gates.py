@@ -59,7 +59,7 @@ class Gate:
     """A manager on a clock to move and a store to switch off, and an app of one stack."""
 
     def __init__(self, stack: Stack, **options: Any) -> None:
-        self.stack = stack
+        self.stack: Stack = stack
         self.clock, self.store = ManualClock(), BrittleStore()
         self.manager = SessionManager(
             store=self.store, secret_key="k" * 64, clock=self.clock, max_concurrent_sessions=None

@@ -141,8 +141,9 @@ def test_another_site_cannot_write_with_the_cookie(site: Site) -> None:
 
 def test_a_backend_gets_a_token_for_itself(site: Site) -> None:
     site.gate.clock.set(1_700_000_000)
-    for fields in (cookie(site.gate.open(scopes=["read", "admin"])),), (
-        bearer(site.gate.open(scopes=["read"])),
+    for fields in (
+        (cookie(site.gate.open(scopes=["read", "admin"])),),
+        (bearer(site.gate.open(scopes=["read"])),),
     ):
         (told,) = site.ask("/reports/", *fields).told.all("Authorization")
         claims = jwt.decode(told.removeprefix("Bearer "), options={"verify_signature": False})

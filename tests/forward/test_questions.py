@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.forward.gates import AUDIENCE, DUE, STACKS, Gate, bearer, cookie, described
 
-from sessiongate import ConfigurationError, SessionManager
+from sessiongate import APITokens, ConfigurationError, SessionManager
 from sessiongate.forward import ForwardAuth, WSGIForwardAuth
+from sessiongate.stores import MemoryStore
 
 if TYPE_CHECKING:
     from tests.forward.answers import Answer, Field
@@ -51,6 +52,7 @@ def test_all_demands_at_once(gate: Gate) -> None:
         *("login=", "login=login", "login=//evil.example", "login=/%5Cevil", "login=ftp://x/"),
         *("login=javascript:x", "login=/a&login=/b", "login=https:///login"),
         *("optional=0", "optional=true", "optional=", "optional=1&optional=1"),
+        *("api_tokens=true", "api_tokens=1&fresh=1"),
         *("redirect=header", "redirect=303&login=/login", "audience=", "uri=/", "scope=%ff"),
         "&".join(f"scope=s{n}" for n in range(99)),
     ],
@@ -189,6 +191,18 @@ def test_a_script_is_sent_nowhere(gate: Gate) -> None:
         assert asked.all("x-login-location") == []
 
 
+@pytest.mark.parametrize("stack", STACKS)
+def test_an_api_token_is_for_what_names_scopes_or_wants_it(stack: Any) -> None:
+    api_tokens = APITokens(store=MemoryStore(), secret_key="a" * 64)
+    gate = Gate(stack, api_tokens=api_tokens)
+    ours = bearer(api_tokens.create("alice", name="ci", scopes=["read"]))
+    for query in ("api_tokens=1", "scope=read"):
+        assert gate.ask(query, *described(), ours).one("remote-user") == "alice"
+    for query in ("", "fresh=300", "optional=1", "scope=admin"):
+        assert gate.ask(query, *described(), ours).status == 403
+    assert gate.ask("api_tokens=1&fresh=300", *described(), ours).status == 500
+
+
 def test_two_live_sessions_are_sent_to_the_login_too(gate: Gate) -> None:
     both = "Cookie", "; ".join(f"__Host-session={gate.open(name)}" for name in ("alice", "bob"))
     assert gate.ask("", *described(), both, HTML).status == 400
@@ -211,12 +225,14 @@ def test_paths_of_the_middleware_are_the_original_ones(gate: Gate) -> None:
     gate.clock.advance(DUE)
     for path in ("/public/poll", "/public/p%6Fll/x?y"):
         assert gate.ask("", *described(uri=path), cookie(token)).session is None
-    assert gate.ask("optional=1", *described(uri="/public/static/x"), cookie(token)).one(
-        "remote-user"
-    ) == ""
+    assert (
+        gate.ask("optional=1", *described(uri="/public/static/x"), cookie(token)).one("remote-user")
+        == ""
+    )
     assert gate.ask("", *described(uri="/public/polls"), cookie(token)).session
 
 
+@settings(deadline=None)
 @given(username=st.text(min_size=1, max_size=40))
 def test_each_name_goes_into_a_header_and_comes_out_of_it(username: str) -> None:
     gate = Gate("wsgi")
@@ -255,7 +271,7 @@ def test_the_names_of_the_headers_are_yours(stack: Any) -> None:
 )
 @pytest.mark.parametrize("app", [ForwardAuth, WSGIForwardAuth])
 def test_unfit_arguments_are_refused_at_once(app: Any, options: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match="user_header|proxy"):
+    with pytest.raises(ValueError, match=r"user_header|proxy"):
         app(SessionManager(), **options)
     with pytest.raises(TypeError):
         app(SessionManager(), realms="x")

@@ -80,7 +80,12 @@ def test_forged_descriptions_of_the_request_change_nothing(
 
 def test_no_question_can_be_asked_from_outside(site: Site) -> None:
     ours = cookie(site.gate.open(scopes=["read"]))
-    for path in ("/verify", "/_verify", "/_verify_public", "/verify?audience=https://reports.example"):
+    for path in (
+        "/verify",
+        "/_verify",
+        "/_verify_public",
+        "/verify?audience=https://reports.example",
+    ):
         assert site.ask(path).status in {303, 401, 404}
         inside = site.ask(path, ours)
         assert inside.all("Authorization") == inside.all("Remote-User") == []
@@ -120,6 +125,8 @@ def test_the_backend_does_not_get_the_bearer_token(site: Site) -> None:
         assert token.encode() not in answer.body
 
 
-@pytest.mark.parametrize("username", [" root", "root ", "100%", "Ünal", "名前", "a  b", '"<{$x}>\\', "%20"])
+@pytest.mark.parametrize(
+    "username", [" root", "root ", "100%", "Ünal", "名前", "a  b", '"<{$x}>\\', "%20"]
+)
 def test_a_name_arrives_as_it_is(site: Site, username: str) -> None:
     assert site.ask("/page", cookie(site.gate.open(username))).told.user == username

@@ -84,7 +84,9 @@ def test_a_token_as_a_subprotocol_stops_at_the_proxy(site: Site, offered: str) -
     assert told is not None
     assert told.user == "alice"
     assert [value.strip() for value in told.all("Sec-WebSocket-Protocol")] == ["chat"]
-    assert connect(site, "/ws", ("Sec-WebSocket-Protocol", "sessiongate.bearer, x"))[0].status == 401
+    assert (
+        connect(site, "/ws", ("Sec-WebSocket-Protocol", "sessiongate.bearer, x"))[0].status == 401
+    )
     _, told = connect(site, "/ws", bearer(token))
     assert told is not None
     assert told.all("Authorization") in ([], [""])

@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, urlsplit
 from sessiongate.forward.original import MisconfiguredError
 from sessiongate.kits.guard import Guard
 
-_KNOWN: Final = ("scope", "fresh", "login", "redirect", "optional", "audience")
+_KNOWN: Final = ("scope", "fresh", "login", "redirect", "optional", "api_tokens", "audience")
 _URI: Final = "&uri="
 
 
@@ -66,20 +66,19 @@ def _parse(query: str) -> Demands:
         single[name] = value
     scopes = [value for name, value in pairs if name == "scope"]
     fresh = float(single["fresh"]) if "fresh" in single else None
-    login, optional = single.get("login"), single.get("optional")
-    redirect = single.get("redirect")
-    if optional not in {None, "1"}:
-        _refuse(f"optional={optional!r}: write optional=1, or leave it out")
-    if redirect not in {None, "header"}:
-        _refuse(f"redirect={redirect!r}: write redirect=header, or leave it out")
-    if redirect and login is None:
+    login = single.get("login")
+    for name, only in (("optional", "1"), ("api_tokens", "1"), ("redirect", "header")):
+        if single.get(name, only) != only:
+            _refuse(f"write {name}={only}, or leave it out")
+    if "redirect" in single and login is None:
         _refuse("redirect=header needs login=")
+    api_tokens = "api_tokens" in single
     return Demands(
-        Guard(scopes=scopes, fresh=fresh, login_url=login),
-        Guard(scopes=scopes, fresh=fresh),
+        Guard(scopes=scopes, fresh=fresh, api_tokens=api_tokens, login_url=login),
+        Guard(scopes=scopes, fresh=fresh, api_tokens=api_tokens),
         login_elsewhere=login is not None and _is_elsewhere(login),
-        by_header=redirect == "header",
-        optional=optional == "1",
+        by_header="redirect" in single,
+        optional="optional" in single,
         audience=single.get("audience"),
     )
 
