@@ -41,7 +41,7 @@ demo: $(VENV)/demo.installed  ## Start the Flask and the Starlette demo on one l
 	@$(BIN)/python examples/demo.py $(ARGS)
 
 demo-forward: $(VENV)/test.installed  ## Start one login for any backend, behind nginx and Caddy
-	@PYTHONPATH=examples $(BIN)/python examples/forward-auth/run.py
+	@PYTHONPATH=examples $(BIN)/python examples/forward-auth/forward_demo.py
 
 test: $(VENV)/test.installed  ## Run the tests that are quick
 	$(PYTEST) -m "not slow" $(EXTRA)

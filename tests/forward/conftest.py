@@ -43,7 +43,7 @@ class Site(NamedTuple):
         return ask(self.port, method, path, *fields, host=host, body=body)
 
 
-def _require(name: str) -> None:
+def require(name: str) -> None:
     """Skip the test where the program is missing, or fail if it must be there."""
     try:
         find(name)
@@ -63,8 +63,8 @@ def site(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Site]:
     proxy, stack = request.param
-    _require("backend")
-    _require(proxy)
+    require("backend")
+    require(proxy)
     gate, ports = Gate(stack), free_ports()
     directory = tmp_path_factory.mktemp("forward")
     with ExitStack() as started:

@@ -78,6 +78,9 @@ class ForwardAuth:
             return
         original, _ = question
         path, _, query = original.uri.partition("?")
+        raw_path = path.encode("latin-1")
+        if "%" in path or not path.isascii():
+            path = unquote(raw_path.decode(errors="replace"))
         headers = [field for field in fields if field[0] not in _REPLACED]
         headers.append((b"host", original.host.encode()))
         if original.is_websocket:
@@ -88,8 +91,8 @@ class ForwardAuth:
             "method": original.method,
             "scheme": original.scheme,
             "root_path": "",
-            "path": unquote(path.encode("latin-1").decode(errors="replace")),
-            "raw_path": path.encode("latin-1"),
+            "path": path,
+            "raw_path": raw_path,
             "query_string": query.encode("latin-1"),
             "headers": headers,
             KEY: question,

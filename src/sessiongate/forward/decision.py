@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final, Protocol
 from urllib.parse import quote
@@ -41,6 +42,11 @@ _WRONG: Final = "The proxy's configuration is wrong. The log of the gate says ho
 _ENDING: Final = refuse(401, "The session is ending.\n", ("WWW-Authenticate", "Bearer"))
 
 
+@lru_cache(maxsize=1024)
+def _encode_name(username: str) -> str:
+    return quote(username, safe=_IN_NAME)
+
+
 class IssuesTokens(Protocol):
     """What ``service_tokens`` has to be able to do; ``ServiceTokens`` is."""
 
@@ -76,7 +82,7 @@ class Decisions:
             )
             raise ConfigurationError(msg)
         self.proxy: Proxy = check_choice(proxy, "proxy", PROXIES)
-        self._names = names
+        self._names = (*names, "Authorization")
         self._service_tokens = service_tokens
         self._manager = manager
         self._reports = {400: Throttle(), 500: Throttle()}
@@ -132,8 +138,8 @@ class Decisions:
                 return self._report(500, error)
             authorization = f"Bearer {token}"
         # All of them, always: what the client sent under these names must not survive.
-        values = quote(user.display_name, safe=_IN_NAME), " ".join(user.scopes), authorization
-        return Refusal(200, "", tuple(zip((*self._names, "Authorization"), values, strict=True)))
+        values = _encode_name(user.display_name), " ".join(user.scopes), authorization
+        return Refusal(200, "", tuple(zip(self._names, values, strict=True)))
 
     def _report(self, status: int, what: object) -> Refusal:
         if self._reports[status].passes(self._manager.now()):

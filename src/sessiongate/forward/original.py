@@ -29,10 +29,12 @@ one at least, and no script can leave it out (Fetch Standard, forbidden request-
 READ: Final = frozenset({*_PARTS, *_BY_ENVOY, *_SIGNS})
 """The fields that ``read_original`` looks at."""
 
-_METHOD: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}")
-_PROTO: Final = re.compile(r"https?|wss?")
-_HOST: Final = re.compile(r"(?:[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::\d{1,5})?")
-_URI: Final = re.compile(r"/[!-~\x80-\xff]*")
+_FORMS: Final = {
+    "method": re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}"),
+    "proto": re.compile(rb"https?|wss?"),
+    "host": re.compile(rb"(?:[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::\d{1,5})?"),
+    "uri": re.compile(rb"/[!-~\x80-\xff]*"),
+}
 _IN_URL: Final = "".join(map(chr, range(0x21, 0x7F)))
 
 
@@ -79,9 +81,10 @@ def read_original(
     Raises:
         MisconfiguredError: A part is missing, malformed, doubled, or there in two versions.
     """
-    parts, is_websocket = dict[str, bytes](), False
-    names, seen = (_PARTS if proxy == "forwarded" else _BY_ENVOY), set[bytes]()
-    for name, value in fields:
+    parts: dict[str, bytes] = {}
+    seen: set[bytes] = set()
+    names, is_websocket = (_PARTS if proxy == "forwarded" else _BY_ENVOY), False
+    for name, value in [field for field in fields if field[0] in READ]:
         if name in names:
             part = names[name]
             if name in seen or parts.setdefault(part, value) != value:
@@ -96,23 +99,18 @@ def read_original(
         elif name in _SIGNS:
             is_websocket = is_websocket or name != b"sec-fetch-mode" or value == b"websocket"
     if proxy == "envoy":
-        method, uri = own
-        parts["method"] = method.encode("latin-1", "replace")
-        if uri is not None:
-            parts["uri"] = uri.encode("latin-1", "replace")
-
-    def take(part: str, form: re.Pattern[str]) -> str:
-        text = parts.get(part, b"").decode("latin-1")
-        if form.fullmatch(text) is None:
+        parts["method"] = own[0].encode("latin-1", "replace")
+        if own[1] is not None:
+            parts["uri"] = own[1].encode("latin-1", "replace")
+    for part, form in _FORMS.items():
+        if part not in parts or form.fullmatch(parts[part]) is None:
             raise MisconfiguredError(_describe(part, proxy, is_missing=part not in parts))
-        return text
-
-    method = take("method", _METHOD)
+    method, scheme = parts["method"].decode(), parts["proto"].decode()
     return Original(
         "GET" if method == "HEAD" else method,
-        "https" if take("proto", _PROTO) in {"https", "wss"} else "http",
-        take("host", _HOST),
-        take("uri", _URI),
+        scheme.replace("ws", "http"),
+        parts["host"].decode(),
+        parts["uri"].decode("latin-1"),
         is_websocket and method == "GET",
     )
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import secrets
 import signal
+import socket
 import sys
 import tempfile
 from contextlib import ExitStack, suppress
@@ -45,11 +46,13 @@ def main() -> int:
     accounts.add("alice", password, scopes=("admin", "read"))
     accounts.add("bob", password, scopes=("read",))
     manager = SessionManager(600, max_concurrent_sessions=None, rotate_after=60)
-    ports = free_ports()
     app = create_app(manager, accounts, make_tokens())
-    config = uvicorn.Config(app, port=int(ports["gate"]), log_level="warning", lifespan="off")
+    config = uvicorn.Config(app, log_level="warning", lifespan="off")
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with ExitStack() as stack:
+        # It listens before the others ask it.
+        listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+        ports = free_ports() | {"gate": str(listener.getsockname()[1])}
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         for name in COMMANDS:
             stack.enter_context(running(name, directory, ports))
@@ -59,7 +62,7 @@ def main() -> int:
         print(f"  Log in as alice or bob, password {password}. Only alice may see /admin/.")
         print("  Ready. Ctrl-C stops it.\n", flush=True)
         with suppress(KeyboardInterrupt):
-            uvicorn.Server(config).run()
+            uvicorn.Server(config).run(sockets=[listener])
     return 0
 
 
