@@ -62,6 +62,7 @@ KEYWORDS = {
     "rotation_grace": 30,
     "remember_for": timedelta(days=30),
     "touch_every": None,
+    "near_cache": None,
     "logger": None,
     "on_event": None,
 }

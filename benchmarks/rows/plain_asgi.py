@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from itertools import cycle
 from typing import TYPE_CHECKING, Any, Final
 
@@ -181,8 +182,8 @@ async def over_stores(stores: dict[str, Store], redis_url: str | None) -> list[C
         rows.append(asgi_case(f"sessiongate: cookie, {name}", app, cookie(token), kind="ours"))
     redis = stores.get("Redis")
     if isinstance(redis, RedisStore):
-        loop_client: Any = await redis._clients.for_loop()  # noqa: SLF001 - the same, to compare
-        client = loop_client.client
+        loop = asyncio.get_running_loop()
+        client = (await redis._clients.of(loop)).client  # noqa: SLF001 - the same, to compare
         await client.set("sessiongate-benchmark", "x" * 150)
 
         async def get() -> Any:

@@ -58,7 +58,7 @@ class RequestAuthenticator:
         self._make_session = (
             APITokenSession if isinstance(manager, APITokenManager) else RequestSession
         )
-        self.store: Store = manager.store
+        self.store: Store = manager.asked
         # Of its own class only: what inherits from it may block.
         self.awaits: bool = awaits and bool(vars(type(self.store)).get("blocking", True))
         """Whether the store is to be awaited."""
@@ -111,6 +111,11 @@ class RequestAuthenticator:
             session.pending_flow = self._run(session, self._choose(session, now, rotation), now)
         else:
             check = tokens[0], now, rotation, credentials.transport
+            if self._operations.find_near is not None:
+                near = self._operations.nearby(check)
+                if near is not None:
+                    self._set_user(session, near, now)
+                    return session
             if self.awaits:
                 session.pending_check = check
                 return session
@@ -139,6 +144,8 @@ class RequestAuthenticator:
         session.user.row = row
         if row.generation != credentials.sent_generation and not row.shared:
             session.send_token(row, rotated_at=now)
+            if self.store.shared:
+                self.manager.hub.start()  # another process may end it before the response
 
     def failing(self, session: RequestSession, error: StoreError) -> Flow[None]:
         """Note that the store could not be read, and emit the event."""
