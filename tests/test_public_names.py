@@ -23,6 +23,7 @@ MODULES = [
     *("sessiongate", "sessiongate.asgi", "sessiongate.wsgi", "sessiongate.flask"),
     *("sessiongate.starlette", "sessiongate.fastapi", "sessiongate.stores", "sessiongate.testing"),
     *("sessiongate.devices", "sessiongate.devices.flask", "sessiongate.devices.starlette"),
+    "sessiongate.forward",
 ]
 
 ALL = {

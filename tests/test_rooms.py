@@ -45,6 +45,7 @@ ROOMS = {
     **dict.fromkeys(MIDDLEWARE, (*PURE, "managers/*.py", "feed/streams.py", "http/*")),
     **dict.fromkeys(KITS, (*PURE, "managers/*.py", "http/*", "kits/*", *MIDDLEWARE, *KITS)),
     **dict.fromkeys(MOUNTED, (*PURE, "machines/*.py", "http/*", "kits/*", "devices/*", *KITS)),
+    "forward/*.py": (*PURE, "managers/*.py", "http/*", "kits/*", "forward/*", *MIDDLEWARE),
     "devices/*.py": (*PURE, "managers/*.py", "machines/*.py", "http/*", "kits/*", "devices/*"),
     **dict.fromkeys(TOOLS, ("*",)),
 }
@@ -67,6 +68,7 @@ OUTSIDERS = {
         "asgi.py",
         "feed/streams.py",
         "devices/starlette.py",
+        "forward/asgi.py",
     ),
     "fastapi": ("fastapi.py",),
 }
@@ -236,6 +238,8 @@ def test_a_room_imports_what_it_may(file: str) -> None:
         ("devices/flask.py", "from starlette.routing import Route"),
         ("devices/flask.py", "from sessiongate.stores.memory import MemoryStore"),
         ("http/authenticator.py", "from sessiongate.devices.labels import name_of"),
+        ("forward/decision.py", "from sessiongate.starlette import login_required"),
+        ("asgi.py", "from sessiongate.forward import ForwardAuth"),
     ],
 )
 def test_a_breach_would_be_found(file: str, line: str) -> None:
@@ -272,6 +276,7 @@ def test_no_two_files_need_each_other(room: str) -> None:
         ("sessiongate.starlette", "jwt redis psycopg flask werkzeug fastapi"),
         ("sessiongate.fastapi", "jwt redis psycopg flask werkzeug"),
         ("sessiongate.flask", "jwt redis psycopg starlette fastapi"),
+        ("sessiongate.forward", "jwt redis psycopg flask starlette werkzeug"),
         ("sessiongate.devices", "jwt redis psycopg flask werkzeug starlette asyncio"),
         ("sessiongate.devices.flask", "jwt redis psycopg starlette fastapi"),
         ("sessiongate.devices.starlette", "jwt redis psycopg flask werkzeug fastapi"),

@@ -20,6 +20,7 @@ from measure import Case
 from requesting import SECRET, ASGIApp, asgi_case, asgi_cookie, bearer, cookie
 from sessiongate import APITokens, JWTSessionManager, SessionManager
 from sessiongate.asgi import SessionAuthMiddleware
+from sessiongate.forward import ForwardAuth
 from sessiongate.stores import RedisStore
 
 if TYPE_CHECKING:
@@ -87,6 +88,23 @@ def cold(manager: JWTSessionManager) -> ASGIApp:
     return crowded
 
 
+def asked(gate: ForwardAuth) -> ASGIApp:
+    """What a proxy asks, for the same request."""
+    described = [
+        (b"x-forwarded-method", b"GET"),
+        (b"x-forwarded-proto", b"https"),
+        (b"x-forwarded-host", b"localhost"),
+        (b"x-forwarded-uri", b"/"),
+    ]
+
+    async def ask(scope: Any, receive: Any, send: Any) -> None:
+        scope["headers"] += described
+        scope["query_string"] = b"login=/login"
+        await gate(scope, receive, send)
+
+    return ask
+
+
 async def cases() -> list[Case]:
     """The rows without a store outside this process."""
     floor, floor_cookie = by_hand(named)
@@ -121,6 +139,12 @@ async def cases() -> list[Case]:
         asgi_case(
             "sessiongate: a skipped path",
             SessionAuthMiddleware(nobody, opaque, skip=["/"]),
+            ours,
+            kind="ours",
+        ),
+        asgi_case(
+            "sessiongate: forward auth",
+            asked(ForwardAuth(opaque)),
             ours,
             kind="ours",
         ),
