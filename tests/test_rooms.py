@@ -46,6 +46,10 @@ ROOMS = {
     **dict.fromkeys(KITS, (*PURE, "managers/*.py", "http/*", "kits/*", *MIDDLEWARE, *KITS)),
     **dict.fromkeys(MOUNTED, (*PURE, "http/*", "kits/*", "devices/*", *KITS)),
     "devices/*.py": (*PURE, "http/*", "kits/*", "devices/*"),
+    "observability.py": (
+        *(*PURE, "managers/*.py", "machines/*.py"),
+        *("feed/hub.py", "http/request_session.py"),
+    ),
     **dict.fromkeys(TOOLS, ("*",)),
 }
 """Which files of the package a file may import; as a pattern, like its key."""
@@ -69,6 +73,7 @@ OUTSIDERS = {
         "devices/starlette.py",
     ),
     "fastapi": ("fastapi.py",),
+    "opentelemetry": ("observability.py",),
 }
 """Who may know a library, besides the tools; the rest of the world is nobody's."""
 
