@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable
 
     from opentelemetry.metrics import CallbackOptions, Meter, MeterProvider
-    from opentelemetry.trace import Span, Tracer, TracerProvider
+    from opentelemetry.trace import Tracer, TracerProvider
 
     from sessiongate.events import Event
     from sessiongate.feed.hub import Hub
