@@ -23,14 +23,14 @@ MODULES = [
     *("sessiongate", "sessiongate.asgi", "sessiongate.wsgi", "sessiongate.flask"),
     *("sessiongate.starlette", "sessiongate.fastapi", "sessiongate.stores", "sessiongate.testing"),
     *("sessiongate.devices", "sessiongate.devices.flask", "sessiongate.devices.starlette"),
-    "sessiongate.forward",
+    *("sessiongate.forward", "sessiongate.observability"),
 ]
 
 ALL = {
     *("SessionManager", "SingleSessionManager", "JWTSessionManager", "SessionCookie", "Event"),
     *("SessionGateError", "ConfigurationError", "StoreError", "ResponseStartedError"),
     *("CrossSiteError", "NoSessionError", "WeakKeyWarning", "CookieNameWarning"),
-    *("APITokens", "APITokenError", "TokenLimitError", "ServiceTokens"),
+    *("APITokens", "APITokenError", "TokenLimitError", "ServiceTokens", "Health"),
 }
 
 VERBS = {
@@ -44,6 +44,7 @@ VERBS = {
     "session_username": "{token}",
     "n_active_sessions": "",
     "cleanup_expired_sessions": "",
+    "health": "",
     "user_sessions": "username",
     "invalidate_user_session": "username, handle",
     "invalidate_user_sessions": "username, *, keep=None",

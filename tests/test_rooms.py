@@ -47,6 +47,10 @@ ROOMS = {
     **dict.fromkeys(MOUNTED, (*PURE, "machines/*.py", "http/*", "kits/*", "devices/*", *KITS)),
     "forward/*.py": (*PURE, "managers/*.py", "http/*", "kits/*", "forward/*", *MIDDLEWARE),
     "devices/*.py": (*PURE, "managers/*.py", "machines/*.py", "http/*", "kits/*", "devices/*"),
+    "observability.py": (
+        *(*PURE, "managers/*.py", "machines/*.py"),
+        *("feed/hub.py", "http/request_session.py"),
+    ),
     **dict.fromkeys(TOOLS, ("*",)),
 }
 """Which files of the package a file may import; as a pattern, like its key."""
@@ -71,6 +75,7 @@ OUTSIDERS = {
         "forward/asgi.py",
     ),
     "fastapi": ("fastapi.py",),
+    "opentelemetry": ("observability.py",),
 }
 """Who may know a library, besides the tools; the rest of the world is nobody's."""
 

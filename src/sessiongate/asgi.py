@@ -98,12 +98,14 @@ class SessionAuthMiddleware:
         check = session.pending_check
         if check is not None:
             try:
-                data = await authenticator.store.aread(check[0].sid)
+                data = await authenticator.manager.asked.aread(check[0].sid)
                 authenticator.apply_data(session, check, data)
             except StoreError as error:
                 session.pending_flow = authenticator.failing(session, error)
         if session.pending_flow is not None:
             await authenticator.manager.arun(session.pending_flow)
+        if authenticator.manager.observer is not None:
+            authenticator.manager.observer.checked(session)
         if session.store_failed:
             if kind == "websocket":
                 await receive()  # the connect, in place of the app

@@ -88,6 +88,8 @@ class SessionAuthMiddleware:
         session = authenticator.parse_request(method, cookies, authorizations, client, passive)
         if session.pending_flow is not None:
             authenticator.manager.run(session.pending_flow)
+        if authenticator.manager.observer is not None:
+            authenticator.manager.observer.checked(session)
         if session.store_failed:
             return self._answer_unavailable(environ, start_response)
         environ["sessiongate"] = session

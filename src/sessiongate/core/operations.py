@@ -64,6 +64,8 @@ class Operations(Decisions):
         self._verify = remembering(codec.verify)
         self.find_near: Callable[[str], Any | None] | None = None
         """Finds the data of a session without a trip; ``None``: there is no near cache."""
+        self.on_nearby: Callable[[bool], object] | None = None
+        """Told of each look into the near cache, whether it saved the trip."""
         self._on_refused = on_refused
         # Two verbs that few stores have.
         self._replace_at_once = getattr(store, "replace", None)
@@ -196,7 +198,10 @@ class Operations(Decisions):
         payload = check[0]
         data = None if self.find_near is None else self.find_near(payload.sid)
         found = None if data is None else self.interpret(check, data)
-        return found if type(found) is Row and found.generation == payload.generation else None
+        row = found if type(found) is Row and found.generation == payload.generation else None
+        if self.on_nearby is not None:
+            self.on_nearby(row is not None)
+        return row
 
     # The two halves of ``present``, for the middleware, which needs no flow on most requests.
 

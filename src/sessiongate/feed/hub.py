@@ -153,6 +153,8 @@ class Hub:
         self._due: set[str] = set()
         """Watched sessions to be looked at."""
         self._poll_at = -math.inf
+        self.failure: str | None = None
+        """What the store said when the feed broke, until news comes again."""
         self._epoch = 0
         """Odd: no news is lost since it began."""
         self._fresh_until = self._proven_at = 0.0
@@ -164,6 +166,11 @@ class Hub:
     def is_open(self) -> bool:
         """Whether news of other processes comes, as far as is known."""
         return self._epoch % 2 == 1
+
+    @property
+    def answers(self) -> bool | None:
+        """Whether the feed answers; ``None``: nobody has needed it yet, or it is being opened."""
+        return True if self.is_open else None if self.failure is None else False
 
     @property
     def freshness(self) -> float | None:
@@ -278,7 +285,8 @@ class Hub:
                 else:
                     self._prove(news)
                     listener.probe_at = news + (self._near / 4 or _HEARTBEAT)
-        except StoreError:
+        except StoreError as error:
+            self.failure = str(error)
             pause = listener.fail(was_open=self.is_open)
             self._break()
             return pause
@@ -289,6 +297,7 @@ class Hub:
         with self._lock:
             opens = self._epoch % 2 == 0
             self._epoch += opens
+            self.failure = None
             self._proven_at = asked_at
             self._fresh_until = asked_at + self._near
             if opens:

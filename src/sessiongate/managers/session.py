@@ -42,6 +42,7 @@ from sessiongate.core.steps import aask, arun, ask, no_listener, run
 from sessiongate.errors import ConfigurationError, StoreError
 from sessiongate.feed.hub import Hub
 from sessiongate.feed.near import NearStore
+from sessiongate.managers.health import health_of, random_sid
 from sessiongate.stores.memory import MemoryStore
 from sessiongate.tokens import LONGEST_TOKEN
 from sessiongate.tokens.keys import MAKE_ONE, random_secret
@@ -53,6 +54,8 @@ if TYPE_CHECKING:
     from sessiongate.core.rotation import Renewal
     from sessiongate.core.steps import Call, Flow
     from sessiongate.events import Event, Listener
+    from sessiongate.managers.health import Health
+    from sessiongate.managers.observer import Observer
     from sessiongate.stores.base import Store
     from sessiongate.tokens import Codec, TokenPayload
 
@@ -164,6 +167,8 @@ class SessionManager:
         self._store: Store = MemoryStore() if store is None else store
         self.asked: Store = self._store
         """What the verbs ask: the store, or the near cache before it."""
+        self.observer: Observer | None = None
+        """Who measures what happens; ``None``: nobody, and then it costs nothing."""
         self.outages: Outages = Outages()
         self._foreign_keys = Throttle()
         self._clock = clock
@@ -354,6 +359,26 @@ class SessionManager:
     async def acleanup_expired_sessions(self) -> None:
         """``cleanup_expired_sessions``, to await."""
         await self.arun(self.operations.sweep(self.now()))
+
+    def health(self) -> Health:
+        """Whether the store and its feed answer, for a health check; see ``Health``.
+
+        One read of the store, which finds nothing and writes nothing; it takes no longer than the
+        store lets any call take. Never raises ``StoreError``, emits no event and logs nothing.
+        """
+        try:
+            self._store.read(random_sid())
+        except StoreError as error:
+            return health_of(error, self.hub)
+        return health_of(None, self.hub)
+
+    async def ahealth(self) -> Health:
+        """``health``, to await."""
+        try:
+            await self._store.aread(random_sid())
+        except StoreError as error:
+            return health_of(error, self.hub)
+        return health_of(None, self.hub)
 
     def list_sessions(
         self, *, username: str | None = None, limit: int = 100, after: str | None = None
@@ -604,6 +629,8 @@ class SessionManager:
     @contextmanager
     def _reporting(self, event: Event) -> Generator[None]:
         logged = self._log(event)
+        if self.observer is not None:
+            self.observer.emitted(event)
         try:
             yield
         except Exception:

@@ -59,7 +59,7 @@ class Store(Protocol):
     Every verb raises ``StoreError`` within a second where the engine does not answer, and may be
     called again at once.
 
-    Four members are optional:
+    Five members are optional:
 
     * ``together(username, total, begin)`` and ``atogether``, for engines that lock: run the
       ``Step`` that ``begin()`` makes in one transaction, which holds the lock of that user (if not
@@ -73,6 +73,8 @@ class Store(Protocol):
     * ``feed()`` opens a ``Feed``. Then ``commit`` tells the end of each of ``out``, and ``swap``
       that of ``old`` if ``new`` is ``None``, or the ``generation`` of ``new`` if it is ``Renewed``:
       as part of the change, so that no news is lost, nor of what did not happen.
+    * ``system`` is the ``db.system.name`` of metrics and spans, such as ``"postgresql"``: by
+      default the name of the class, without ``Store`` and in small letters.
 
     A subclass may write each verb once, for both twins: ``_read`` and the others make a generator
     of requests to the engine, and two drivers, ``_run`` and ``_arun``, carry it out by calling and

@@ -59,6 +59,7 @@ class PostgresStore(NetworkStore, SQLStore):
         ValueError, TypeError: Another argument is unfit.
     """
 
+    system = "postgresql"
     _placeholder = "%s"
     _one_of = "sid = ANY (?)"
     _locked = "ORDER BY sid FOR UPDATE"
