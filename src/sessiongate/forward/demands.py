@@ -72,7 +72,7 @@ def _parse(query: str) -> Demands:
             _refuse(f"write {name}={only}, or leave it out")
     if "redirect" in single and login is None:
         _refuse("redirect=header needs login=")
-    api_tokens = "api_tokens" in single
+    api_tokens = True if "api_tokens" in single else None
     return Demands(
         Guard(scopes=scopes, fresh=fresh, api_tokens=api_tokens, login_url=login),
         Guard(scopes=scopes, fresh=fresh, api_tokens=api_tokens),
