@@ -142,7 +142,7 @@ class RequestAuthenticator:
         session.user.row = row
         if row.generation != credentials.sent_generation and not row.shared:
             session.send_token(row, rotated_at=now)
-            if self.store.shared:
+            if self.manager.store.shared:
                 self.manager.hub.start()  # another process may end it before the response
 
     def failing(self, session: RequestSession, error: StoreError) -> Flow[None]:
