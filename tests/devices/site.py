@@ -131,7 +131,7 @@ class Site:
         token: str | None = None,
         *,
         transport: str = "cookie",
-        body: bytes | None = None,
+        body: str | bytes = b"",
         **headers: str,
     ) -> Reply:
         """One request; what a browser would follow is not followed."""

@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 
 import pytest
 from flask import request
+from starlette.responses import PlainTextResponse
 from tests.devices.site import HTML, make_site
 from tests.stores.passing import PassingStore
 
@@ -23,7 +24,7 @@ from sessiongate.testing import CountingStore, ManualClock
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.devices.site import Reply, Site
+    from tests.devices.site import Reply, Site, Stack
 
     from sessiongate.events import Event
 
@@ -492,15 +493,14 @@ def test_an_app_may_have_a_template_of_its_own(make: Callable[..., Site], api: A
     assert api.tokens("alice") == []
 
 
-def test_an_app_cannot_have_a_new_token_cached(make: Callable[..., Site], api: APITokens) -> None:
+def test_an_app_cannot_have_a_new_token_cached(
+    make: Callable[..., Site], api: APITokens, stack: Stack
+) -> None:
     headers = {"Cache-Control": "private"}
 
     def render(*page: Any) -> Any:
-        if site.stack == "flask":
-            return repr(page[-1]), headers
-        from starlette.responses import PlainTextResponse  # noqa: PLC0415
-
-        return PlainTextResponse(repr(page[-1]), headers=headers)
+        text = repr(page[-1])
+        return (text, headers) if stack == "flask" else PlainTextResponse(text, headers=headers)
 
     site = make(render=render, api_tokens=api)
     here = log_in(site)
