@@ -154,7 +154,7 @@ class Hub:
         """Watched sessions to be looked at."""
         self._poll_at = -math.inf
         self.failure: str | None = None
-        """What the store said when the feed broke, until news comes again."""
+        """What the store said when the feed last broke; ``None``: it never did."""
         self._epoch = 0
         """Odd: no news is lost since it began."""
         self._fresh_until = self._proven_at = 0.0
@@ -297,7 +297,6 @@ class Hub:
         with self._lock:
             opens = self._epoch % 2 == 0
             self._epoch += opens
-            self.failure = None
             self._proven_at = asked_at
             self._fresh_until = asked_at + self._near
             if opens:
