@@ -160,7 +160,7 @@ class _Dependency(SecurityBase):
     own security scheme and has no others.
     """
 
-    scheme_name = _COOKIE
+    scheme_name: str = _COOKIE
 
     def __init__(self, security: "SessionSecurity", **demands: Any) -> None:
         self.model: SecurityModel = security.scheme
@@ -223,7 +223,7 @@ class _CurrentUser(_Dependency):
 
 
 class _OptionalUser(_Dependency):
-    scheme_name = _OPTIONAL
+    scheme_name: str = _OPTIONAL
 
     async def __call__(
         self, connection: HTTPConnection, security_scopes: SecurityScopes

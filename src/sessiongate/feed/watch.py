@@ -23,8 +23,8 @@ class Watch:
     __slots__ = ("__weakref__", "_callbacks", "_is_set", "_lock", "expires_at", "sid")
 
     def __init__(self, sid: str, expires_at: int, lock: Lock) -> None:
-        self.sid = sid
-        self.expires_at = expires_at
+        self.sid: str = sid
+        self.expires_at: int = expires_at
         self._lock = lock
         self._is_set = False
         self._callbacks: tuple[Callable[[], object], ...] = ()
