@@ -42,13 +42,18 @@ class Client:
     Args:
         client: Of redis-py.
         awaits: Whether it is one to await.
-        wait: Seconds to wait for a turn; of a given client, for an answer.
+        limit: Seconds that a command may take if it is awaited: some clients have no timeouts, and
+            redis-py 5 connects one after the other.
+        wait: Seconds to wait for a turn.
         places: How many may be at it at a time; all, if the user made it, and will close it.
     """
 
-    def __init__(self, client: Any, *, awaits: bool, wait: float, places: float = inf) -> None:
+    def __init__(
+        self, client: Any, *, awaits: bool, limit: float, wait: float = 0, places: float = inf
+    ) -> None:
         self.client = client
-        self._awaits, self._wait, self._free, self._is_given = awaits, wait, places, places == inf
+        self._awaits, self._limit, self._wait, self._free = awaits, limit, wait, places
+        self._is_given = places == inf
         self._waiting: deque[Future[None]] = deque()
         self._lock = Lock()
         self._used_at = 0.0
@@ -91,9 +96,9 @@ class Client:
 
     async def send(self, *command: Any) -> Any:
         asked = self.client.execute_command(*command, NEVER_DECODE=True)
-        if not (self._is_given and self._awaits):
-            return await answer_of(asked)
-        async with asyncio.timeout(self._wait):  # it may have no timeouts of its own
+        if not self._awaits:
+            return asked
+        async with asyncio.timeout(self._limit):
             return await asked
 
     async def give_back(self, *_: object) -> None:
@@ -126,7 +131,7 @@ def given_clients(client: Any, async_client: Any, budget: float) -> tuple[Client
                 "pass a URL instead, or make a store for each loop"
             )
             raise ConfigurationError(msg)
-        return Client(given, awaits=loop is not None, wait=budget)
+        return Client(given, awaits=loop is not None, limit=budget)
 
     return Clients(make), "the given client's server", budget
 
@@ -159,8 +164,8 @@ def own_clients(
     def make(loop: Loop | None) -> Client:
         kind: Any = redis if loop is None else redis.asyncio
         pool, _, wait = pool_of(kind)
-        places, client = pool.max_connections, kind.Redis.from_pool(pool)
-        return Client(client, awaits=loop is not None, wait=wait, places=places)
+        places, client, awaits = pool.max_connections, kind.Redis.from_pool(pool), loop is not None
+        return Client(client, awaits=awaits, limit=limit, wait=wait, places=places)
 
     try:
         pool, said, wait = pool_of(redis)
@@ -170,5 +175,6 @@ def own_clients(
     except (ValueError, TypeError):
         raise ConfigurationError(_NO_URL) from None  # the cause may quote a password
     address = f"{said.get('host', 'localhost')}:{said.get('port', 6379)}"
-    busy = wait + (said.get("socket_connect_timeout") or 0)
-    return Clients(make), said.get("path") or address, busy
+    connecting: float = said.get("socket_connect_timeout") or 0
+    limit = connecting + (said["socket_timeout"] or timeout)
+    return Clients(make), said.get("path") or address, wait + connecting

@@ -147,9 +147,7 @@ class Store(Protocol):
     def aread(self: Any, sid: str) -> Coroutine[Any, Any, Any | None]:
         return self._arun(self._read(sid))
 
-    def aswap(
-        self: Any, old: Record, new: Record | None, now: int
-    ) -> Coroutine[Any, Any, Literal[True] | Any | None]:
+    def aswap(self: Any, old: Record, new: Record | None, now: int) -> Coroutine[Any, Any, Any]:
         return self._arun(self._swap(old, new, now))
 
     def aof_user(self: Any, username: str) -> Coroutine[Any, Any, tuple[Seen, Sequence[Record]]]:

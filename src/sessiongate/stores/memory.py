@@ -92,11 +92,11 @@ class Records:
     def commit(
         self, username: str, out: Some, new: Record | None, seen: Seen, live: Live, now: int
     ) -> bool:
-        if any(self.rows.get(old.sid) != old.data for old in out):
-            return False
-        if new is not None and new.sid in self.rows:
-            return False
-        if seen is not None and self._sids_of(username) != seen:
+        if (
+            any(self.rows.get(old.sid) != old.data for old in out)
+            or (new is not None and new.sid in self.rows)
+            or seen not in (None, self._sids_of(username))
+        ):
             return False
         added = (new is not None) - sum(now < old.data.expires_at for old in out)
         if live is not None:

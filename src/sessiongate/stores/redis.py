@@ -7,7 +7,7 @@ from __future__ import annotations
 from hashlib import sha1
 from importlib.resources import files
 from math import ceil
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Final
 
 from sessiongate.core.arguments import check_count, microseconds
 from sessiongate.core.row import FOREVER, SECOND, Page, Record, Renewed
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from sessiongate.stores.base import Live, Records, Seen
 
 __all__ = ["RedisStore"]
-
-T = TypeVar("T")
 
 _LAYOUT: Final = b"2"
 """How the keys are named and what is in them. The layout before had no number."""
@@ -126,12 +124,8 @@ class RedisStore(NetworkStore):
                 return b""  # nothing that a codec can read
             raise
 
-    def _swap(
-        self, old: Record, new: Record | None, now: int
-    ) -> Verb[Literal[True] | bytes | None]:
-        news: object = "ended" if new is None else ""
-        if isinstance(new, Renewed):
-            news = new.generation
+    def _swap(self, old: Record, new: Record | None, now: int) -> Verb[Any]:
+        news = "ended" if new is None else new.generation if isinstance(new, Renewed) else ""
         change: list[Any] = [] if new is None else [new.data]
         if new is not None and new.expires_at != old.expires_at:
             change += new.expires_at, _time_to_live(new, now)
@@ -151,30 +145,22 @@ class RedisStore(NetworkStore):
     def _commit(
         self, username: str, out: Records, new: Record | None, seen: Seen, live: Live, now: int
     ) -> Verb[bool]:
-        added: tuple[Any, ...] = b"", b"", b"", b""
+        added: tuple[Any, ...] = "", "", "", ""
         change = -sum(now < old.expires_at for old in out)
         if new is not None:
             added = _name(new), new.data, new.expires_at, _time_to_live(new, now)
             change += now < new.expires_at
-        bounds = (b"", b"") if live is None else (live[0] - change, live[1] - change)
-        mark = b"any" if seen is None else seen
+        bounds = ("", "") if live is None else (live[0] - change, live[1] - change)
+        look = now, _bytes(username), "any" if seen is None else seen, *bounds
         removed = (part for record in out for part in (_name(record), record.data))
-        done = yield from self._call(
-            "commit", now, _bytes(username), mark, *bounds, *added, *removed
-        )
-        return done == 1
+        return (yield from self._call("commit", *look, *added, *removed)) == 1
 
     def _live(self, now: int, most: int, after: int | None = None) -> Verb[Page]:
         records: list[Record] = []
-        place = after or 0
-        while len(records) < most:
-            further, found = yield from self._look(
-                b"order", place, min(most - len(records), _BATCH)
-            )
+        place: int | None = after or 0
+        while place is not None and (left := most - len(records)) > 0:
+            place, found = yield from self._look(b"order", place, min(left, _BATCH))
             records += (record for record in found.values() if now < record.expires_at)
-            if further is None:
-                return Page(records, None)
-            place = further
         return Page(records, place)
 
     def _count(self, now: int) -> Verb[int]:
@@ -187,10 +173,8 @@ class RedisStore(NetworkStore):
             removed += some
         return removed
 
-    def _look(
-        self, index: bytes, after: int, most: int
-    ) -> Verb[tuple[int | None, dict[bytes, Record]]]:
-        """Return the place to go on, ``None``: no more; and by name what an index names."""
+    def _look(self, index: bytes, after: int, most: int) -> Verb[Any]:
+        """Return the place to go on, ``None``: no more; and the records by name, as indexed."""
         last, *found = yield from self._call("look", index, after, most)
         named: dict[bytes, Record] = {}
         for name, end, data in found:

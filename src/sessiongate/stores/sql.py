@@ -167,14 +167,11 @@ class SQLStore(EngineStore):
 
         What was looked at is locked. Others may still end sessions: later, as it were.
         """
-        looks: list[tuple[str, object]] = []
-        if seen is not None:
-            looks.append((self._set_now, username))
+        looks: dict[str, object] = {} if seen is None else {self._set_now: username}
         if live is not None:
-            looks.append((self._live_now, now))
+            looks[self._live_now] = now
         if looks:
-            texts, values = zip(*looks, strict=True)
-            rows = yield " UNION ALL ".join(texts), values
+            rows = yield " UNION ALL ".join(looks), tuple(looks.values())
             if seen not in (None, frozenset(sid for sid, _ in rows if sid is not None)):
                 return False
             if live is not None:
