@@ -160,7 +160,7 @@ class _Dependency(SecurityBase):
     own security scheme and has no others.
     """
 
-    scheme_name = _COOKIE
+    scheme_name: str = _COOKIE
 
     def __init__(self, security: "SessionSecurity", **demands: Any) -> None:
         self.model: SecurityModel = security.scheme
