@@ -19,6 +19,7 @@ from sessiongate.core.row import SECOND
 from sessiongate.stores import MemoryStore
 from sessiongate.testing import ManualClock, StoreContract
 from sessiongate.testing.commands import CloseUser, List, execute
+from sessiongate.testing.contract._interleavings import Interleavings
 from sessiongate.testing.contract._material import START, login, session, touch
 
 if TYPE_CHECKING:
@@ -26,18 +27,6 @@ if TYPE_CHECKING:
 
 PATIENCE = 10
 """Seconds until a child that hangs is a failure."""
-
-
-class TestMemoryStore(StoreContract):
-    TRIPLES = 1_500
-
-    @pytest.fixture
-    def store(self) -> MemoryStore:
-        return MemoryStore()
-
-    @pytest.fixture
-    def footprint(self, store: MemoryStore) -> Callable[[], int]:
-        return lambda: entries(store._records)
 
 
 class VerbsAlone(MemoryStore):
@@ -48,12 +37,34 @@ class VerbsAlone(MemoryStore):
     atogether = None  # type: ignore[assignment]
 
 
+class TestMemoryStore(StoreContract):
+    PAIRS, TRIPLES = 100, 250  # the slow class below tries them all
+
+    @pytest.fixture
+    def store(self) -> MemoryStore:
+        return MemoryStore()
+
+    @pytest.fixture
+    def footprint(self, store: MemoryStore) -> Callable[[], int]:
+        return lambda: entries(store._records)
+
+
 class TestVerbsAlone(StoreContract):
-    TRIPLES = 1_500
+    PAIRS, TRIPLES = 100, 250
 
     @pytest.fixture
     def store(self) -> MemoryStore:
         return VerbsAlone()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", [MemoryStore, VerbsAlone])
+class TestOrders(Interleavings):
+    TRIPLES = 1_500
+
+    @pytest.fixture
+    def store(self, kind: type[MemoryStore]) -> MemoryStore:
+        return kind()
 
 
 def in_a_child(work: Callable[[], int]) -> int:

@@ -40,6 +40,7 @@ from sessiongate.testing.commands import (
     aexecute,
     execute,
 )
+from sessiongate.testing.contract._interleavings import Interleavings
 from sessiongate.testing.contract._material import HOUR, MINUTE, START, login, named, session, touch
 from sessiongate.testing.outcomes import Ended, Opened
 
@@ -118,8 +119,7 @@ def using(request: pytest.FixtureRequest) -> Iterator[Callable[..., Call]]:
 
 
 class TestPostgresStore(StoreContract):
-    PAIRS = 250  # of each world: a pair takes some hundred trips. SQLite, of the same text, has all
-    TRIPLES = 250
+    PAIRS, TRIPLES = 60, 100  # each takes dozens of trips; the slow class below tries more
 
     @pytest.fixture
     def store(self, server: PostgresServer) -> Iterator[PostgresStore]:
@@ -142,6 +142,11 @@ class TestPostgresStore(StoreContract):
             return int(row[0]) if row else 0
 
         return count
+
+
+@pytest.mark.slow
+class TestPostgresOrders(Interleavings):
+    PAIRS, TRIPLES = 250, 250
 
 
 def fails_in_time(call: Call) -> None:

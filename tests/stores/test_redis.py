@@ -27,6 +27,7 @@ from sessiongate.stores.base import Record
 from sessiongate.stores.codec import decode, encode
 from sessiongate.stores.redis import RedisStore
 from sessiongate.testing import ManualClock, StoreContract
+from sessiongate.testing.contract._interleavings import Interleavings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -149,8 +150,7 @@ def call(server: RedisServer, using: Callable[..., Call]) -> Call:
 
 
 class TestRedisStore(StoreContract):
-    PAIRS = 250  # each takes dozens of trips to the server
-    TRIPLES = 250
+    PAIRS, TRIPLES = 60, 100  # each takes dozens of trips; the slow class below tries more
 
     @pytest.fixture
     def store(self, server: RedisServer) -> Iterator[RedisStore]:
@@ -169,6 +169,11 @@ class TestRedisStore(StoreContract):
             return sum(admin.zcard(key) if admin.type(key) == b"zset" else 1 for key in keys)
 
         return count
+
+
+@pytest.mark.slow
+class TestRedisOrders(Interleavings):
+    PAIRS, TRIPLES = 250, 250
 
 
 # The server goes away and comes back.
