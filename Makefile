@@ -18,6 +18,9 @@ WHEEL_TESTS ?= tests/managers tests/tokens tests/http tests/security tests/frame
 	tests/cli tests/testing tests/budget tests/stores/test_contract.py tests/stores/test_sqlite.py \
 	tests/test_public_names.py tests/machines/test_service_token*.py
 
+# Tests start a hundred processes: each would compile the package again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-slow fuzz coverage package sbom test-wheel lint spelling workflows types \
 	public-types format words docs bench bench-scale bench-servers bench-threads budget lock clean
