@@ -7,10 +7,10 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.stores.thorough import Thorough
 
 from sessiongate.stores import SQLiteStore
 from sessiongate.testing import StoreContract
-from sessiongate.testing.contract._interleavings import Interleavings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -27,7 +27,7 @@ class OnSQLite:
 
 
 class TestSQLiteStore(OnSQLite, StoreContract):
-    PAIRS, TRIPLES = 100, 100  # the slow class below tries more
+    PROGRAMS, PAIRS, TRIPLES = 20, 100, 100  # the slow class below tries more
 
     @pytest.fixture
     def file(self, store: SQLiteStore, tmp_path: Path) -> Iterator[sqlite3.Connection]:
@@ -49,5 +49,5 @@ class TestSQLiteStore(OnSQLite, StoreContract):
 
 
 @pytest.mark.slow
-class TestSQLiteOrders(OnSQLite, Interleavings):
+class TestSQLiteThoroughly(OnSQLite, Thorough):
     PAIRS, TRIPLES = 600, 1_000  # the stores of memory try all pairs

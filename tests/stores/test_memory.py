@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.stores.mutants import entries
+from tests.stores.thorough import Thorough
 
 from sessiongate import SessionManager
 from sessiongate.core.row import SECOND
 from sessiongate.stores import MemoryStore
 from sessiongate.testing import ManualClock, StoreContract
 from sessiongate.testing.commands import CloseUser, List, execute
-from sessiongate.testing.contract._interleavings import Interleavings
 from sessiongate.testing.contract._material import START, login, session, touch
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class VerbsAlone(MemoryStore):
 
 
 class TestMemoryStore(StoreContract):
-    PAIRS, TRIPLES = 100, 250  # the slow class below tries them all
+    PROGRAMS, PAIRS, TRIPLES = 20, 100, 250  # the slow class below tries them all
 
     @pytest.fixture
     def store(self) -> MemoryStore:
@@ -50,7 +50,7 @@ class TestMemoryStore(StoreContract):
 
 
 class TestVerbsAlone(StoreContract):
-    PAIRS, TRIPLES = 100, 250
+    PROGRAMS, PAIRS, TRIPLES = 20, 100, 250
 
     @pytest.fixture
     def store(self) -> MemoryStore:
@@ -59,7 +59,7 @@ class TestVerbsAlone(StoreContract):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", [MemoryStore, VerbsAlone])
-class TestOrders(Interleavings):
+class TestThoroughly(Thorough):
     TRIPLES = 1_500
 
     @pytest.fixture

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 import pytest
 from tests.stores.postgres_server import PostgresServer
+from tests.stores.thorough import Thorough
 
 from sessiongate import ConfigurationError, SessionManager, StoreError
 from sessiongate.core.rotation import NOW
@@ -40,7 +41,6 @@ from sessiongate.testing.commands import (
     aexecute,
     execute,
 )
-from sessiongate.testing.contract._interleavings import Interleavings
 from sessiongate.testing.contract._material import HOUR, MINUTE, START, login, named, session, touch
 from sessiongate.testing.outcomes import Ended, Opened
 
@@ -119,7 +119,7 @@ def using(request: pytest.FixtureRequest) -> Iterator[Callable[..., Call]]:
 
 
 class TestPostgresStore(StoreContract):
-    PAIRS, TRIPLES = 60, 100  # each takes dozens of trips; the slow class below tries more
+    PROGRAMS, PAIRS, TRIPLES = 20, 60, 100  # the slow class below tries more
 
     @pytest.fixture
     def store(self, server: PostgresServer) -> Iterator[PostgresStore]:
@@ -145,8 +145,8 @@ class TestPostgresStore(StoreContract):
 
 
 @pytest.mark.slow
-class TestPostgresOrders(Interleavings):
-    PAIRS, TRIPLES = 250, 250
+class TestPostgresThoroughly(Thorough):
+    PAIRS, TRIPLES = 250, 250  # each takes dozens of trips to the server
 
 
 def fails_in_time(call: Call) -> None:

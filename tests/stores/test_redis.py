@@ -19,6 +19,7 @@ import pytest
 import redis
 import redis.asyncio
 from tests.stores.redis_server import RedisServer
+from tests.stores.thorough import Thorough
 
 from sessiongate import SessionManager
 from sessiongate.core.row import FOREVER, SECOND, Row
@@ -27,7 +28,6 @@ from sessiongate.stores.base import Record
 from sessiongate.stores.codec import decode, encode
 from sessiongate.stores.redis import RedisStore
 from sessiongate.testing import ManualClock, StoreContract
-from sessiongate.testing.contract._interleavings import Interleavings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -150,7 +150,7 @@ def call(server: RedisServer, using: Callable[..., Call]) -> Call:
 
 
 class TestRedisStore(StoreContract):
-    PAIRS, TRIPLES = 60, 100  # each takes dozens of trips; the slow class below tries more
+    PROGRAMS, PAIRS, TRIPLES = 20, 60, 100  # the slow class below tries more
 
     @pytest.fixture
     def store(self, server: RedisServer) -> Iterator[RedisStore]:
@@ -172,8 +172,8 @@ class TestRedisStore(StoreContract):
 
 
 @pytest.mark.slow
-class TestRedisOrders(Interleavings):
-    PAIRS, TRIPLES = 250, 250
+class TestRedisThoroughly(Thorough):
+    PAIRS, TRIPLES = 250, 250  # each takes dozens of trips to the server
 
 
 # The server goes away and comes back.
