@@ -9,7 +9,8 @@ pip := $(BIN)/python -m pip --python
 install = $(if $(UV),$(UV) pip install --compile-bytecode --python $(1),$(pip) $(1) install) --quiet
 extras = $(shell $(BIN)/python -c "import tomllib; \
 	print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['optional-dependencies'], sep=',')")
-PYTEST := $(BIN)/python -m pytest -n auto
+# Each worker takes neighbours, which share servers, and later half of what another has left.
+PYTEST := $(BIN)/python -m pytest -n auto --dist worksteal
 WHEEL_VENV ?= .venv-wheel
 # The requirements that the wheel is tested with: `oldest` are the releases that it promises.
 LOCK ?= test-wheel
@@ -17,6 +18,9 @@ LOCK ?= test-wheel
 WHEEL_TESTS ?= tests/managers tests/observability tests/tokens tests/http tests/security tests/frameworks tests/devices \
 	tests/cli tests/testing tests/budget tests/stores/test_contract.py tests/stores/test_sqlite.py \
 	tests/test_public_names.py tests/machines/test_service_token*.py
+
+# Tests start a hundred processes: each would compile the package again.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help demo demo-forward test test-slow fuzz coverage package sbom test-wheel lint spelling workflows types \
@@ -74,7 +78,7 @@ test-wheel: package  ## Run the quick tests against the wheel, with the oldest d
 	$(call install,$(WHEEL_VENV)/bin/python) --require-hashes -r requirements/$(LOCK).txt
 	$(call install,$(WHEEL_VENV)/bin/python) --no-deps dist/*.whl
 	$(pip) $(WHEEL_VENV)/bin/python check
-	$(WHEEL_VENV)/bin/python -m pytest -n auto -m "not slow" $(WHEEL_TESTS) $(EXTRA) \
+	$(subst $(BIN),$(WHEEL_VENV)/bin,$(PYTEST)) -m "not slow" $(WHEEL_TESTS) $(EXTRA) \
 		$(if $(filter oldest,$(LOCK)),-W ignore::DeprecationWarning)  # of others, in their old releases
 
 lint: $(VENV)/lint.installed  ## Check style and formatting

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,12 @@ from tests.hygiene import every_record, leaks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """One worker more than there are cores: a third of the time, tests wait for others."""
+    return (os.cpu_count() or 1) + 1
 
 
 @pytest.fixture(autouse=True)

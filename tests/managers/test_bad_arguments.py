@@ -136,15 +136,13 @@ USERNAMES = [
 
 
 @pytest.mark.parametrize(("username", "error"), USERNAMES, ids=lambda v: ascii(v)[:24])
-@pytest.mark.parametrize(
-    "verb",
-    ["create_session", "user_sessions", "invalidate_user_sessions", "invalidate_user_session"],
-)
-def test_usernames(make: Make, verb: str, username: Any, error: type[Exception]) -> None:
+def test_usernames(make: Make, username: Any, error: type[Exception]) -> None:
     m = make()
-    more = ("A" * 22,) if verb == "invalidate_user_session" else ()
+    for verb in ("create_session", "user_sessions", "invalidate_user_sessions"):
+        with pytest.raises(error, match=r"^username must"):
+            getattr(m, verb)(username)
     with pytest.raises(error, match=r"^username must"):
-        getattr(m, verb)(username, *more)
+        m.invalidate_user_session(username, "A" * 22)
     assert m.n_active_sessions() == 0
 
 

@@ -7,6 +7,7 @@ anyone sign. The sizes of secrets: ``tests/managers/test_manager_keys.py``.
 from __future__ import annotations
 
 import json
+import re
 from base64 import b64encode, encodebytes, urlsafe_b64encode
 from hashlib import sha512
 from itertools import product
@@ -48,28 +49,30 @@ TEXT_ONLY: dict[str, Callable[[bytes], str | bytes]] = {
 }
 
 
-def _cases() -> list[Any]:
-    return [
-        pytest.param(key, form, wrap, id=f"{key}, {form}, {name}")
+def is_refused(secret: str | bytes) -> bool:
+    """By both managers, alone and behind a right one."""
+    for cls, given in product((SessionManager, JWTSessionManager), (secret, ["s" * 64, secret])):
+        try:
+            cls(secret_key=given)
+        except ConfigurationError as error:
+            if re.search(r"secret_key looks like .*shared secret", str(error)):
+                continue
+        return False
+    return True
+
+
+@pytest.mark.parametrize(
+    ("key", "form"),
+    [
+        (key, form)
         for key in ("RSA", "P-256", "P-521", "Ed25519")
         for form in (*FORMS, *MORE.get(key, ()))
-        for name, wrap in (WRAPPED | ({} if form.startswith("DER") else TEXT_ONLY)).items()
-    ]
-
-
-@pytest.mark.parametrize(("key", "form", "wrap"), _cases())
-def test_key_material_is_no_secret(
-    key: str,
-    form: str,
-    wrap: Callable[[bytes], str | bytes],
-    private_keys: dict[str, Private],
-) -> None:
-    material = wrap(forms(private_keys[key])[form])
-    for cls, given in product(
-        (SessionManager, JWTSessionManager), (material, ["s" * 64, material])
-    ):
-        with pytest.raises(ConfigurationError, match=r"secret_key looks like .*shared secret"):
-            cls(secret_key=given)
+    ],
+)
+def test_key_material_is_no_secret(key: str, form: str, private_keys: dict[str, Private]) -> None:
+    material = forms(private_keys[key])[form]
+    wraps = WRAPPED | ({} if form.startswith("DER") else TEXT_ONLY)
+    assert [name for name, wrap in wraps.items() if not is_refused(wrap(material))] == []
 
 
 @pytest.mark.parametrize("algorithm", KEY_OF)

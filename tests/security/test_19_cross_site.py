@@ -81,11 +81,11 @@ FROM_ELSEWHERE = [
 ]
 
 
-@pytest.mark.parametrize("method", UNSAFE)
 @pytest.mark.parametrize("headers", FROM_HERE)
-def test_requests_from_here_pass(site: Site, method: str, headers: list[Header]) -> None:
-    response = site.ask(cookie(site.open()), *headers, method=method)
-    assert (response.status, response.who) == (200, "alice")
+def test_requests_from_here_pass(site: Site, headers: list[Header]) -> None:
+    for method in UNSAFE:
+        response = site.ask(cookie(site.open()), *headers, method=method)
+        assert (response.status, response.who) == (200, "alice")
 
 
 @pytest.mark.parametrize("method", UNSAFE)
@@ -106,10 +106,10 @@ def test_requests_from_elsewhere_are_nobodys(
     assert site.store.calls == 0
 
 
-@pytest.mark.parametrize("method", SAFE)
 @pytest.mark.parametrize("headers", FROM_ELSEWHERE)
-def test_safe_methods_pass(site: Site, method: str, headers: list[Header]) -> None:
-    assert site.ask(cookie(site.open()), *headers, method=method).who == "alice"
+def test_safe_methods_pass(site: Site, headers: list[Header]) -> None:
+    for method in SAFE:
+        assert site.ask(cookie(site.open()), *headers, method=method).who == "alice"
 
 
 @pytest.mark.parametrize("headers", FROM_ELSEWHERE)

@@ -227,12 +227,11 @@ REPEATED = {
 
 @pytest.mark.parametrize("kind", ["opaque", "jwt"])
 @pytest.mark.parametrize("size", [64_000, 1_000_000], ids=["64 KB", "1 MB"])
-@pytest.mark.parametrize(("before", "after"), [(b"", b""), (b"v=", b""), (b"", b"; v=1")])
 @pytest.mark.parametrize("unit", REPEATED.values(), ids=REPEATED)
-def test_whatever_repeats_in_cookies_is_read_in_no_time(
-    site: Site, unit: bytes, size: int, before: bytes, after: bytes
-) -> None:
-    assert spent(site, before + filled(unit, size) + after) < MOST
+def test_whatever_repeats_in_cookies_is_read_in_no_time(site: Site, unit: bytes, size: int) -> None:
+    field = filled(unit, size)
+    for repeated in (field, b"v=" + field, field + b"; v=1"):
+        assert spent(site, repeated) < MOST
     assert site.store.calls == 0
 
 

@@ -7,6 +7,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.stores.thorough import Thorough
 
 from sessiongate.stores import SQLiteStore
 from sessiongate.testing import StoreContract
@@ -16,15 +17,17 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-class TestSQLiteStore(StoreContract):
-    PAIRS = 600  # of each world; the stores of memory try them all
-
+class OnSQLite:
     @pytest.fixture
     def store(self, tmp_path: Path) -> Iterator[SQLiteStore]:
         # The suite is not about patience, and a loaded machine may be slow.
         store = SQLiteStore(tmp_path / "sessions.db", timeout=5)
         yield store
         store.close()
+
+
+class TestSQLiteStore(OnSQLite, StoreContract):
+    PROGRAMS, PAIRS, TRIPLES = 20, 100, 100  # the slow class below tries more
 
     @pytest.fixture
     def file(self, store: SQLiteStore, tmp_path: Path) -> Iterator[sqlite3.Connection]:
@@ -43,3 +46,8 @@ class TestSQLiteStore(StoreContract):
             return number + store.count(0)
 
         return count
+
+
+@pytest.mark.slow
+class TestSQLiteThoroughly(OnSQLite, Thorough):
+    PAIRS, TRIPLES = 600, 1_000  # the stores of memory try all pairs

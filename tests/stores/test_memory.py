@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.stores.mutants import entries
+from tests.stores.thorough import Thorough
 
 from sessiongate import SessionManager
 from sessiongate.core.row import SECOND
@@ -28,8 +29,16 @@ PATIENCE = 10
 """Seconds until a child that hangs is a failure."""
 
 
+class VerbsAlone(MemoryStore):
+    """As a third party's: no decision is made under its lock."""
+
+    replace = None  # type: ignore[assignment]
+    together = None  # type: ignore[assignment]
+    atogether = None  # type: ignore[assignment]
+
+
 class TestMemoryStore(StoreContract):
-    TRIPLES = 1_500
+    PROGRAMS, PAIRS, TRIPLES = 20, 100, 250  # the slow class below tries them all
 
     @pytest.fixture
     def store(self) -> MemoryStore:
@@ -40,20 +49,22 @@ class TestMemoryStore(StoreContract):
         return lambda: entries(store._records)
 
 
-class VerbsAlone(MemoryStore):
-    """As a third party's: no decision is made under its lock."""
-
-    replace = None  # type: ignore[assignment]
-    together = None  # type: ignore[assignment]
-    atogether = None  # type: ignore[assignment]
-
-
 class TestVerbsAlone(StoreContract):
-    TRIPLES = 1_500
+    PROGRAMS, PAIRS, TRIPLES = 20, 100, 250
 
     @pytest.fixture
     def store(self) -> MemoryStore:
         return VerbsAlone()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", [MemoryStore, VerbsAlone])
+class TestThoroughly(Thorough):
+    TRIPLES = 1_500
+
+    @pytest.fixture
+    def store(self, kind: type[MemoryStore]) -> MemoryStore:
+        return kind()
 
 
 def in_a_child(work: Callable[[], int]) -> int:

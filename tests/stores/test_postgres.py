@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 import pytest
 from tests.stores.postgres_server import PostgresServer
+from tests.stores.thorough import Thorough
 
 from sessiongate import ConfigurationError, SessionManager, StoreError
 from sessiongate.core.rotation import NOW
@@ -118,8 +119,7 @@ def using(request: pytest.FixtureRequest) -> Iterator[Callable[..., Call]]:
 
 
 class TestPostgresStore(StoreContract):
-    PAIRS = 250  # of each world: a pair takes some hundred trips. SQLite, of the same text, has all
-    TRIPLES = 250
+    PROGRAMS, PAIRS, TRIPLES = 20, 60, 100  # the slow class below tries more
 
     @pytest.fixture
     def store(self, server: PostgresServer) -> Iterator[PostgresStore]:
@@ -142,6 +142,11 @@ class TestPostgresStore(StoreContract):
             return int(row[0]) if row else 0
 
         return count
+
+
+@pytest.mark.slow
+class TestPostgresThoroughly(Thorough):
+    PAIRS, TRIPLES = 250, 250  # each takes dozens of trips to the server
 
 
 def fails_in_time(call: Call) -> None:

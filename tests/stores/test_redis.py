@@ -19,6 +19,7 @@ import pytest
 import redis
 import redis.asyncio
 from tests.stores.redis_server import RedisServer
+from tests.stores.thorough import Thorough
 
 from sessiongate import SessionManager
 from sessiongate.core.row import FOREVER, SECOND, Row
@@ -150,8 +151,7 @@ def call(server: RedisServer, using: Callable[..., Call]) -> Call:
 
 
 class TestRedisStore(StoreContract):
-    PAIRS = 250  # each takes dozens of trips to the server
-    TRIPLES = 250
+    PROGRAMS, PAIRS, TRIPLES = 20, 60, 100  # the slow class below tries more
 
     @pytest.fixture
     def store(self, server: RedisServer) -> Iterator[RedisStore]:
@@ -170,6 +170,11 @@ class TestRedisStore(StoreContract):
             return sum(admin.zcard(key) if admin.type(key) == b"zset" else 1 for key in keys)
 
         return count
+
+
+@pytest.mark.slow
+class TestRedisThoroughly(Thorough):
+    PAIRS, TRIPLES = 250, 250  # each takes dozens of trips to the server
 
 
 # The server goes away and comes back.
