@@ -37,8 +37,8 @@ end
 -- than last time says that there was a while in which nothing was told.
 function verbs.echo(mine, number, term)
   term = call('GET', base .. 'listening') or term
+  call('PUBLISH', mine, number .. ' ' .. term)  -- who may not do that makes nobody else do it
   call('SET', base .. 'listening', term, 'EX', 60)
-  call('PUBLISH', mine, number .. ' ' .. term)
 end
 function verbs.count(now)  -- looks at some names, and at more while it finds some that were dropped
   for _ = 1, 20 do
