@@ -15,7 +15,7 @@ WHEEL_VENV ?= .venv-wheel
 # The requirements that the wheel is tested with: `oldest` are the releases that it promises.
 LOCK ?= test-wheel
 # What depends on the interpreter and on what is in the wheel; not the servers around it.
-WHEEL_TESTS ?= tests/managers tests/tokens tests/http tests/security tests/frameworks tests/devices \
+WHEEL_TESTS ?= tests/managers tests/observability tests/tokens tests/http tests/security tests/frameworks tests/devices \
 	tests/cli tests/testing tests/budget tests/stores/test_contract.py tests/stores/test_sqlite.py \
 	tests/test_public_names.py tests/machines/test_service_token*.py
 
@@ -23,7 +23,7 @@ WHEEL_TESTS ?= tests/managers tests/tokens tests/http tests/security tests/frame
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow fuzz coverage package sbom test-wheel lint spelling workflows types \
+.PHONY: help demo demo-forward test test-slow fuzz coverage package sbom test-wheel lint spelling workflows types \
 	public-types format words docs bench bench-scale bench-servers bench-threads budget lock clean
 
 help:  ## What can be made
@@ -43,6 +43,9 @@ $(VENV)/%.installed: requirements/%.txt | $(VENV)/package.installed
 
 demo: $(VENV)/demo.installed  ## Start the Flask and the Starlette demo on one login
 	@$(BIN)/python examples/demo.py $(ARGS)
+
+demo-forward: $(VENV)/test.installed  ## Start one login for any backend, behind nginx and Caddy
+	@PYTHONPATH=examples $(BIN)/python examples/forward-auth/forward_demo.py
 
 test: $(VENV)/test.installed  ## Run the tests that are quick
 	$(PYTEST) -m "not slow" $(EXTRA)

@@ -21,7 +21,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from sessiongate.stores import SQLiteStore
-from shared import HERE, Accounts, Services, Site, make_manager, read_secret_key
+from shared import (
+    HERE,
+    Accounts,
+    Services,
+    Site,
+    make_api_tokens,
+    make_manager,
+    read_secret_key,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -39,8 +47,7 @@ class Task:
 
     site: Site
     listener: socket.socket
-    database: Path
-    secret_key: str
+    data: Path
     accounts: Accounts
     ready: Connection
 
@@ -52,9 +59,13 @@ class Task:
         )
         # Show the events of sessions, but not a line for every request.
         logging.getLogger("werkzeug").setLevel(logging.WARNING)
-        with closing(SQLiteStore(self.database)) as store:
-            manager = make_manager(store, self.secret_key)
-            server(self, Services(manager, self.accounts, self.site))
+        with (
+            closing(SQLiteStore(self.data / "sessions.sqlite3")) as sessions,
+            closing(SQLiteStore(self.data / "api_tokens.sqlite3")) as tokens,
+        ):
+            manager = make_manager(sessions, read_secret_key(self.data))
+            api_tokens = make_api_tokens(tokens, read_secret_key(self.data, "api_tokens"))
+            server(self, Services(manager, self.accounts, self.site, api_tokens))
 
 
 def serve_flask(task: Task, services: Services) -> None:
@@ -104,7 +115,8 @@ def start(
 ) -> Iterator[tuple[SpawnProcess, Connection, Site]]:
     """Start both servers. Each has a pipe on which it says that it is ready."""
     data.mkdir(mode=0o700, parents=True, exist_ok=True)
-    secret_key = read_secret_key(data)
+    for name in ("secret", "api_tokens"):
+        read_secret_key(data, name)  # which makes it, before two processes would
     accounts = Accounts()
     accounts.add("alice", password, scopes=("notes:read", "notes:write"))
     listeners = [listen(flask_port), listen(starlette_port)]
@@ -114,9 +126,7 @@ def start(
     for mine, server in enumerate((serve_flask, serve_starlette)):
         site = Site(names[mine], urls[mine], names[1 - mine], urls[1 - mine])
         ready, say_ready = spawn.Pipe(duplex=False)
-        task = Task(
-            site, listeners[mine], data / "sessions.sqlite3", secret_key, accounts, say_ready
-        )
+        task = Task(site, listeners[mine], data, accounts, say_ready)
         process = spawn.Process(target=task.run, args=(server,), name=site.name, daemon=True)
         process.start()
         # The process has its own copy now. When the process ends, the pipe ends here.

@@ -55,8 +55,9 @@ def create_app(services: Services) -> Flask:
     app.extensions["services"] = services
     app.register_blueprint(pages)
     app.register_blueprint(api)
-    app.register_blueprint(my_devices(login_url=LOGIN, render=devices))
-    install(app, services.manager, cookie=COOKIE)
+    tokens = services.api_tokens
+    app.register_blueprint(my_devices(login_url=LOGIN, render=devices, api_tokens=tokens))
+    install(app, services.manager, cookie=COOKIE, api_tokens=tokens)
     return app
 
 
@@ -141,9 +142,9 @@ def api_login() -> ResponseReturnValue:
 
 
 @api.get("/me")
-@login_required
+@login_required(scopes=["notes:read"])
 def api_me() -> ResponseReturnValue:
-    """The account page, for programs."""
+    """The account page, for programs. It names a scope, so API tokens may come as well."""
     return facts_of(request.environ["sessiongate"]).as_json()
 
 

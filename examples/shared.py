@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from argon2 import PasswordHasher
 from argon2.exceptions import VerifyMismatchError
 
-from sessiongate import SessionCookie, SessionManager
+from sessiongate import APITokens, SessionCookie, SessionManager
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -113,15 +113,20 @@ def make_manager(
     )
 
 
-def read_secret_key(directory: Path) -> str:
-    """The key that signs the tokens, from the environment or from a file that is made once.
+def make_api_tokens(store: Store, secret_key: str) -> APITokens:
+    """Make the API tokens of the users. Store and key must not be those of the sessions."""
+    return APITokens(store=store, secret_key=secret_key, max_per_user=20)
+
+
+def read_secret_key(directory: Path, name: str = "secret") -> str:
+    """A key that signs tokens, from the environment or from a file that is made once.
 
     Whoever reads it can log in as anybody, so the file is for its owner alone
     (mode 0600) and belongs in no repository.
     """
-    if key := os.environ.get("SESSIONGATE_SECRET_KEY"):
+    if key := os.environ.get(f"SESSIONGATE_{name.upper()}_KEY"):
         return key
-    path = directory / "secret.key"
+    path = directory / f"{name}.key"
     try:
         descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
     except FileExistsError:
@@ -150,6 +155,7 @@ class Services(NamedTuple):
     manager: SessionManager
     accounts: Accounts
     site: Site
+    api_tokens: APITokens | None = None
 
 
 @dataclass(frozen=True)
@@ -158,17 +164,18 @@ class Facts:
 
     username: str
     transport: str
+    api_token: str | None
     scopes: tuple[str, ...]
     remembered: bool
-    age: int
+    age: int | None
     logged_in_at: datetime
-    rotates_at: datetime
-    ends_at: datetime
+    rotates_at: datetime | None
+    ends_at: datetime | None
 
     def as_json(self) -> dict[str, Any]:
         """The same with ISO 8601 dates."""
         return {
-            key: value.isoformat(timespec="seconds") if key.endswith("_at") else value
+            key: value.isoformat(timespec="seconds") if key.endswith("_at") and value else value
             for key, value in asdict(self).items()
         }
 
@@ -179,9 +186,10 @@ def facts_of(handle: Any) -> Facts:
     return Facts(
         username=user.username,
         transport=handle.transport,
+        api_token=handle.api_token,
         scopes=user.scopes,
         remembered=handle.remembered,
-        age=int(handle.age),
+        age=None if handle.age is None else int(handle.age),
         logged_in_at=user.info["created_at"],
         rotates_at=handle.rotates_at,
         ends_at=handle.expires_at,

@@ -11,7 +11,7 @@ from starlette.middleware import Middleware
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
-from starlette.status import HTTP_400_BAD_REQUEST, WS_1008_POLICY_VIOLATION
+from starlette.status import HTTP_400_BAD_REQUEST
 from starlette.templating import Jinja2Templates
 
 from sessiongate.asgi import SessionAuthMiddleware
@@ -55,14 +55,21 @@ def create_app(services: Services) -> Starlette:
             Route("/login", login, methods=["POST"]),
             Route("/logout", logout, methods=["POST"]),
             Route("/account", account),
-            *my_devices(login_url="login_form", render=devices),
+            *my_devices(login_url="login_form", render=devices, api_tokens=services.api_tokens),
             Route("/api/login", api_login, methods=["POST"]),
             Route("/api/me", api_me),
             Route("/api/logout", api_logout, methods=["POST"]),
             WebSocketRoute("/ws", websocket),
             Mount("/static", StaticFiles(directory=STATIC)),
         ],
-        middleware=[Middleware(SessionAuthMiddleware, manager=services.manager, cookie=COOKIE)],
+        middleware=[
+            Middleware(
+                SessionAuthMiddleware,
+                manager=services.manager,
+                cookie=COOKIE,
+                api_tokens=services.api_tokens,
+            )
+        ],
     )
     app.state.services = services
     return app
@@ -156,9 +163,9 @@ async def api_login(request: Request) -> Response:
     return JSONResponse({"token": token})
 
 
-@login_required
+@login_required(scopes=["notes:read"])
 async def api_me(request: Request) -> Response:
-    """The account page, for programs."""
+    """The account page, for programs. It names a scope, so API tokens may come as well."""
     return JSONResponse(facts_of(request.scope["sessiongate"]).as_json())
 
 
@@ -174,13 +181,8 @@ async def api_logout(request: Request) -> Response:
 
 @login_required
 async def websocket(websocket: WebSocket) -> None:
-    """Answer each message with the name of the user, while the session lives."""
-    username, here = current_user(websocket).identity, websocket.scope["sessiongate"].session
+    """Answer each message with the name of the user; a logout, on either app, closes it."""
+    username = current_user(websocket).identity
     await websocket.accept()
     async for text in websocket.iter_text():
-        # The session may have ended since the connection opened, so ask again.
-        sessions = await our(websocket).manager.auser_sessions(username)
-        if all(session["handle"] != here for session in sessions):
-            await websocket.close(WS_1008_POLICY_VIOLATION, "The session has ended.")
-            return
         await websocket.send_json({"username": username, "text": text})

@@ -23,13 +23,14 @@ MODULES = [
     *("sessiongate", "sessiongate.asgi", "sessiongate.wsgi", "sessiongate.flask"),
     *("sessiongate.starlette", "sessiongate.fastapi", "sessiongate.stores", "sessiongate.testing"),
     *("sessiongate.devices", "sessiongate.devices.flask", "sessiongate.devices.starlette"),
+    *("sessiongate.forward", "sessiongate.observability"),
 ]
 
 ALL = {
     *("SessionManager", "SingleSessionManager", "JWTSessionManager", "SessionCookie", "Event"),
     *("SessionGateError", "ConfigurationError", "StoreError", "ResponseStartedError"),
     *("CrossSiteError", "NoSessionError", "WeakKeyWarning", "CookieNameWarning"),
-    *("APITokens", "APITokenError", "TokenLimitError", "ServiceTokens"),
+    *("APITokens", "APITokenError", "TokenLimitError", "ServiceTokens", "Health"),
 }
 
 VERBS = {
@@ -43,6 +44,7 @@ VERBS = {
     "session_username": "{token}",
     "n_active_sessions": "",
     "cleanup_expired_sessions": "",
+    "health": "",
     "user_sessions": "username",
     "invalidate_user_session": "username, handle",
     "invalidate_user_sessions": "username, *, keep=None",
@@ -61,6 +63,7 @@ KEYWORDS = {
     "rotation_grace": 30,
     "remember_for": timedelta(days=30),
     "touch_every": None,
+    "near_cache": None,
     "logger": None,
     "on_event": None,
 }

@@ -36,15 +36,21 @@ ROOMS = {
         *("errors.py", "core/row.py", "core/steps.py", "core/locks.py"),
         *("core/arguments.py", "core/recent.py", "events.py", "stores/*"),
     ),
-    "managers/*.py": (*PURE, "managers/*.py", "stores/memory.py"),
+    "feed/*.py": (*PURE, "feed/*.py"),
+    "managers/*.py": (*PURE, "managers/*.py", "feed/*.py", "stores/memory.py"),
     "machines/service_tokens.py": (*PURE, "managers/*.py", "http/request_session.py"),
     "machines/*.py": (*PURE, "managers/*.py", "machines/*.py"),
-    "http/*.py": (*PURE, "managers/*.py", "machines/*.py", "http/*"),
+    "http/*.py": (*PURE, "managers/*.py", "machines/*.py", "feed/watch.py", "http/*"),
     "kits/*.py": (*PURE, "http/*", "kits/*"),
-    **dict.fromkeys(MIDDLEWARE, (*PURE, "managers/*.py", "http/*")),
+    **dict.fromkeys(MIDDLEWARE, (*PURE, "managers/*.py", "feed/streams.py", "http/*")),
     **dict.fromkeys(KITS, (*PURE, "managers/*.py", "http/*", "kits/*", *MIDDLEWARE, *KITS)),
-    **dict.fromkeys(MOUNTED, (*PURE, "http/*", "kits/*", "devices/*", *KITS)),
-    "devices/*.py": (*PURE, "http/*", "kits/*", "devices/*"),
+    **dict.fromkeys(MOUNTED, (*PURE, "machines/*.py", "http/*", "kits/*", "devices/*", *KITS)),
+    "forward/*.py": (*PURE, "managers/*.py", "http/*", "kits/*", "forward/*", *MIDDLEWARE),
+    "devices/*.py": (*PURE, "managers/*.py", "machines/*.py", "http/*", "kits/*", "devices/*"),
+    "observability.py": (
+        *(*PURE, "managers/*.py", "machines/*.py"),
+        *("feed/hub.py", "http/request_session.py"),
+    ),
     **dict.fromkeys(TOOLS, ("*",)),
 }
 """Which files of the package a file may import; as a pattern, like its key."""
@@ -64,9 +70,12 @@ OUTSIDERS = {
         "starlette.py",
         "fastapi.py",
         "asgi.py",
+        "feed/streams.py",
         "devices/starlette.py",
+        "forward/asgi.py",
     ),
     "fastapi": ("fastapi.py",),
+    "opentelemetry": ("observability.py",),
 }
 """Who may know a library, besides the tools; the rest of the world is nobody's."""
 
@@ -234,6 +243,8 @@ def test_a_room_imports_what_it_may(file: str) -> None:
         ("devices/flask.py", "from starlette.routing import Route"),
         ("devices/flask.py", "from sessiongate.stores.memory import MemoryStore"),
         ("http/authenticator.py", "from sessiongate.devices.labels import name_of"),
+        ("forward/decision.py", "from sessiongate.starlette import login_required"),
+        ("asgi.py", "from sessiongate.forward import ForwardAuth"),
     ],
 )
 def test_a_breach_would_be_found(file: str, line: str) -> None:
@@ -270,6 +281,7 @@ def test_no_two_files_need_each_other(room: str) -> None:
         ("sessiongate.starlette", "jwt redis psycopg flask werkzeug fastapi"),
         ("sessiongate.fastapi", "jwt redis psycopg flask werkzeug"),
         ("sessiongate.flask", "jwt redis psycopg starlette fastapi"),
+        ("sessiongate.forward", "jwt redis psycopg flask starlette werkzeug"),
         ("sessiongate.devices", "jwt redis psycopg flask werkzeug starlette asyncio"),
         ("sessiongate.devices.flask", "jwt redis psycopg starlette fastapi"),
         ("sessiongate.devices.starlette", "jwt redis psycopg flask werkzeug fastapi"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from itertools import cycle
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,6 +20,7 @@ from measure import Case
 from requesting import SECRET, ASGIApp, asgi_case, asgi_cookie, bearer, cookie
 from sessiongate import APITokens, JWTSessionManager, SessionManager
 from sessiongate.asgi import SessionAuthMiddleware
+from sessiongate.forward import ForwardAuth
 from sessiongate.stores import RedisStore
 
 if TYPE_CHECKING:
@@ -86,6 +88,23 @@ def cold(manager: JWTSessionManager) -> ASGIApp:
     return crowded
 
 
+def asked(gate: ForwardAuth) -> ASGIApp:
+    """What a proxy asks, for the same request."""
+    described = [
+        (b"x-forwarded-method", b"GET"),
+        (b"x-forwarded-proto", b"https"),
+        (b"x-forwarded-host", b"localhost"),
+        (b"x-forwarded-uri", b"/"),
+    ]
+
+    async def ask(scope: Any, receive: Any, send: Any) -> None:
+        scope["headers"] += described
+        scope["query_string"] = b"login=/login"
+        await gate(scope, receive, send)
+
+    return ask
+
+
 async def cases() -> list[Case]:
     """The rows without a store outside this process."""
     floor, floor_cookie = by_hand(named)
@@ -124,6 +143,12 @@ async def cases() -> list[Case]:
             kind="ours",
         ),
         asgi_case(
+            "sessiongate: forward auth",
+            asked(ForwardAuth(opaque)),
+            ours,
+            kind="ours",
+        ),
+        asgi_case(
             "sessiongate: JWT, seen before",
             SessionAuthMiddleware(somebody, signed),
             bearer(token),
@@ -157,8 +182,8 @@ async def over_stores(stores: dict[str, Store], redis_url: str | None) -> list[C
         rows.append(asgi_case(f"sessiongate: cookie, {name}", app, cookie(token), kind="ours"))
     redis = stores.get("Redis")
     if isinstance(redis, RedisStore):
-        loop_client: Any = await redis._clients.for_loop()  # noqa: SLF001 - the same, to compare
-        client = loop_client.client
+        loop = asyncio.get_running_loop()
+        client = (await redis._clients.of(loop)).client  # noqa: SLF001 - the same, to compare
         await client.set("sessiongate-benchmark", "x" * 150)
 
         async def get() -> Any:

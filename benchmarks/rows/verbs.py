@@ -11,6 +11,7 @@ from measure import Case
 from requesting import SECRET
 from sessiongate import SessionManager
 from sessiongate.stores import RedisStore
+from sessiongate.stores.engine import result_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -72,7 +73,7 @@ def _sqlite_read(folder: Path) -> Any:
 
 
 def _redis_get(store: RedisStore) -> Any:
-    client = store._clients.for_process().client  # noqa: SLF001 - the same, to compare
+    client = result_of(store._clients.of(None)).client  # noqa: SLF001 - the same, to compare
     client.set("sessiongate-benchmark", "x" * 150)
     return lambda: client.get("sessiongate-benchmark")
 

@@ -33,7 +33,10 @@ if (form) {
   const socket = new WebSocket(form.dataset.websocket); // the cookie goes along by itself
   socket.addEventListener("open", () => (answer.textContent = "Connected."));
   socket.addEventListener("close", (event) => {
-    answer.textContent = event.reason || "The connection is closed; reload to open another one.";
+    answer.textContent =
+      event.code === 1008
+        ? "Your session has ended, so the server closed this websocket."
+        : "The connection is closed; reload to open another one.";
   });
   socket.addEventListener("message", (event) => {
     const { username, text } = JSON.parse(event.data);

@@ -16,7 +16,12 @@ from sessiongate.events import Event
 from sessiongate.http.cookies import SessionCookie
 from sessiongate.machines.api_tokens import APITokens
 from sessiongate.machines.service_tokens import ServiceTokens
-from sessiongate.managers import JWTSessionManager, SessionManager, SingleSessionManager
+from sessiongate.managers import (
+    Health,
+    JWTSessionManager,
+    SessionManager,
+    SingleSessionManager,
+)
 
 __all__ = [
     "APITokenError",
@@ -25,6 +30,7 @@ __all__ = [
     "CookieNameWarning",
     "CrossSiteError",
     "Event",
+    "Health",
     "JWTSessionManager",
     "NoSessionError",
     "ResponseStartedError",

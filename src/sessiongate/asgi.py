@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Unpack
 
 from sessiongate.errors import StoreError
+from sessiongate.feed.streams import OpenStream
 from sessiongate.http import websockets
 from sessiongate.http.authenticator import RequestAuthenticator
 from sessiongate.http.response import ResponseFields
@@ -26,6 +27,7 @@ __all__ = ["SessionAuthMiddleware"]
 
 _READ = frozenset({b"cookie", b"authorization", b"upgrade"})
 """The fields of each request that are read; others where they are needed."""
+_EVENTS = b"text/event-stream"
 _STARTS = frozenset({"http.response.start", "websocket.accept", f"{DENIAL}.start"})
 
 
@@ -84,7 +86,11 @@ class SessionAuthMiddleware:
                     authorizations.append(value)
                 elif websockets.is_handshake(method, value):
                     method = WEBSOCKET  # a server may pass a handshake on as an HTTP request
-        others = _take_subprotocol(scope, authorizations) if method == WEBSOCKET else None
+        others = mark = None
+        if method == WEBSOCKET:
+            others = _take_subprotocol(scope, authorizations)
+            if kind == "websocket":
+                mark = authenticator.manager.hub.mark()
         client = _find, headers, scope.get("client")
         if authorizations and authenticator.for_api_tokens is not None:
             authenticator = authenticator.choose(authorizations)
@@ -92,12 +98,14 @@ class SessionAuthMiddleware:
         check = session.pending_check
         if check is not None:
             try:
-                data = await authenticator.store.aread(check[0].sid)
+                data = await authenticator.manager.asked.aread(check[0].sid)
                 authenticator.apply_data(session, check, data)
             except StoreError as error:
                 session.pending_flow = authenticator.failing(session, error)
         if session.pending_flow is not None:
             await authenticator.manager.arun(session.pending_flow)
+        if authenticator.manager.observer is not None:
+            authenticator.manager.observer.checked(session)
         if session.store_failed:
             if kind == "websocket":
                 await receive()  # the connect, in place of the app
@@ -105,8 +113,21 @@ class SessionAuthMiddleware:
             return
         scope["sessiongate"] = scope["auth"] = session
         scope["user"] = session.user
+        stream: OpenStream | None = None
+        row = session.user.row
+        task: asyncio.Task[object] | None = None
+        if row is not None:
+            try:
+                task = asyncio.current_task()
+            except RuntimeError:
+                task = None  # another library than asyncio runs this
+            if kind == "websocket" and task is not None:
+                session.watch = authenticator.manager.hub.watch(row, mark)
+                stream = OpenStream(session.watch, send)
+                send, receive = stream.send, partial(stream.receive, receive)
 
         async def send_with_session(message: Message) -> None:
+            nonlocal stream, send
             if message["type"] not in _STARTS:
                 await send(message)
                 return
@@ -119,14 +140,25 @@ class SessionAuthMiddleware:
                 message["subprotocol"] = message.get("subprotocol") or SUBPROTOCOL
             await send(message)
             session.opened = None
+            if task is not None and stream is None and session.user.row is not None:
+                for name, value in headers:
+                    if value[:17] == _EVENTS and name.lower() == b"content-type":
+                        stream = OpenStream(session.ended, send, task=task)
+                        send = stream.send
 
         try:
             await self.app(scope, receive, send_with_session)
         except BaseException as error:
             await self._undo_login(session)
-            if session.response_started or not isinstance(error, StoreError):
-                raise
-            await self._answer_unavailable(scope, send)
+            if stream is None or not stream.is_ours(error):
+                if session.response_started or not isinstance(error, StoreError):
+                    raise
+                await self._answer_unavailable(scope, send)
+        finally:
+            if stream is not None:
+                await stream.close()
+            if session.watch is not None:
+                authenticator.manager.hub.unwatch(session.watch)
         if session.opened is not None:
             await self._undo_login(session)  # nothing was sent, or the client had gone
 

@@ -167,7 +167,7 @@ class _Dependency(SecurityBase):
         self._security = security
         if demands.get("api_tokens"):
             self.scheme_name = _OPEN
-        elif demands.get("fresh") is not None:
+        elif demands.get("fresh") is not None or demands.get("api_tokens") is False:
             self.scheme_name = _FRESH
 
         @functools.lru_cache
@@ -223,7 +223,7 @@ class _CurrentUser(_Dependency):
 
 
 class _OptionalUser(_Dependency):
-    scheme_name = _OPTIONAL
+    scheme_name: str = _OPTIONAL
 
     async def __call__(
         self, connection: HTTPConnection, security_scopes: SecurityScopes

@@ -111,10 +111,10 @@ def login_required(
         endpoint: The endpoint, where the decorator is used without parentheses.
         demands: ``scopes``: the session needs all of them, else 403.
             ``fresh``: seconds since the user last proved who they are, else
-            401. ``api_tokens``: an API token will do as well, as it does where
-            ``scopes`` are named. ``login_url``: where a browser is sent (303) instead of a 401:
-            a path, a route's name or a function of the request; the way back
-            is in ``next``, to be read with ``safe_redirect``.
+            401. ``api_tokens``: whether an API token will do as well; by default,
+            where ``scopes`` are named. ``login_url``: where a browser is sent
+            (303) instead of a 401: a path, a route's name or a function of the
+            request; the way back is in ``next``, to be read with ``safe_redirect``.
 
     Raises:
         TypeError, ValueError: What is decorated is no function, or an argument

@@ -25,6 +25,7 @@ __all__ = ["SessionAuthMiddleware"]
 
 _FIELDS: Final = ("HTTP_SEC_FETCH_SITE", "HTTP_ORIGIN", "HTTP_HOST", "HTTP_USER_AGENT")
 """The fields that only some requests need."""
+_EVENTS: Final = "text/event-stream"
 _SWITCHING: Final = 101
 _UNAVAILABLE: Final = "503 Service Unavailable"
 
@@ -87,6 +88,8 @@ class SessionAuthMiddleware:
         session = authenticator.parse_request(method, cookies, authorizations, client, passive)
         if session.pending_flow is not None:
             authenticator.manager.run(session.pending_flow)
+        if authenticator.manager.observer is not None:
+            authenticator.manager.observer.checked(session)
         if session.store_failed:
             return self._answer_unavailable(environ, start_response)
         environ["sessiongate"] = session
@@ -110,6 +113,10 @@ class SessionAuthMiddleware:
                 write = start_response(status, edited)
             else:
                 write = start_response(status, edited, exc_info)
+            if session.user.row is not None:
+                for name, value in headers:
+                    if value[:17] == _EVENTS and name.lower() == "content-type":
+                        session.streams = session.ended  # asked between two chunks
             if session.opened is None:
                 return write
 
@@ -128,7 +135,7 @@ class SessionAuthMiddleware:
 
         try:
             body = self.app(environ, start_with_session)
-            if session.response_started and session.opened is None:
+            if session.response_started and session.opened is None and session.watch is None:
                 return body
             return _WatchedBody(body, session, recover)
         except BaseException as error:  # noqa: BLE001 - raised again
@@ -158,6 +165,8 @@ class _WatchedBody:
     def __iter__(self) -> Iterator[bytes]:
         try:
             for chunk in self._chunks:
+                if self._session.streams is not None and self._session.streams.is_set():
+                    return
                 if chunk:
                     self._session.opened = None
                 yield chunk
@@ -172,6 +181,8 @@ class _WatchedBody:
     def close(self) -> None:
         """Pass on what the server is obliged to call."""
         _undo_login(self._session)  # the client has gone before the response began
+        if self._session.watch is not None:
+            self._session.settings.manager.hub.unwatch(self._session.watch)
         close = getattr(self._body, "close", None)
         if close is not None:
             close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+import httpx
 import pytest
 from playwright.sync_api import expect
 from tests.browser.chromium import cookies
@@ -182,6 +183,32 @@ def test_my_devices_ends_one_and_all_others(
     devices.get_by_role("button").click()
     expect(mine).to_have_url(f"{here}/")
     assert cookies(mine.context) == []
+
+
+def test_an_api_token_opens_both_apps_until_it_is_revoked(
+    demo: Demo, visitor: BrowserContext, here: str, there: str
+) -> None:
+    tab = visitor.new_page()
+    log_in(tab, here, demo.password, "/devices")
+    tab.get_by_label("Name").fill("A script")
+    tab.get_by_label("notes:read").check()
+    tab.get_by_role("button", name="Make the token").click()
+    line = tab.get_by_label("A command for a terminal").inner_text()
+    token = tab.get_by_label("Your new API token").input_value()
+    assert line == f'curl -i {there}/api/me -H "Authorization: Bearer {token}"'
+
+    headers = {"Authorization": f"Bearer {token}"}
+    for site in (here, there):
+        answer = httpx.get(f"{site}/api/me", headers=headers, trust_env=False)
+        assert (answer.status_code, answer.json()["api_token"]) == (200, "A script")
+
+    tab.goto(f"{there}/devices")
+    expect(tab.get_by_text("last used at")).to_be_visible()
+    tab.get_by_role("button", name="Revoke A script").click()
+    expect(tab.get_by_text("You have none.")).to_be_visible()
+    for site in (here, there):
+        answer = httpx.get(f"{site}/api/me", headers=headers, trust_env=False)
+        assert answer.status_code == 401
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from starlette.applications import Starlette
 from starlette.responses import HTMLResponse
 from starlette.testclient import TestClient
 
-from sessiongate import SessionManager
+from sessiongate import APITokens, SessionManager
 from sessiongate.asgi import SessionAuthMiddleware as ASGIMiddleware
 from sessiongate.devices import flask as for_flask
 from sessiongate.devices import starlette as for_starlette
@@ -112,6 +112,8 @@ class Site:
     clock: ManualClock
     store: CountingStore
     events: list[Event]
+    api: APITokens | None = None
+    """Those that the page shows, and the middleware takes."""
 
     def open(self, username: str = "alice", device: Any = None) -> str:
         """A session that was opened elsewhere: its token."""
@@ -129,6 +131,7 @@ class Site:
         token: str | None = None,
         *,
         transport: str = "cookie",
+        body: str | bytes = b"",
         **headers: str,
     ) -> Reply:
         """One request; what a browser would follow is not followed."""
@@ -139,7 +142,7 @@ class Site:
             fields["Authorization"] = f"Bearer {token}"
         if self.stack == "flask":
             answer = self.app.test_client(use_cookies=False).open(
-                path, method=method, headers=fields, base_url="https://app.example.com"
+                path, method=method, headers=fields, data=body, base_url="https://app.example.com"
             )
             return Reply(answer.status_code, answer.headers, answer.text)
         client = TestClient(
@@ -148,7 +151,7 @@ class Site:
             raise_server_exceptions=False,
             follow_redirects=False,
         )
-        answered = client.request(method, path, headers=fields)
+        answered = client.request(method, path, headers=fields, content=body)
         return Reply(answered.status_code, answered.headers, answered.text)
 
     def cost(self, *args: Any, **options: Any) -> dict[str, int]:
@@ -165,14 +168,18 @@ def make_site(
     template: str | None = None,
     mounted: str = "",
     everybody: bool = False,
+    accepted: APITokens | None = None,
+    clock: ManualClock | None = None,
     **options: Any,
 ) -> Site:
     """A site whose page has these options; ``template`` is the app's own, in Jinja.
 
-    ``everybody``: it is the page of administrators.
+    ``everybody``: it is the page of administrators. ``accepted``: API tokens that open the app,
+    by default those that the page shows.
     """
     options["page"] = "all_devices" if everybody else "my_devices"
-    clock, counting = ManualClock(), CountingStore(store or MemoryStore())
+    accepted = accepted or options.get("api_tokens")
+    clock, counting = clock or ManualClock(), CountingStore(store or MemoryStore())
     events: list[Event] = []
     manager = SessionManager(
         store=counting,
@@ -182,7 +189,9 @@ def make_site(
         on_event=events.append,
     )
     make = {"flask": flask_app, "starlette": starlette_app, "fastapi": fastapi_app}[stack]
-    return Site(stack, make(manager, template, mounted, options), manager, clock, counting, events)
+    options["accepted"] = accepted
+    app = make(manager, template, mounted, options)
+    return Site(stack, app, manager, clock, counting, events, accepted)
 
 
 def flask_app(
@@ -191,11 +200,11 @@ def flask_app(
     if template is not None:
         options["render"] = lambda page: render_template_string(template, page=page)
     app = Flask(__name__)
-    page = options.pop("page")
+    page, accepted = options.pop("page"), options.pop("accepted")
     devices = getattr(for_flask, page)(**options)
     below = devices.url_prefix or ""
     app.register_blueprint(devices, url_prefix=mounted + below if mounted else None)
-    app.wsgi_app = WSGIMiddleware(app.wsgi_app, manager)  # type: ignore[method-assign]
+    app.wsgi_app = WSGIMiddleware(app.wsgi_app, manager, api_tokens=accepted)  # type: ignore[method-assign]
     return app
 
 
@@ -214,24 +223,24 @@ def starlette_routes(template: str | None, options: dict[str, Any]) -> Iterable[
 def starlette_app(
     manager: SessionManager, template: str | None, mounted: str, options: dict[str, Any]
 ) -> Starlette:
-    app = Starlette()
+    app, accepted = Starlette(), options.pop("accepted")
     routes = starlette_routes(template, options)
     if mounted:
         app.mount(mounted, Starlette(routes=[*routes]))
     else:
         app.router.routes.extend(routes)
-    app.add_middleware(ASGIMiddleware, manager=manager)
+    app.add_middleware(ASGIMiddleware, manager=manager, api_tokens=accepted)
     return app
 
 
 def fastapi_app(
     manager: SessionManager, template: str | None, mounted: str, options: dict[str, Any]
 ) -> FastAPI:
-    app = FastAPI()
+    app, accepted = FastAPI(), options.pop("accepted")
     routes = starlette_routes(template, options)
     if mounted:
         app.mount(mounted, FastAPI(routes=[*routes]))
     else:
         app.router.routes.extend(routes)
-    app.add_middleware(ASGIMiddleware, manager=manager)
+    app.add_middleware(ASGIMiddleware, manager=manager, api_tokens=accepted)
     return app

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
@@ -23,9 +23,6 @@ from shared import (
     Site,
     make_manager,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
 
 SITE = Site("here", "http://testserver", "there", "http://there")
 NOTES = ["notes:read", "notes:write"]
@@ -97,7 +94,7 @@ def test_a_session_rotates_as_time_goes_by_and_ends_with_it(
 def test_the_old_token_in_other_hands_ends_the_session(
     app: App, client: Any, clock: ManualClock, manager: SessionManager
 ) -> None:
-    login = login_as(client, "alice", transport="bearer")
+    login = login_as(client, "alice", scopes=NOTES, transport="bearer")
     stolen = {"Authorization": f"Bearer {login.token}"}
     clock.advance(ROTATE_AFTER)
     client.get("/api/me")
@@ -255,23 +252,12 @@ def test_another_site_logs_nobody_out(log_in: Login, full_manager: SessionManage
     assert full_manager.n_active_sessions() == 0
 
 
-@pytest.fixture
-def talk(manager: SessionManager) -> Iterator[Callable[[str], Any]]:
-    """Says something on the websocket of the Starlette app, as alice."""
+def test_the_websocket_ends_with_the_session(manager: SessionManager, clock: ManualClock) -> None:
     client = App("starlette", manager).client()
     login_as(client, "alice")
     with client.websocket_connect("/ws") as websocket:
-
-        def say(text: str) -> Any:
-            websocket.send_text(text)
-            return websocket.receive()
-
-        yield say
-
-
-def test_the_websocket_ends_with_the_session(
-    talk: Callable[[str], Any], clock: ManualClock
-) -> None:
-    assert "alice" in talk("hello")["text"]
-    clock.advance(SESSION_TIMEOUT)
-    assert talk("still there?")["code"] == 1008
+        websocket.send_text("hello")
+        assert "alice" in websocket.receive()["text"]
+        clock.advance(SESSION_TIMEOUT)
+        closed = websocket.receive()
+    assert (closed["code"], closed["reason"]) == (1008, "session ended")

@@ -147,7 +147,7 @@ def test_ending_this_one_on_my_devices_is_a_logout(demo: Demo, browser: Browser,
 
 def test_another_site_cannot_post_the_forms(demo: Demo, browser: Browser, here: str) -> None:
     browser.log_in(here, demo.password)
-    for form in ("logout", f"devices/end/{'A' * 22}", "devices/end-others"):
+    for form in ("logout", f"devices/end/{'A' * 22}", "devices/end-others", "devices"):
         response = browser.post(f"{here}/{form}", headers={"Sec-Fetch-Site": "cross-site"})
         assert response.status_code == 403
     assert browser.is_known_to(here)
@@ -179,6 +179,31 @@ def test_a_bearer_token_opens_both_until_its_logout(demo: Demo, here: str, there
             assert 'error="invalid_token"' in refused.headers["WWW-Authenticate"]
 
 
+def test_an_api_token_opens_both_with_its_scope_until_it_is_revoked(
+    demo: Demo, browser: Browser, here: str, there: str
+) -> None:
+    browser.log_in(here, demo.password)
+    form = {"name": "A script", "scopes": "notes:read"}
+    page = browser.post(f"{here}/devices", data=form)
+    (token,) = set(re.findall(r"sgp_[0-9A-Za-z]{50}", page.text))
+    blind = browser.post(f"{there}/devices/api/tokens", json={"name": "Blind"}).json()["token"]
+
+    with httpx.Client(trust_env=False) as script:
+        for site in (here, there):
+            script.headers["Authorization"] = f"Bearer {token}"
+            me = script.get(f"{site}/api/me").json()
+            assert (me["username"], me["api_token"]) == ("alice", "A script")
+            assert (me["scopes"], me["age"], me["rotates_at"]) == (["notes:read"], None, None)
+            assert script.get(f"{site}/devices/api").status_code == 403
+            assert script.post(f"{site}/api/logout").status_code == 403
+            script.headers["Authorization"] = f"Bearer {blind}"
+            assert script.get(f"{site}/api/me").status_code == 403
+
+        for row in browser.get(f"{there}/devices/api/tokens").json()["tokens"]:
+            browser.delete(f"{there}/devices/api/tokens/{row['handle']}")
+        assert script.get(f"{here}/api/me").status_code == 401
+
+
 def test_the_websocket_answers_as_long_as_the_session_lives(demo: Demo, browser: Browser) -> None:
     browser.log_in(demo.flask, demo.password)
     cookie = {"Cookie": f"sessiongate={browser.cookies['sessiongate']}"}
@@ -188,12 +213,11 @@ def test_the_websocket_answers_as_long_as_the_session_lives(demo: Demo, browser:
         websocket.send("hello")
         assert json.loads(websocket.recv()) == {"username": "alice", "text": "hello"}
 
-        browser.post(f"{demo.flask}/logout")
-        websocket.send("still there?")
+        browser.post(f"{demo.flask}/logout")  # in the other tab, and another process
         with pytest.raises(ConnectionClosed) as closed:
-            websocket.recv()
+            websocket.recv(60)
     assert closed.value.rcvd is not None
-    assert closed.value.rcvd.code == 1008
+    assert (closed.value.rcvd.code, closed.value.rcvd.reason) == (1008, "session ended")
 
 
 def test_the_websocket_is_refused_before_it_is_accepted(demo: Demo, browser: Browser) -> None:
@@ -225,9 +249,11 @@ def test_account_pages_are_kept_by_no_cache_and_run_no_foreign_script(
 
 
 @pytest.mark.usefixtures("demo")
-def test_the_key_is_for_its_owner_alone(data: Path) -> None:
-    assert stat.S_IMODE((data / "secret.key").stat().st_mode) == 0o600
-    assert len((data / "secret.key").read_text()) >= 64
+def test_the_keys_are_for_their_owner_alone(data: Path) -> None:
+    keys = [data / "secret.key", data / "api_tokens.key"]
+    assert [stat.S_IMODE(key.stat().st_mode) for key in keys] == [0o600, 0o600]
+    assert min(len(key.read_text()) for key in keys) >= 64
+    assert keys[0].read_text() != keys[1].read_text()
 
 
 @pytest.mark.slow

@@ -275,6 +275,18 @@ def test_my_devices_are_mounted_in_one_line_of_starlette() -> None:
         assert device["name"] == "curl"
 
 
+def test_my_devices_make_api_tokens() -> None:
+    client = Client(run("docs/my-devices.md", "api tokens")["app"])
+    https = {"base_url": "https://localhost"}
+    client.post("/login", **https)
+    fields = {"name": "ci", "scopes": ["read"], "expires_in": 2592000}
+    made = client.post("/devices/api/tokens", json=fields, **https)
+    token = (made.json or {})["token"]
+    headers = {"Authorization": f"Bearer {token}"}
+    assert client.get("/notes", headers=headers, **https).text == "Your notes"
+    assert client.get("/devices/api/tokens", headers=headers, **https).status_code == 403
+
+
 def test_my_devices_in_a_template_of_ones_own() -> None:
     names = run("docs/my-devices.md", "template")
     token = names["manager"].create_session("alice", device={"name": "Kitchen <tablet>"})

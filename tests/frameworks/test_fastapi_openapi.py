@@ -310,6 +310,11 @@ def test_it_shows_where_an_api_token_will_do() -> None:
     @app.get("/fresh", dependencies=[Depends(login_required(fresh=60, scopes=["read"]))])
     def fresh() -> None: ...
 
+    closed = login_required(scopes=["read"], api_tokens=False)
+
+    @app.get("/closed", dependencies=[Depends(closed)])
+    def sessions_only() -> None: ...
+
     client = TestClient(app)
     headers = {"Authorization": f"Bearer {tokens.create('alice', name='ci', scopes=['read'])}"}
     document = client.get("/openapi.json").json()

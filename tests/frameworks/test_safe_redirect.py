@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.frameworks.cases import way_back
 
-from sessiongate import flask, starlette
+from sessiongate import ConfigurationError, flask, starlette
 from sessiongate.kits.page import Page, safe_redirect
 
 ACCOUNT = "https://app.example.com/account/login"
@@ -65,6 +65,68 @@ def test_the_way_back_is_one_parameter_whatever_was_asked_for(path: str, query: 
     assert target.isascii()
     assert not set(target) & set(' "<>\\\r\n\t\x00')
     assert (target.count("?") > 0) == bool(query)
+
+
+HOSTS = ["wiki.example", "Reports.example:8443", "http://localhost:8000", "[::1]"]
+
+
+@pytest.mark.parametrize(
+    ("target", "allowed"),
+    [
+        ("https://wiki.example/page?a=b#c", True),
+        ("https://wiki.example", True),
+        ("https://wiki.example?x", True),
+        ("https://WIKI.example:443/", True),
+        ("https://reports.example:8443/", True),
+        ("http://localhost:8000/x", True),
+        ("https://[::1]/", True),
+        ("/page", True),
+        ("http://wiki.example/", False),
+        ("https://wiki.example:8443/", False),
+        ("https://reports.example/", False),
+        ("https://localhost:8000/", False),
+        ("https://evil.example/", False),
+        ("https://wiki.example.evil.example/", False),
+        ("https://a.wiki.example/", False),
+        ("https://evil.example/wiki.example", False),
+        ("https://wiki.example@evil.example/", False),
+        ("https://evil.example\\@wiki.example/", False),
+        ("https://wiki.example\\.evil.example/", False),
+        ("https://evil.example#@wiki.example/", False),
+        ("https://wiki.example./", False),
+        ("https:/wiki.example/", False),
+        ("https:wiki.example/", False),
+        ("https:///wiki.example/", False),
+        ("HTTPS://wiki.example/", False),
+        ("//wiki.example/", False),
+        ("/\\wiki.example/", False),
+        ("ftp://wiki.example/", False),
+        ("javascript://wiki.example/%0aalert(1)", False),
+        (" https://wiki.example/", False),
+        ("https://wiki.example/\n", False),
+        ("https://wiki\t.example/", False),
+        ("https://xn--wki-8na.example/", False),
+        ("https://w\u0456ki.example/", False),
+    ],
+)
+def test_another_host_is_followed_only_if_it_is_allowed(target: str, *, allowed: bool) -> None:
+    assert safe_redirect(target, "/home", allowed_hosts=HOSTS) == (target if allowed else "/home")
+
+
+@given(target=st.text(alphabet="https:/\\@?#.wikevlxamp \t%", max_size=30))
+def test_whatever_is_followed_is_on_an_allowed_host(target: str) -> None:
+    followed = safe_redirect(f"https://wiki.example{target}", "/", allowed_hosts=["wiki.example"])
+    browsed = urlsplit(urljoin(ACCOUNT, followed.replace("\\", "/")))
+    assert browsed.hostname in {"app.example.com", "wiki.example"}
+    assert browsed.username is None
+
+
+@pytest.mark.parametrize("host", ["*.example", "a/b", "", "https://a.example/x", "ftp://a", "a b"])
+def test_hosts_that_are_none_are_refused(host: str) -> None:
+    with pytest.raises(ConfigurationError, match="allowed_hosts"):
+        safe_redirect("/", allowed_hosts=[host])
+    with pytest.raises(TypeError, match="list of hosts"):
+        safe_redirect("/", allowed_hosts="wiki.example")
 
 
 def test_the_frameworks_offer_the_same_function() -> None:

@@ -9,7 +9,7 @@ from starlette.applications import Starlette
 from starlette.endpoints import WebSocketEndpoint
 from starlette.routing import WebSocketRoute
 from tests.servers.running import serving_asgi
-from websockets.exceptions import InvalidStatus
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Origin, Subprotocol
 
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from starlette.websockets import WebSocket
 
 OURS = "__Host-session="
+PATIENCE = 60
+"""Seconds after which a test that hangs is one that fails."""
 DUE = 1800
 """Seconds; half of the default lifetime."""
 
@@ -81,14 +83,17 @@ def test_the_answer_to_a_handshake_carries_the_rotated_cookie(chat: Chat) -> Non
         assert websocket.recv() == "alice"
 
 
-def test_a_websocket_stays_open_when_its_session_ends(chat: Chat) -> None:
-    """It was admitted once; nobody is asked again for each message."""
+def test_a_websocket_closes_when_its_session_ends(chat: Chat) -> None:
     token = chat.token("chat")
     with chat.connect(("Cookie", OURS + token)) as websocket:
         assert websocket.recv() == "alice"
-        chat.manager.invalidate_session(token)
         websocket.send("hello")
         assert websocket.recv() == "heard hello"
+        chat.manager.invalidate_session(token)
+        with pytest.raises(ConnectionClosed) as closed:
+            websocket.recv(PATIENCE)
+        assert closed.value.rcvd is not None
+        assert (closed.value.rcvd.code, closed.value.rcvd.reason) == (1008, "session ended")
     with pytest.raises(InvalidStatus), chat.connect(("Cookie", OURS + token)):
         pass
 

@@ -29,8 +29,9 @@ __all__ = ["Right", "entries"]
 
 def entries(records: Records) -> int:
     """All that is kept, in all indexes."""
-    indexes: list[Any] = [*records._chunks.values(), *records._by_second.values()]
-    return sum(map(len, [records.rows, records._by_user, *indexes]))
+    chunks = [sid for chunk in records._chunks.values() for sid in chunk if sid is not None]
+    indexes: list[Any] = [records._by_user, chunks, *records._by_second.values()]
+    return len(records.rows) + sum(map(len, indexes))
 
 
 class InBytes:

@@ -26,6 +26,7 @@ from sessiongate.core.row import FOREVER, SECOND, Row
 from sessiongate.errors import ConfigurationError, StoreError
 from sessiongate.stores.base import Record
 from sessiongate.stores.codec import decode, encode
+from sessiongate.stores.engine import result_of
 from sessiongate.stores.redis import RedisStore
 from sessiongate.testing import ManualClock, StoreContract
 
@@ -371,7 +372,6 @@ def test_an_exhausted_pool_is_a_fast_error_for_tasks(fragile: RedisServer) -> No
     async def scenario() -> None:
         store = RedisStore(fragile.url, connect_timeout=0.5, timeout=0.2, max_connections=1)
         assert await store.aread("sid") is None
-        store._budget = PROMISED
         fragile.freeze()
         async with asyncio.TaskGroup() as tasks:
             calls = [tasks.create_task(fails(store)) for _ in range(5)]
@@ -424,7 +424,7 @@ def test_more_callers_than_connections_take_turns(server: RedisServer) -> None:
 @pytest.mark.parametrize("connections", [1, 7])
 def test_threads_get_their_connection_in_turn(server: RedisServer, connections: int) -> None:
     store = RedisStore(server.url, timeout=PATIENCE, max_connections=connections)
-    client = store._clients.for_process()
+    client = result_of(store._clients.of(None))
     started, done = Event(), []
 
     def read(number: int) -> None:
@@ -432,17 +432,17 @@ def test_threads_get_their_connection_in_turn(server: RedisServer, connections: 
         done.append(number)
 
     for _ in range(connections):
-        client._acquire()
+        result_of(client.borrow(()))
     waiting = [Thread(target=read, args=(number,)) for number in range(20)]
     for number, thread in enumerate(waiting):
         thread.start()
         while len(client._waiting) <= number:
             started.wait(0.001)
     # It comes last, though it asks at the very moment when a connection becomes free.
-    client._release()
+    result_of(client.give_back(None))
     read(20)
     for _ in range(connections - 1):
-        client._release()
+        result_of(client.give_back(None))
     for thread in waiting:
         thread.join()
     place = done.index(20)
@@ -568,10 +568,11 @@ def test_a_closed_store_says_so(server: RedisServer) -> None:
 
 FORK = """
 import asyncio, os, sys
+from sessiongate.stores.engine import result_of
 from sessiongate.stores.redis import RedisStore
 
 store = RedisStore(sys.argv[1])
-client_id = lambda: store._clients.for_process().client.client_id()
+client_id = lambda: result_of(store._clients.of(None)).client.client_id()
 runner = asyncio.Runner()
 assert store.count(0) == runner.run(store.acount(0)) == 0
 parents = client_id()

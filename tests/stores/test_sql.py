@@ -8,7 +8,7 @@ import traceback
 import pytest
 
 from sessiongate import StoreError
-from sessiongate.stores.sql import failure
+from sessiongate.stores.engine import failure
 
 
 def test_an_error_says_what_the_driver_said_and_is_caused_by_it() -> None:

@@ -260,8 +260,8 @@ def test_nothing_is_searched_by_reading_all(store: SQLiteStore, other: sqlite3.C
     execute(store, login(session()))
     execute(store, Count(START))
     for lane in (store._reading, store._writing):
-        assert lane._connection is not None
-        lane._connection.set_trace_callback(statements.append)
+        assert lane.connection is not None
+        lane.connection.set_trace_callback(statements.append)
     commands: list[Command] = [
         login(session(1), existing="reuse", user_limit=3, limit=4),
         login(session(2), replaces=(named(1),), limit=1, evict=True),

@@ -15,7 +15,7 @@ from sessiongate.core.arguments import check_username
 from sessiongate.core.listing import BATCH_SIZE, Listing
 from sessiongate.core.recent import Superseded
 from sessiongate.core.rotation import NOW, Change, change, close, present
-from sessiongate.core.row import FOREVER, Record, Row, event_of, record_of, row_of
+from sessiongate.core.row import FOREVER, Record, Row, event_of, record_of, renewed_of, row_of
 from sessiongate.core.steps import CROWDED, TRIES, locked
 from sessiongate.errors import StoreError
 
@@ -137,8 +137,12 @@ class Decisions:
             ):
                 return row, row  # another touch has come just before, and has done the same
             before, old = row, Record(sid, row.username, row.expires_at, data)
+            record = None
+            if new is not None:
+                is_same = new.generation == row.generation
+                record = record_of(new, self._rows) if is_same else renewed_of(new, self._rows)
             try:
-                data = yield "swap", old, None if new is None else record_of(new, self._rows), now
+                data = yield "swap", old, record, now
             except StoreError:
                 if only_touches:
                     return row, row  # it was read, and is valid

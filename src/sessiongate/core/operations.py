@@ -62,6 +62,10 @@ class Operations(Decisions):
         self.codec: Codec = codec
         self.policy: Policy = policy
         self._verify = remembering(codec.verify)
+        self.find_near: Callable[[str], Any | None] | None = None
+        """Finds the data of a session without a trip; ``None``: there is no near cache."""
+        self.on_nearby: Callable[[bool], object] | None = None
+        """Told of each look into the near cache, whether it saved the trip."""
         self._on_refused = on_refused
         # Two verbs that few stores have.
         self._replace_at_once = getattr(store, "replace", None)
@@ -177,10 +181,27 @@ class Operations(Decisions):
         if payload is None:
             return None
         check = payload, now, renewal, transport
+        if self.find_near is not None:
+            near = self.nearby(check)
+            if near is not None:
+                return near
         found = self.interpret(check, (yield "read", payload.sid))
         if found is None or type(found) is Row:
             return found
         return (yield from found)
+
+    def nearby(self, check: Check) -> Row | None:
+        """The row that a current token opens, without a trip; ``None``: the store has to say.
+
+        Not for a predecessor, which may be a replay by now; not where anything is to be written.
+        """
+        payload = check[0]
+        data = None if self.find_near is None else self.find_near(payload.sid)
+        found = None if data is None else self.interpret(check, data)
+        row = found if type(found) is Row and found.generation == payload.generation else None
+        if self.on_nearby is not None:
+            self.on_nearby(row is not None)
+        return row
 
     # The two halves of ``present``, for the middleware, which needs no flow on most requests.
 

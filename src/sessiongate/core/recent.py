@@ -25,7 +25,7 @@ BATCH: Final = 2048
 """As many are kept, and as many older ones: what a busy process sees. Some megabytes, or some tens
 of them where tokens, cookies and claims are as large as they may be.
 """
-_SUPERSEDED: Final = 16_384
+SUPERSEDED: Final = 16_384
 """The same for superseded tokens: some megabytes at the most."""
 
 
@@ -79,17 +79,20 @@ def remembering(function: Callable[[K], V | None]) -> Callable[[K], V | None]:
 
 
 class Superseded:
-    """Tokens that a slow response must not send any more. Thread-safe, bounded.
+    """Sessions that ended or were renewed: what this process did, and what a feed told it.
 
-    While one request has a rotated token to deliver, another one may end or refresh the session.
-    The late token is dead, and would overwrite the newer cookie of the client. This saves a second
-    store call on each response. A slow response of another process may still bring a dead token,
-    within the grace, and the browser has to log in again.
+    Thread-safe, bounded. While one request has a rotated token to deliver, another one may end or
+    refresh the session. The late token is dead, and would overwrite the newer cookie of the client.
+    This saves a second store call on each response.
     """
 
     def __init__(self) -> None:
         self._lock = fork_safe_lock()
-        self._oldest_sent: Recent[str, int] = Recent(_SUPERSEDED)
+        self._oldest_sent: Recent[str, int] = Recent(SUPERSEDED)
+        self.news: int = 0
+        """How many additions there were."""
+        self.tell: Callable[[str, int], object] | None = None
+        """Who is told of each, in the thread that brings it."""
 
     def __len__(self) -> int:
         return self._oldest_sent.size
@@ -99,6 +102,9 @@ class Superseded:
         with self._lock:
             # A logout may have overtaken the rotation that reports now.
             self._oldest_sent.keep(sid, max(generation, self._oldest_sent[sid] or 0))
+            self.news += 1
+        if self.tell is not None:
+            self.tell(sid, generation)
 
     def covers(self, sid: str, generation: int) -> bool:
         """Whether a token of this generation must not be sent."""

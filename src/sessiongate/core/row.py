@@ -79,6 +79,13 @@ class Record(NamedTuple):
     """Bytes, compared as a whole and given back as they are."""
 
 
+class Renewed(Record):
+    """A record whose session has a newer token: its ``swap`` is news."""
+
+    generation: int
+    """Of that token."""
+
+
 class Page(NamedTuple):
     """Some live records, and where to go on."""
 
@@ -102,6 +109,13 @@ class RowCodec(Protocol):
 def record_of(row: Row, codec: RowCodec) -> Record:
     """The record that keeps a row."""
     return Record(row.sid, row.username, row.expires_at, codec.encode(row))
+
+
+def renewed_of(row: Row, codec: RowCodec) -> Renewed:
+    """The same, where the token of the row is newer than that of the record before."""
+    renewed = Renewed(*record_of(row, codec))
+    renewed.generation = row.generation
+    return renewed
 
 
 def row_of(record: Record, codec: RowCodec) -> Row | None:

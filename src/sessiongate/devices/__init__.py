@@ -6,18 +6,34 @@ here is what an app's own template gets. No I/O and no framework.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urlencode
 
-__all__ = ["AllDevicesPage", "Device", "DevicesPage", "UserDevice"]
+__all__ = ["APIToken", "AllDevicesPage", "Device", "DevicesPage", "UserDevice"]
+
+LIFETIMES: Final = {
+    "2592000": "30 days",
+    "7776000": "90 days",
+    "31536000": "A year",
+    "never": "Until it is revoked",
+}
+"""Of API tokens, in seconds, as the default page offers them; others may be asked for."""
+DEFAULT_LIFETIME: Final = "7776000"
 
 
 def with_query(url: str, **fields: str) -> str:
     """A URL with those parameters that are not empty."""
     query = urlencode({name: value for name, value in fields.items() if value})
     return f"{url}?{query}" if query else url
+
+
+def _as_json(fields: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: value.isoformat() if isinstance(value, datetime) else value
+        for name, value in fields.items()
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +64,7 @@ class Device:
 
     def as_json(self) -> dict[str, Any]:
         """The same for programs, dates in ISO 8601."""
-        return {
-            name: value.isoformat() if isinstance(value, datetime) else value
-            for name, value in asdict(self).items()
-        }
+        return _as_json(asdict(self))
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +120,31 @@ class AllDevicesPage:
 
 
 @dataclass(frozen=True, slots=True)
+class APIToken:
+    """One API token of the user. Its name is the user's own text: escape it, as templates do.
+
+    Attributes:
+        handle: Names the token; opens nothing.
+        name: What the user calls it; need not be unique.
+        scopes: What it may do.
+        created_at: When it was made, as an aware UTC ``datetime``, like the rest.
+        last_used: When it was last used, as exactly as ``touch_every`` says; ``None``: never.
+        expires_at: When it ends by itself; ``None``: it does not.
+    """
+
+    handle: str
+    name: str
+    scopes: list[str]
+    created_at: datetime
+    last_used: datetime | None
+    expires_at: datetime | None
+
+    def as_json(self) -> dict[str, Any]:
+        """The same for programs, dates in ISO 8601."""
+        return _as_json(asdict(self))
+
+
+@dataclass(frozen=True, slots=True)
 class DevicesPage:
     """What a page needs, and where its forms post to. The URLs are percent-encoded.
 
@@ -116,6 +154,11 @@ class DevicesPage:
         now: The server's time.
         url: Where the page itself is; below it is all else.
         home_url: Where the page leads back to.
+        api_tokens: The API tokens of the user, the newest first; ``None``: the page has none to
+            show and none to make.
+        token_scopes: What a new one may be given: the scopes of the session that asks.
+        new_token: The one that this request has made; show it, for this is the only time.
+        error: Why none was made, as a text without a full stop.
     """
 
     username: str
@@ -123,6 +166,10 @@ class DevicesPage:
     now: datetime
     url: str
     home_url: str
+    api_tokens: tuple[APIToken, ...] | None = None
+    token_scopes: tuple[str, ...] = ()
+    new_token: str | None = field(default=None, repr=False)
+    error: str | None = None
 
     @property
     def has_others(self) -> bool:
@@ -141,3 +188,16 @@ class DevicesPage:
     def end_url(self, device: Device) -> str:
         """Post to it to log out this one; no fields."""
         return self.below(f"end/{device.handle}")
+
+    @property
+    def make_token_url(self) -> str:
+        """Post to it to make an API token.
+
+        The fields: ``name``; ``scopes``, once for each; ``expires_in``, seconds or ``"never"``,
+        by default 90 days.
+        """
+        return self.url
+
+    def revoke_url(self, token: APIToken) -> str:
+        """Post to it to end this API token; no fields."""
+        return self.below(f"revoke/{token.handle}")

@@ -9,13 +9,13 @@ from sessiongate.core.arguments import check_username
 from sessiongate.core.row import to_datetime
 from sessiongate.devices import AllDevicesPage, UserDevice, page, with_query
 from sessiongate.devices.endpoints import (
-    HTML,
     PRIVATE,
     Answer,
     Endpoint,
     Endpoints,
     device_fields,
     json_answer,
+    on,
     see_other,
     style,
 )
@@ -55,7 +55,7 @@ class AllEndpoints(Endpoints):
         if self._is_default:
             yield Endpoint("style", "GET", "/style.css", None, style)
 
-    def _page(self, asked: Asked) -> Flow[Any]:
+    def _page(self, asked: Asked) -> Flow[Answer]:
         username, after = asked.query.get("username", ""), asked.query.get("after")
         rows: list[Row] = []
         try:
@@ -75,7 +75,7 @@ class AllEndpoints(Endpoints):
             home_url=self._home_url,
             next_url=following,
         )
-        return Answer(200, HTML, page.render_all(found)) if self._is_default else found
+        return self._answer(found, page.render_all)
 
     def _end(self, asked: Asked) -> Flow[Answer]:
         yield from asked.end(anybodys=True)
@@ -116,4 +116,4 @@ class AllEndpoints(Endpoints):
 
 def _rows(asked: Asked, username: str, limit: int, after: str | None) -> Flow[tuple[Row, ...]]:
     manager = asked.session.settings.manager
-    return manager.page(check_username(username) if username else None, limit, after)
+    return on(manager, manager.page(check_username(username) if username else None, limit, after))

@@ -1,30 +1,60 @@
-"""What each URL of “my devices” does, once for all frameworks: one store step, one answer."""
+"""What each URL of “my devices” does, once for all frameworks: one store step, one answer.
+
+A view is a flow of flows: it yields a manager and what is to be run on its store.
+"""
 
 from __future__ import annotations
 
 import json
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 from sessiongate.core.arguments import check_scopes, is_handle
 from sessiongate.core.row import device_of, to_datetime
+from sessiongate.core.steps import arun, run
 from sessiongate.devices import Device, DevicesPage, page
 from sessiongate.devices.labels import ip_of, name_of
-from sessiongate.kits.guard import GuardOptions
+from sessiongate.errors import StoreError
+from sessiongate.kits.guard import GuardOptions, SessionDemands
 from sessiongate.kits.page import quote_path
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Awaitable, Callable, Iterator, Mapping
 
     from sessiongate.core.row import Row
-    from sessiongate.core.steps import Flow
+    from sessiongate.core.steps import Call, Flow
     from sessiongate.http.request_session import RequestSession
+    from sessiongate.managers import SessionManager
+
+T = TypeVar("T")
+
+OK: Final = 200
+LONGEST_BODY: Final = 8192
+"""Bytes; frameworks read one more at most, so that a longer one is seen."""
 
 
-class DevicesOptions(GuardOptions, total=False):
-    """The keywords of ``my_devices``: those of ``login_required``, and one more."""
+class DevicesOptions(SessionDemands, total=False):
+    """The keywords of ``my_devices``: what it demands of a session, and one more."""
 
     home_url: str
+
+
+def on(manager: SessionManager, flow: Flow[T]) -> Flow[T]:
+    """Run a flow on the store of this manager, within a view."""
+    outcome: T | Exception = yield manager, _settled(flow)
+    if isinstance(outcome, Exception):
+        raise outcome
+    return outcome
+
+
+def _settled(flow: Flow[T]) -> Flow[T | Exception]:
+    """What the flow returns or raises: a driver throws nothing into a view but ``StoreError``."""
+    try:
+        return (yield from flow)
+    except StoreError:
+        raise
+    except Exception as error:  # noqa: BLE001 - raised again
+        return error
 
 
 class Asked(NamedTuple):
@@ -37,6 +67,9 @@ class Asked(NamedTuple):
     """The one in the path, ``""`` where there is none."""
     query: Mapping[str, str] = MappingProxyType({})
     """The parameters of the query, the last of each name or the first, as the framework does."""
+    content_type: str = ""
+    body: bytes = b""
+    """What was sent, where the endpoint reads it; cut off behind ``LONGEST_BODY`` and one more."""
 
     @property
     def now(self) -> int:
@@ -50,7 +83,8 @@ class Asked(NamedTuple):
 
     def devices(self) -> Flow[tuple[Device, ...]]:
         """The sessions of the user, in the order of a page."""
-        rows = yield from self.session.settings.manager.operations.listing.of_user(*self._user)
+        listing = self.session.settings.manager.operations.listing
+        rows = yield from self._here(listing.of_user(*self._user))
         devices = [Device(**device_fields(self, row)) for row in rows]
         devices.sort(key=lambda device: (device.is_current, device.last_accessed), reverse=True)
         return tuple(devices)
@@ -58,24 +92,39 @@ class Asked(NamedTuple):
     def end(self, *, anybodys: bool = False) -> Flow[bool]:
         """End the named session, if it is this user's or ``anybodys``; one's own is a logout."""
         if self.handle == self.session.session:
-            return (yield from self.session.closing())
+            return (yield from self._here(self.session.closing()))
         operations, transport = self.session.settings.manager.operations, self.session.transport
         if not anybodys:
-            return (yield from operations.close_of(*self._user, self.handle, transport=transport))
+            closing_own = operations.close_of(*self._user, self.handle, transport=transport)
+            return (yield from self._here(closing_own))
         if not is_handle(self.handle):
             return False
         closing = operations.close(self.now, self.handle, transport=transport)
-        return (yield from closing) is not None
+        return (yield from self._here(closing)) is not None
 
     def end_user(self, username: str) -> Flow[int]:
         """End all sessions of a user, but for the one that asks: how many."""
         operations, transport = self.session.settings.manager.operations, self.session.transport
         here = self.session.session
-        return (yield from operations.close_user(self.now, username, here, transport=transport))
+        return self._here(operations.close_user(self.now, username, here, transport=transport))
 
     def end_others(self) -> Flow[int]:
         """End all other sessions of the user: how many."""
         return self.end_user(self.session.user.identity)
+
+    def _here(self, flow: Flow[T]) -> Flow[T]:
+        return on(self.session.settings.manager, flow)
+
+    def ask(self, call: Call) -> Any:
+        """Run what a view yields; a store that fails makes the request's answer a 503."""
+        manager, flow = call
+        return manager.run(self.session.noting_failure(flow))
+
+    def aask(self, call: Call) -> Awaitable[Any]:
+        """``ask``, to await."""
+        manager, flow = call
+        outcome: Awaitable[Any] = manager.arun(self.session.noting_failure(flow))
+        return outcome
 
     def page_url(self, *below: str) -> str:
         """Where the page is, by where this is below it. With one slash: two would name a host."""
@@ -87,7 +136,16 @@ class Answer(NamedTuple):
 
     status: int
     headers: tuple[tuple[str, str], ...]
-    body: str = ""
+    body: Any = ""
+    """A text, or the page for the app's own ``render``."""
+
+    def complete(self, response: Any) -> None:
+        """Give what the app has rendered our status, and the header fields that it left out."""
+        for name, value in self.headers:
+            response.headers.setdefault(name, value)
+        if self.status != OK:  # with a new API token in it
+            response.status_code = self.status
+            response.headers["Cache-Control"] = "no-store"
 
 
 class Endpoint(NamedTuple):
@@ -99,8 +157,16 @@ class Endpoint(NamedTuple):
     """With ``{handle}`` for the handle of a session."""
     demands: GuardOptions | None
     """Who is let in, as in ``login_required``; ``None``: everybody."""
-    view: Callable[[Asked], Flow[Any]]
-    """Gives an ``Answer``, or the page for the app's own ``render``."""
+    view: Callable[[Asked], Flow[Answer]]
+    reads_body: bool = False
+
+    def run(self, asked: Asked) -> Answer:
+        """Answer a request."""
+        return run(self.view(asked), asked.ask)
+
+    async def arun(self, asked: Asked) -> Answer:
+        """``run``, to await."""
+        return await arun(self.view(asked), asked.aask)
 
 
 PRIVATE: Final = (
@@ -150,6 +216,10 @@ class Endpoints:
             msg = "home_url must be the address that the page leads back to, such as '/'"
             raise TypeError(msg)
         demands["scopes"] = check_scopes(demands.get("scopes", ()))
+        if "api_tokens" in demands:
+            msg = "api_tokens is no argument here: this page is for sessions only"
+            raise TypeError(msg)
+        demands["api_tokens"] = False  # its manager is not that of the sessions
         self._demands, self._home_url, self._is_default = demands, home_url, render is None
 
     def _audiences(self) -> tuple[Any, Any]:
@@ -167,11 +237,25 @@ class Endpoints:
         if self._is_default:  # a strict policy forbids to write it into the page
             yield Endpoint("style", "GET", "/style.css", None, style)
 
-    def _page(self, asked: Asked) -> Flow[Answer | DevicesPage]:
-        devices, moment = (yield from asked.devices()), to_datetime(asked.now)
-        username = asked.session.user.identity
-        found = DevicesPage(username, devices, moment, asked.page_url(), self._home_url)
-        return Answer(200, HTML, page.render(found)) if self._is_default else found
+    def _page(self, asked: Asked) -> Flow[Answer]:
+        return self._show(asked)
+
+    def _show(self, asked: Asked, status: int = OK, **more: Any) -> Flow[Answer]:
+        """The page, with ``more`` of what it is made of."""
+        found = DevicesPage(
+            username=asked.session.user.identity,
+            devices=(yield from asked.devices()),
+            now=to_datetime(asked.now),
+            url=asked.page_url(),
+            home_url=self._home_url,
+            **more,
+        )
+        return self._answer(found, page.render, status)
+
+    def _answer(self, found: Any, render: Callable[[Any], str], status: int = OK) -> Answer:
+        if self._is_default:
+            return Answer(status, HTML, render(found))
+        return Answer(status, PRIVATE, found)
 
     def _end(self, asked: Asked) -> Flow[Answer]:
         yield from asked.end()

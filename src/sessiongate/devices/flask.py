@@ -6,9 +6,11 @@ app.register_blueprint(my_devices())
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Unpack
+from urllib.parse import urlencode
 
 from sessiongate.devices.administration import AllEndpoints
-from sessiongate.devices.endpoints import PRIVATE, Answer, Asked, Endpoints
+from sessiongate.devices.api_tokens import my_endpoints
+from sessiongate.devices.endpoints import LONGEST_BODY, Asked
 from sessiongate.flask import login_required
 
 # After sessiongate.flask, which says what to install where Flask is missing.
@@ -20,7 +22,8 @@ if TYPE_CHECKING:
     from flask.typing import ResponseReturnValue
 
     from sessiongate.devices import AllDevicesPage, DevicesPage
-    from sessiongate.devices.endpoints import DevicesOptions, Endpoint
+    from sessiongate.devices.endpoints import DevicesOptions, Endpoint, Endpoints
+    from sessiongate.machines.api_tokens import APITokens
 
 __all__ = ["all_devices", "my_devices"]
 
@@ -29,6 +32,7 @@ def my_devices(
     path: str = "/devices",
     *,
     render: Callable[[DevicesPage], ResponseReturnValue] | None = None,
+    api_tokens: APITokens | None = None,
     **options: Unpack[DevicesOptions],
 ) -> Blueprint:
     """A page that shows where the user is logged in and ends it, and the same as a JSON API.
@@ -40,6 +44,9 @@ def my_devices(
     Args:
         path: Where the page is; the API is at ``{path}/api``.
         render: Makes the page of a ``DevicesPage``; by default there is one.
+        api_tokens: Users see, make and revoke their API tokens of these there; the middleware
+            needs them as well. A new token has scopes of the session that asks, never more.
+            Sessions may do that, API tokens never. ``None``: nothing of it is shown.
         options: ``home_url``: where the page leads back to, and who has logged out
             here; by default ``"/"``. ``scopes``, ``login_url`` (the API answers 401) and
             ``fresh`` (to ask for the password again, ASVS 7.5.2), as in ``login_required``.
@@ -47,7 +54,8 @@ def my_devices(
     Raises:
         ValueError, TypeError: An argument is unfit; the message says how.
     """
-    return _blueprint("my_devices", path, Endpoints(path, render, **options), render)
+    endpoints = my_endpoints(path, render, api_tokens, **options)
+    return _blueprint("my_devices", path, endpoints, render)
 
 
 def all_devices(
@@ -85,13 +93,19 @@ def _view_of(endpoint: Endpoint, render: Callable[..., Any] | None) -> Callable[
     def view(handle: str = "") -> Response:
         session = request.environ["sessiongate"]
         path = request.script_root + request.path
-        asked = Asked(session, path, handle, request.args)
-        found = session.run(endpoint.view(asked))
-        if isinstance(found, Answer) or render is None:
-            return Response(found.body, found.status, found.headers)
-        response = current_app.make_response(current_app.ensure_sync(render)(found))
-        for name, value in PRIVATE:
-            response.headers.setdefault(name, value)
+        body = _body() if endpoint.reads_body else b""
+        asked = Asked(session, path, handle, request.args, request.content_type or "", body)
+        answer = endpoint.run(asked)
+        if render is None or isinstance(answer.body, str):
+            return Response(answer.body, answer.status, answer.headers)
+        response = current_app.make_response(current_app.ensure_sync(render)(answer.body))
+        answer.complete(response)
         return response
 
     return view if endpoint.demands is None else login_required(**endpoint.demands)(view)
+
+
+def _body() -> bytes:
+    body = request.stream.read(LONGEST_BODY + 1)
+    # Empty as well where a hook of the app has read it.
+    return body or request.get_data() or urlencode([*request.form.items(multi=True)]).encode()

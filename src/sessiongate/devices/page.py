@@ -1,22 +1,17 @@
-"""The page of an app that has no template of its own: HTML without script or inline style.
-
-Every value is escaped as it is filled in, and only values that were put
-together here are taken as HTML.
-"""
+"""The page of an app that has no template of its own: HTML without script or inline style."""
 
 from __future__ import annotations
 
-import html
 from hashlib import sha256
 from importlib.resources import files
 from string import Template
 from typing import TYPE_CHECKING, Final
 
 from sessiongate.devices import AllDevicesPage, UserDevice
+from sessiongate.devices.markup import Html, ago, day_of, fill
+from sessiongate.devices.token_section import new_token, token_section
 
 if TYPE_CHECKING:
-    from datetime import datetime, timedelta
-
     from sessiongate.devices import Device, DevicesPage
 
 STYLE: Final = files("sessiongate.devices").joinpath("style.css").read_text(encoding="utf-8")
@@ -73,30 +68,24 @@ _ALL: Final = Template("""\
 <form method="post" action="$url"><button class="all">$words</button></form>
 """)
 _NEXT: Final = Template('<p><a href="$url">Next page</a></p>\n')
-_TIME: Final = Template('<time datetime="$machine">$words</time>')
 
-
-class _Html(str):
-    """A text that is HTML already."""
-
-    __slots__ = ()
-
-
-_NO_OTHERS: Final = _Html('<p class="note">You are logged in nowhere else.</p>\n')
-_NOBODY: Final = _Html('<p class="note">Nobody is logged in under this name.</p>\n')
-_HERE: Final = _Html(' <span class="badge">This device</span>')
-_REMEMBERED: Final = _Html(' <span class="badge">Stays logged in</span>')
-_CURRENT: Final = _Html(' class="current"')
+_NO_OTHERS: Final = Html('<p class="note">You are logged in nowhere else.</p>\n')
+_NOBODY: Final = Html('<p class="note">Nobody is logged in under this name.</p>\n')
+_HERE: Final = Html(' <span class="badge">This device</span>')
+_REMEMBERED: Final = Html(' <span class="badge">Stays logged in</span>')
+_CURRENT: Final = Html(' class="current"')
 
 
 def render(page: DevicesPage) -> str:
     """The whole document."""
-    words = "Log out all other devices"
+    rest = _NO_OTHERS
+    if page.has_others:
+        rest = fill(_ALL, url=page.end_others_url, words="Log out all other devices")
     return _document(
         page,
         title="My devices",
-        lead=_fill(_LEAD, username=page.username),
-        rest=_fill(_ALL, url=page.end_others_url, words=words) if page.has_others else _NO_OTHERS,
+        lead=Html(new_token(page) + fill(_LEAD, username=page.username)),
+        rest=Html(rest + token_section(page)),
     )
 
 
@@ -104,60 +93,39 @@ def render_all(page: AllDevicesPage) -> str:
     """The whole document of an administrator's page."""
     rest = "" if page.devices else _NOBODY
     if page.next_url is not None:
-        rest += _fill(_NEXT, url=page.next_url)
+        rest += fill(_NEXT, url=page.next_url)
     if page.username and page.devices:
-        rest += _fill(_ALL, url=page.end_user_url, words=f"Log out {page.username} everywhere")
-    lead = _fill(_SEARCH, url=page.url, username=page.username)
-    return _document(page, title="All devices", lead=lead, rest=_Html(rest))
+        rest += fill(_ALL, url=page.end_user_url, words=f"Log out {page.username} everywhere")
+    lead = fill(_SEARCH, url=page.url, username=page.username)
+    return _document(page, title="All devices", lead=lead, rest=Html(rest))
 
 
 def _document(page: DevicesPage | AllDevicesPage, **parts: str) -> str:
     devices = enumerate(page.devices, 1)
-    return _fill(
+    return fill(
         _PAGE,
         style_url=page.below(f"style.css?v={_VERSION}"),
         home_url=page.home_url,
-        devices=_Html("".join(_device(page, device, number) for number, device in devices)),
+        devices=Html("".join(_device(page, device, number) for number, device in devices)),
         **parts,
     )
 
 
-def _device(page: DevicesPage | AllDevicesPage, device: Device, number: int) -> _Html:
+def _device(page: DevicesPage | AllDevicesPage, device: Device, number: int) -> Html:
     owner = ""
     if isinstance(page, AllDevicesPage) and isinstance(device, UserDevice):
-        owner = _fill(_OWNER, url=page.user_url(device), username=device.username)
-    opened = device.created_at
-    return _fill(
+        owner = fill(_OWNER, url=page.user_url(device), username=device.username)
+    return fill(
         _DEVICE,
         current=_CURRENT if device.is_current else "",
-        badges=_Html(
+        badges=Html(
             (_HERE if device.is_current else "") + (_REMEMBERED if device.is_remembered else "")
         ),
         owner=owner,
         number=str(number),
         name=device.name,
         ip=device.ip or "Unknown",
-        seen=_time(device.last_accessed, _ago(page.now - device.last_accessed)),
-        since=_time(opened, f"{opened.day} {opened:%b %Y, %H:%M} UTC"),
+        seen=ago(device.last_accessed, page.now),
+        since=day_of(device.created_at, ", %H:%M UTC"),
         url=page.end_url(device),
     )
-
-
-def _fill(template: Template, **values: str) -> _Html:
-    for name, value in values.items():
-        if not isinstance(value, _Html):
-            values[name] = html.escape(value)
-    return _Html(template.substitute(values))
-
-
-def _time(moment: datetime, words: str) -> _Html:
-    return _fill(_TIME, machine=moment.isoformat(timespec="seconds"), words=words)
-
-
-def _ago(passed: timedelta) -> str:
-    """In the largest unit that fits; a store lags behind by a minute, so no seconds."""
-    seconds = max(int(passed.total_seconds()), 0)
-    for unit, name in ((86400, "day"), (3600, "hour"), (60, "minute")):
-        if number := seconds // unit:
-            return f"{number} {name}{'s' if number > 1 else ''} ago"
-    return "Just now"

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from sessiongate.http.origin import Client
     from sessiongate.http.paths import FindRule
     from sessiongate.managers import SessionManager
-    from sessiongate.stores.base import Store
 
 _REFUSED: Final = frozenset({401, 403})
 _SERVER_ERROR: Final = 500
@@ -58,9 +57,8 @@ class RequestAuthenticator:
         self._make_session = (
             APITokenSession if isinstance(manager, APITokenManager) else RequestSession
         )
-        self.store: Store = manager.store
         # Of its own class only: what inherits from it may block.
-        self.awaits: bool = awaits and bool(vars(type(self.store)).get("blocking", True))
+        self.awaits: bool = awaits and bool(vars(type(manager.asked)).get("blocking", True))
         """Whether the store is to be awaited."""
         self._operations = manager.operations
         self._tokens = TokenReader(self.settings.cookie, manager.operations.read)
@@ -111,11 +109,16 @@ class RequestAuthenticator:
             session.pending_flow = self._run(session, self._choose(session, now, rotation), now)
         else:
             check = tokens[0], now, rotation, credentials.transport
+            if self._operations.find_near is not None:
+                near = self._operations.nearby(check)
+                if near is not None:
+                    self._set_user(session, near, now)
+                    return session
             if self.awaits:
                 session.pending_check = check
                 return session
             try:
-                self.apply_data(session, check, self.store.read(tokens[0].sid))
+                self.apply_data(session, check, self.manager.asked.read(tokens[0].sid))
             except StoreError as error:
                 session.pending_flow = self.failing(session, error)
         return session
@@ -139,6 +142,8 @@ class RequestAuthenticator:
         session.user.row = row
         if row.generation != credentials.sent_generation and not row.shared:
             session.send_token(row, rotated_at=now)
+            if self.manager.store.shared:
+                self.manager.hub.start()  # another process may end it before the response
 
     def failing(self, session: RequestSession, error: StoreError) -> Flow[None]:
         """Note that the store could not be read, and emit the event."""

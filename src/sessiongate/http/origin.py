@@ -40,7 +40,7 @@ def check_origins(origins: Iterable[str]) -> frozenset[str]:
     if isinstance(origins, str):
         msg = "trusted_origins must be a list of origins, not one str"
         raise TypeError(msg)
-    known = {_normalise(origin) if isinstance(origin, str) else None for origin in origins}
+    known = {normalise(origin) if isinstance(origin, str) else None for origin in origins}
     if None in known:
         msg = "trusted_origins must hold origins such as 'https://app.example.com', no path"
         raise ConfigurationError(msg)
@@ -54,13 +54,13 @@ def find_cross_site(
     fetch_site, origins = find(b"sec-fetch-site"), find(b"origin")
     if not fetch_site and not origins:
         return None
-    hosts, origin = find(b"host"), _normalise(_one(origins))
+    hosts, origin = find(b"host"), normalise(_one(origins))
     if fetch_site:
         here = _one(fetch_site) in {"same-origin", "none"}
     else:
         # The scheme is the origin's own: behind TLS termination this server sees ``http``
         # where the browser spoke ``https``.
-        here = origin is not None and origin == _normalise(
+        here = origin is not None and origin == normalise(
             f"{origin.partition(':')[0]}://{_one(hosts)}"
         )
     if here or origin in trusted:
@@ -81,7 +81,7 @@ def _one(values: Sequence[bytes]) -> str:
     return values[0].decode("latin-1").strip(" \t").lower() if len(values) == 1 else ""
 
 
-def _normalise(origin: str) -> str | None:
+def normalise(origin: str) -> str | None:
     """An origin in lower case and without its default port, ``None`` for ``null`` and nonsense."""
     found = _ORIGIN.fullmatch(origin.lower())
     if found is None:

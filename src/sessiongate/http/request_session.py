@@ -20,6 +20,7 @@ from sessiongate.errors import (
     ResponseStartedError,
     StoreError,
 )
+from sessiongate.feed.watch import Watch
 from sessiongate.http.credentials import NOTHING, TRANSPORTS, Transport
 from sessiongate.http.origin import describe
 from sessiongate.http.user import User
@@ -101,6 +102,10 @@ class RequestSession:
     """The async verbs that were called and have not begun."""
     api_token: str | None = None
     """What the user calls the API token that came; ``None``: no valid one did."""
+    watch: Watch | None = None
+    """What tells of the end of the session, once somebody asked for it."""
+    streams: Watch | None = None
+    """The same, for an answer that ends between two chunks with its session."""
     skipped: str | None = None
     """The rule of ``skip`` that covers this request, so that no credential was read."""
     response_started: bool = False
@@ -160,6 +165,19 @@ class RequestSession:
         """Seconds since the user last proved who they are; ``None`` for the anonymous."""
         row = self.user.row
         return None if row is None else (self.settings.manager.now() - row.created_at) / SECOND
+
+    @property
+    def ended(self) -> Watch:
+        """Tells when the session ends, in whatever process: ``is_set()``, ``await wait()``.
+
+        That of the anonymous never does.
+        """
+        row, hub = self.user.row, self.settings.manager.hub
+        if row is None:
+            return self.watch or Watch.of_nobody()
+        if self.watch is None or self.watch.sid != row.sid:
+            self.watch = hub.watch(row)
+        return self.watch
 
     def login(self, username: str, **options: Unpack[LoginOptions]) -> str | None:
         """Open a session for this client and return its token, or ``None`` at a limit.

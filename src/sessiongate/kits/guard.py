@@ -32,18 +32,23 @@ CROSS_SITE: Final = refuse(
 )
 
 
-class GuardOptions(TypedDict, total=False):
-    """The keywords of ``login_required``."""
+class SessionDemands(TypedDict, total=False):
+    """What a view may demand of a session."""
 
     scopes: Iterable[str]
     """All of them are needed; missing ones are a 403."""
     fresh: Seconds | None
     """Seconds since the user last logged in, at most; rotation does not renew it."""
-    api_tokens: bool
-    """Whether an API token will do as well, as it does where ``scopes`` are named; never where
-    ``fresh`` is."""
     login_url: LoginURL | None
     """Where a person in a browser is sent instead of a 401, with the way back in ``next``."""
+
+
+class GuardOptions(SessionDemands, total=False):
+    """The keywords of ``login_required``."""
+
+    api_tokens: bool | None
+    """Whether an API token will do as well; ``None``: where ``scopes`` are named. Never where
+    ``fresh`` is."""
 
 
 class Guard:
@@ -54,15 +59,17 @@ class Guard:
         *,
         scopes: Iterable[str] = (),
         fresh: Seconds | None = None,
-        api_tokens: bool = False,
+        api_tokens: bool | None = None,
         login_url: LoginURL | None = None,
     ) -> None:
         self._scopes = check_scopes(scopes)
         self._fresh = None if fresh is None else microseconds(fresh, "fresh") / SECOND
+        if api_tokens is None:
+            api_tokens = bool(self._scopes) and fresh is None
         if check_flag(api_tokens, "api_tokens") and fresh is not None:
             msg = "api_tokens=True contradicts fresh=: an API token cannot log in again"
             raise ValueError(msg)
-        self._for_sessions = fresh is not None or not (self._scopes or api_tokens)
+        self._for_sessions = not api_tokens
         self._login_url = login_url
         if inspect.iscoroutinefunction(login_url):
             msg = "login_url must not be an async function: it is called, not awaited"

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
-from typing import Final, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 from urllib.parse import quote, urlsplit
+
+from sessiongate.errors import ConfigurationError
+from sessiongate.http.origin import normalise
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 _LONGEST_WAY: Final = 2048
 """Characters of a path and query that a redirect carries as the way back."""
@@ -14,6 +21,9 @@ _ADDRESS: Final = ("/", "http://", "https://", "?")
 
 _RESERVED: Final = "%:/?#[]@!$&'()*+,;="
 """What a URL may hold as it is (RFC 3986, section 2); frameworks encode theirs, or do not."""
+
+_ABSOLUTE: Final = re.compile(r"(https?://[^/?#\\@]+)(?:[/?#]|$)")
+"""A whole URL, and its origin."""
 
 LoginURL: TypeAlias = str | Callable[..., str]
 """Where people log in: a path or URL, the name of a route, or a function that gives either."""
@@ -78,18 +88,40 @@ def quote_path(path: str) -> str:
     return quote(path, safe="/:@!$&'()*+,;=~")
 
 
-def safe_redirect(target: str | None, default: str = "/") -> str:
-    """``target`` if it stays on this site, else ``default``.
+def safe_redirect(
+    target: str | None, default: str = "/", *, allowed_hosts: Iterable[str] = ()
+) -> str:
+    """``target`` if it stays on this site or leads to an allowed host, else ``default``.
 
     For the ``next`` parameter of a login page, which anybody can write (OWASP
-    Unvalidated Redirects and Forwards Cheat Sheet). Only a path that begins
-    with one slash stays; browsers read a backslash as a slash.
+    Unvalidated Redirects and Forwards Cheat Sheet). Of this site only a path that
+    begins with one slash stays; browsers read a backslash as a slash.
+
+    Args:
+        target: Where to go.
+        default: Where to go instead.
+        allowed_hosts: Other hosts of this deployment, each exactly, such as
+            ``"reports.example"`` or ``"reports.example:8443"``, by HTTPS alone;
+            ``"http://localhost:8000"`` is by plain HTTP. There are no wildcards.
+
+    Raises:
+        ConfigurationError, TypeError: ``allowed_hosts`` holds something else.
     """
-    if (
-        not isinstance(target, str)
-        or not target.startswith("/")
-        or target.startswith(("//", "/\\"))
-        or any(ord(c) <= ord(" ") or c == "\x7f" for c in target)
-    ):
+    allowed = _origins(allowed_hosts)
+    if not isinstance(target, str) or any(ord(c) <= ord(" ") or c == "\x7f" for c in target):
         return default
-    return target
+    if target.startswith("/") and not target.startswith(("//", "/\\")):
+        return target
+    origin = _ABSOLUTE.match(target)
+    return target if origin is not None and normalise(origin[1]) in allowed else default
+
+
+def _origins(hosts: Iterable[str]) -> frozenset[str]:
+    if isinstance(hosts, str):
+        msg = "allowed_hosts must be a list of hosts, not one str"
+        raise TypeError(msg)
+    origins = [normalise(host if "://" in host else f"https://{host}") for host in hosts]
+    if not all(origin and origin.startswith(("http://", "https://")) for origin in origins):
+        msg = "allowed_hosts must hold hosts such as 'reports.example', no path and no wildcard"
+        raise ConfigurationError(msg)
+    return frozenset(filter(None, origins))

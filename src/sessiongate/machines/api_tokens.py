@@ -52,7 +52,7 @@ class APITokenManager(SessionManager):
         await super().aemit(replace(event, kind=_KINDS.get(event.kind, event.kind)))
 
 
-class _Wanted(NamedTuple):
+class WantedToken(NamedTuple):
     """What a new token is to be."""
 
     username: str
@@ -143,7 +143,7 @@ class APITokens:
             TokenLimitError: The user has ``max_per_user`` of them; nothing was made.
             ValueError, TypeError: An argument is unfit; nothing was made.
         """
-        wanted = _Wanted(username, name, scopes, claims, expires_in)
+        wanted = WantedToken(username, name, scopes, claims, expires_in)
         return self.manager.run(self.creating(wanted))
 
     async def acreate(
@@ -156,7 +156,7 @@ class APITokens:
         expires_in: Seconds | None = None,
     ) -> str:
         """``create``, to await."""
-        wanted = _Wanted(username, name, scopes, claims, expires_in)
+        wanted = WantedToken(username, name, scopes, claims, expires_in)
         return await self.manager.arun(self.creating(wanted))
 
     def tokens(self, username: str) -> list[dict[str, Any]]:
@@ -190,7 +190,7 @@ class APITokens:
 
     # As flows, for pages that do it within their request.
 
-    def creating(self, wanted: _Wanted) -> Flow[str]:
+    def creating(self, wanted: WantedToken) -> Flow[str]:
         """``create`` as a flow."""
         manager, expires_in = self.manager, wanted.expires_in
         now, ends_at = manager.now(), FOREVER

@@ -8,6 +8,7 @@ import time
 from collections.abc import Generator, ItemsView, Iterator, Mapping, ValuesView
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import partial
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -18,6 +19,7 @@ from typing import (
     SupportsIndex,
     TypeVar,
     Unpack,
+    cast,
 )
 
 from sessiongate.core.arguments import (
@@ -38,6 +40,9 @@ from sessiongate.core.rotation import NEVER, NOW, Policy
 from sessiongate.core.row import FOREVER, SECOND, Row, dates_of, device_of, scopes_and_claims_of
 from sessiongate.core.steps import aask, arun, ask, no_listener, run
 from sessiongate.errors import ConfigurationError, StoreError
+from sessiongate.feed.hub import Hub
+from sessiongate.feed.near import NearStore
+from sessiongate.managers.health import health_of, random_sid
 from sessiongate.stores.memory import MemoryStore
 from sessiongate.tokens import LONGEST_TOKEN
 from sessiongate.tokens.keys import MAKE_ONE, random_secret
@@ -49,6 +54,8 @@ if TYPE_CHECKING:
     from sessiongate.core.rotation import Renewal
     from sessiongate.core.steps import Call, Flow
     from sessiongate.events import Event, Listener
+    from sessiongate.managers.health import Health
+    from sessiongate.managers.observer import Observer
     from sessiongate.stores.base import Store
     from sessiongate.tokens import Codec, TokenPayload
 
@@ -100,6 +107,9 @@ class SessionManager:
             less than that one counts as much as it.
         touch_every: Seconds that ``last_accessed`` may lag behind; by default what suits the store
             (0 in memory; elsewhere 300, or a tenth of ``session_timeout`` if that is less).
+        near_cache: Seconds for which a check may be answered without the store, while the store
+            tells of every session that ends: nothing that was ended is accepted later than that.
+            ``None``: each check asks the store.
         clock: Gives Unix seconds; no other clock is read.
         logger: Where events are logged.
         on_event: Called with each ``Event``; an async function is awaited by the async verbs, and
@@ -135,6 +145,7 @@ class SessionManager:
         rotation_grace: Seconds = 30,
         remember_for: Seconds = timedelta(days=30),
         touch_every: Seconds | None = None,
+        near_cache: Seconds | None = None,
         clock: Callable[[], float] = time.time,
         logger: logging.Logger | None = None,
         on_event: Listener | None = None,
@@ -154,6 +165,10 @@ class SessionManager:
         self._session_timeout = session_timeout
         self.logger: logging.Logger = logging.getLogger("sessiongate") if logger is None else logger
         self._store: Store = MemoryStore() if store is None else store
+        self.asked: Store = self._store
+        """What the verbs ask: the store, or the near cache before it."""
+        self.observer: Observer | None = None
+        """Who measures what happens; ``None``: nobody, and then it costs nothing."""
         self.outages: Outages = Outages()
         self._foreign_keys = Throttle()
         self._clock = clock
@@ -195,6 +210,24 @@ class SessionManager:
             evict=check_choice(on_limit, "on_limit", _ON_LIMIT) == "evict_oldest",
         )
         self.operations: Operations = Operations(codec, policy, self._store, self._note_refused)
+        near = 0 if near_cache is None else microseconds(near_cache, "near_cache", positive=True)
+        open_feed = getattr(self._store, "feed", None)
+        if near and open_feed is None:
+            msg = (
+                f"near_cache needs a store that tells of ended sessions, and a "
+                f"{type(self._store).__name__} has no feed(): leave near_cache out"
+            )
+            raise ConfigurationError(msg)
+        self.hub: Hub = Hub(
+            open_feed,
+            superseded=self.operations.superseded,
+            look=self._look_at,
+            now=self.now,
+            near=near / SECOND,
+        )
+        if near:
+            self.asked = cast("Store", NearStore(self._store, self.hub))
+            self.operations.find_near = self.hub.find
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} on {type(self._store).__name__}>"
@@ -326,6 +359,26 @@ class SessionManager:
     async def acleanup_expired_sessions(self) -> None:
         """``cleanup_expired_sessions``, to await."""
         await self.arun(self.operations.sweep(self.now()))
+
+    def health(self) -> Health:
+        """Whether the store and its feed answer, for a health check; see ``Health``.
+
+        One read of the store, which finds nothing and writes nothing; it takes no longer than the
+        store lets any call take. Never raises ``StoreError``, emits no event and logs nothing.
+        """
+        try:
+            self._store.read(random_sid())
+        except StoreError as error:
+            return health_of(error, self.hub)
+        return health_of(None, self.hub)
+
+    async def ahealth(self) -> Health:
+        """``health``, to await."""
+        try:
+            await self._store.aread(random_sid())
+        except StoreError as error:
+            return health_of(error, self.hub)
+        return health_of(None, self.hub)
 
     def list_sessions(
         self, *, username: str | None = None, limit: int = 100, after: str | None = None
@@ -510,6 +563,10 @@ class SessionManager:
         """``run`` for what has no events, so that the listener may be async."""
         return run(flow, self._ask, self.emit)
 
+    def _look_at(self, sid: str) -> Row | None:
+        """The live row of a sid; for the threads of the hub, so no listener hears of it."""
+        return run(self.operations.look(self.now(), sid), partial(ask, self._store))
+
     def check_listener(self) -> None:
         """Raise ``TypeError`` if the listener is async: only the async verbs can await it."""
         if self._listens_async:
@@ -518,7 +575,7 @@ class SessionManager:
     def _ask(self, call: Call) -> Any:
         """Call a verb of the store; emit an event if it fails."""
         try:
-            outcome = ask(self._store, call)
+            outcome = ask(self.asked, call)
         except StoreError as error:
             self.emit(self.operations.failed(self.now(), call[0], error))
             raise
@@ -529,7 +586,7 @@ class SessionManager:
     async def _aask(self, call: Call) -> Any:
         """``_ask``, to await."""
         try:
-            outcome = await aask(self._store, call)
+            outcome = await aask(self.asked, call)
         except StoreError as error:
             await self.aemit(self.operations.failed(self.now(), call[0], error))
             raise
@@ -572,6 +629,8 @@ class SessionManager:
     @contextmanager
     def _reporting(self, event: Event) -> Generator[None]:
         logged = self._log(event)
+        if self.observer is not None:
+            self.observer.emitted(event)
         try:
             yield
         except Exception:

@@ -1,7 +1,6 @@
 """Where sessions are kept.
 
-Each store is loaded when it is first asked for: a driver that is not
-installed hurts only those who want it.
+Each store is loaded when it is first asked for: a missing driver hurts only those who want it.
 """
 
 from __future__ import annotations
@@ -59,23 +58,22 @@ def __getattr__(name: str) -> Any:
 def open_store(url: str, *, create: bool = True, timeout: Seconds | None = None) -> Store:
     """Make the store that a URL names; nothing is connected yet.
 
-    ``sqlite:///relative.db`` and ``sqlite:////absolute/path.db`` name a
-    ``SQLiteStore``, ``redis://``, ``rediss://`` and ``unix://`` a ``RedisStore``,
-    ``postgresql://`` and ``postgres://`` a ``PostgresStore``. A Redis URL may name
-    the ``prefix`` of the keys and a PostgreSQL URL the ``schema`` of the tables, as
-    in ``redis://host/0?prefix=shop:``. The driver reads all else. A path is
-    percent-decoded.
+    ``sqlite:///relative.db`` and ``sqlite:////absolute/path.db`` name a ``SQLiteStore``,
+    ``redis://``, ``rediss://`` and ``unix://`` a ``RedisStore``, ``postgresql://`` and
+    ``postgres://`` a ``PostgresStore``. A Redis URL may name the ``prefix`` of the keys and a
+    PostgreSQL URL the ``schema`` of the tables, as in ``redis://host/0?prefix=shop:``. The driver
+    reads all else. A path is percent-decoded.
 
     Args:
         url: Where the sessions are kept. A password in it appears in no message.
-        create: Make the file or the tables where there are none; otherwise it
-            is an error that there are none. Redis has nothing to make.
-        timeout: Seconds that a connection and each answer may take; by default
-            what suits requests, a quarter of a second.
+        create: Make the file or the tables where there are none; otherwise it is an error that
+            there are none. Redis has nothing to make.
+        timeout: Seconds that a connection and each answer may take; by default what suits
+            requests, a quarter of a second.
 
     Raises:
-        ConfigurationError: The URL names no store, its driver is missing, or
-            with ``create=False`` there is no such file.
+        ConfigurationError: The URL names no store, its driver is missing, or with ``create=False``
+            there is no such file.
         TypeError, ValueError: Another argument is unfit.
     """
     if not isinstance(url, str):
@@ -129,11 +127,11 @@ def _cut_out(name: str, url: str, options: dict[str, Any]) -> str:
     The rest keeps its text: each driver has its own idea of what a ``+`` means.
     """
     place, _, query = url.partition("?")
-    others = query.split("&")
-    for option in [other for other in others if other.partition("=")[0] == name]:
-        if name in options:
-            msg = f"url must not give {name} more than once"
-            raise ConfigurationError(msg)
-        others.remove(option)
-        options[name] = unquote(option.partition("=")[2])
+    mine = [part for part in query.split("&") if part.partition("=")[0] == name]
+    if len(mine) > 1:
+        msg = f"url must not give {name} more than once"
+        raise ConfigurationError(msg)
+    if mine:
+        options[name] = unquote(mine[0].partition("=")[2])
+    others = [part for part in query.split("&") if part not in mine]
     return f"{place}?{'&'.join(others)}".removesuffix("?")

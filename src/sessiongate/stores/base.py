@@ -1,7 +1,7 @@
 """What a store is: a few verbs over records that it does not understand.
 
-A store decides nothing. It finds a record, and replaces or removes it if it is
-still what was read. All rules are in ``sessiongate.core``.
+A store decides nothing. It finds a record, and replaces or removes it if it is still what was read.
+All rules are in ``sessiongate.core``.
 """
 
 # mypy: disable-error-code="no-any-return"
@@ -14,43 +14,71 @@ from typing import Any, Literal, Protocol, TypeAlias
 from sessiongate.core.row import Page, Record, RowCodec
 from sessiongate.core.steps import Step
 
-__all__ = ["Begin", "Page", "Record", "RowCodec", "Seen", "Step", "Store"]
+__all__ = ["Begin", "Feed", "News", "Page", "Record", "RowCodec", "Seen", "Step", "Store"]
 
-Seen: TypeAlias = Hashable
+Records: TypeAlias = Sequence[Record]
+
+Seen: TypeAlias = Hashable | None
 """An opaque mark of which records a user has, not of what is in them; for ``commit``."""
+
+Live: TypeAlias = tuple[int, int] | None
+"""How many records are to be live afterwards, at least and at most; ``None``: any number."""
 
 Begin: TypeAlias = Callable[[], Step[Any]]
 """Makes the step of a transaction."""
 
 
+News: TypeAlias = tuple[str, int]
+"""A sid and a generation: tokens below it are over; ``FOREVER``: the session has ended."""
+
+
+class Feed(Protocol):
+    """News of ended and renewed sessions, for one thread. Any method raises ``StoreError``."""
+
+    def probe(self) -> None:
+        """Ask for a proof: it comes after all news that was acknowledged before this call."""
+        ...
+
+    def wait(self, seconds: float) -> Sequence[News | None]:
+        """Return what came, after so long at the most; ``None`` in it is the proof."""
+        ...
+
+    def close(self) -> None:
+        """Release the connection."""
+        ...
+
+
 class Store(Protocol):
     """Where records are kept.
 
-    Each verb has a twin to await, whose name begins with an ``a``. All of them
-    are safe in any thread and any task. They see whatever was acknowledged
-    before: never a replica that lags. Each takes effect as a whole or not at all.
+    Each verb has a twin to await, whose name begins with an ``a``. All of them are safe in any
+    thread and any task. They see whatever was acknowledged before: never a replica that lags. Each
+    takes effect as a whole or not at all.
 
-    Times are integer microseconds since the Unix epoch. No verb reads a clock.
-    Absence is ``None``. Every verb raises ``StoreError`` within a second where
-    the engine does not answer, and may be called again at once.
+    Times are integer microseconds since the Unix epoch. No verb reads a clock. Absence is ``None``.
+    Every verb raises ``StoreError`` within a second where the engine does not answer, and may be
+    called again at once.
 
-    Three members are optional:
+    Five members are optional:
 
-    * ``together(username, total, begin)`` and ``atogether``, for engines that
-      lock: run the ``Step`` that ``begin()`` makes in one transaction, which
-      holds the lock of that user (if not ``None``) and of the total (if
-      ``total``) from before its first read. Return what the step returns; throw
-      into it what a verb raises. ``begin`` may be called again, for a transaction
-      that the engine gave up. Without ``together`` a lost ``commit`` is decided
-      anew.
-    * ``blocking = False``, in the very class of a store whose verbs wait for
-      nothing: then the ASGI middleware calls ``read`` and awaits nothing.
-    * ``replace(old, new)``, for such a store: a ``swap`` of two data, which
-      answers ``True`` or ``False``.
+    * ``together(username, total, begin)`` and ``atogether``, for engines that lock: run the
+      ``Step`` that ``begin()`` makes in one transaction, which holds the lock of that user (if not
+      ``None``) and of the total (if ``total``) from before its first read. Return what the step
+      returns; throw into it what a verb raises. ``begin`` may be called again, for a transaction
+      that the engine gave up. Without ``together`` a lost ``commit`` is decided anew.
+    * ``blocking = False``, in the very class of a store whose verbs wait for nothing: then the ASGI
+      middleware calls ``read`` and awaits nothing.
+    * ``replace(old, new)``, for such a store: a ``swap`` of two data, which answers ``True`` or
+      ``False``.
+    * ``feed()`` opens a ``Feed``. Then ``commit`` tells the end of each of ``out``, and ``swap``
+      that of ``old`` if ``new`` is ``None``, or the ``generation`` of ``new`` if it is ``Renewed``:
+      as part of the change, so that no news is lost, nor of what did not happen.
+    * ``system`` is the ``db.system.name`` of metrics and spans, such as ``"postgresql"``: by
+      default the name of the class, without ``Store`` and in small letters.
 
-    A subclass may write each verb once, for both twins: ``_read`` and the others
-    make a generator of requests to the engine, and two drivers, ``_run`` and
-    ``_arun``, carry it out by calling and by awaiting.
+    A subclass may write each verb once, for both twins: ``_read`` and the others make a generator
+    of requests to the engine, and two drivers, ``_run`` and ``_arun``, carry it out by calling and
+    by awaiting.
     """
 
     shared: bool
@@ -81,24 +109,17 @@ class Store(Protocol):
         return self._run(self._of_user(username))
 
     def commit(
-        self: Any,
-        username: str,
-        out: Sequence[Record],
-        new: Record | None,
-        seen: Seen | None,
-        live: tuple[int, int] | None,
-        now: int,
+        self: Any, username: str, out: Records, new: Record | None, seen: Seen, live: Live, now: int
     ) -> bool:
         """Remove all of ``out`` and add ``new`` as the newest; or do nothing and return ``False``.
 
-        Nothing is done if one of ``out`` (of any user) is not there, or not with
-        the same data; if ``seen`` is given and ``username`` no longer has the
-        records that it stands for; or if afterwards fewer than ``live[0]`` or
-        more than ``live[1]`` records would be live at ``now``. With nothing to
-        remove or to add it only answers whether all that holds at one moment.
+        Nothing is done if one of ``out`` (of any user) is not there, or not with the same data; if
+        ``seen`` is given and ``username`` no longer has the records that it stands for; or if
+        afterwards fewer than ``live[0]`` or more than ``live[1]`` records would be live at ``now``.
+        With nothing to remove or to add it only answers whether all that holds at one moment.
 
-        A store that does not forget by itself also removes a few expired
-        records, of anybody, with each record that it adds.
+        A store that does not forget by itself also removes a few expired records, of anybody, with
+        each record that it adds.
         """
         return self._run(self._commit(username, out, new, seen, live, now))
 
@@ -126,22 +147,14 @@ class Store(Protocol):
     def aread(self: Any, sid: str) -> Coroutine[Any, Any, Any | None]:
         return self._arun(self._read(sid))
 
-    def aswap(
-        self: Any, old: Record, new: Record | None, now: int
-    ) -> Coroutine[Any, Any, Literal[True] | Any | None]:
+    def aswap(self: Any, old: Record, new: Record | None, now: int) -> Coroutine[Any, Any, Any]:
         return self._arun(self._swap(old, new, now))
 
     def aof_user(self: Any, username: str) -> Coroutine[Any, Any, tuple[Seen, Sequence[Record]]]:
         return self._arun(self._of_user(username))
 
     def acommit(
-        self: Any,
-        username: str,
-        out: Sequence[Record],
-        new: Record | None,
-        seen: Seen | None,
-        live: tuple[int, int] | None,
-        now: int,
+        self: Any, username: str, out: Records, new: Record | None, seen: Seen, live: Live, now: int
     ) -> Coroutine[Any, Any, bool]:
         return self._arun(self._commit(username, out, new, seen, live, now))
 

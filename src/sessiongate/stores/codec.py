@@ -1,8 +1,7 @@
 """Rows as bytes, once for all stores: a JSON array that begins with the version of its format.
 
-Whoever can write to a store can write nonsense, and a newer version of the
-package may have written what this one does not know. Neither is an error of
-the request that finds it, and neither is a session.
+Whoever can write to a store can write nonsense, and a newer version of the package may have written
+what this one does not know. Neither is an error of the request that finds it, nor a session.
 """
 
 from __future__ import annotations
@@ -21,9 +20,6 @@ VERSION: Final = 3
 """Of the format. Data of a greater version was written by a newer sessiongate."""
 
 _LOGGER: Final = logging.getLogger("sessiongate.stores")
-_UNREMEMBERED: Final = 2
-"""The version before, whose rows do not say whether they are remembered."""
-_FIELDS: Final = len(Row._fields)
 _NUMBERS: Final = frozenset({int})
 _warned: Final[Recent[int, str]] = Recent()
 _to_json: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
@@ -52,39 +48,32 @@ def decode(data: bytes, sid: str) -> Row | None:
 
 @remembering
 def _decode(data: bytes) -> Row | None:
+    """Check types, ranges and order, and that texts are text and JSON is JSON."""
     try:
         version, *fields = json.loads(data)
-    except (TypeError, ValueError, RecursionError):
-        return None
-    if type(version) is int and version == _UNREMEMBERED:
-        version, fields = VERSION, [*fields, False]
-    if type(version) is not int or version != VERSION or len(fields) != _FIELDS:
-        return None
-    row = tuple.__new__(Row, fields)  # pyright: ignore[reportUnknownMemberType]
-    return row if _is_valid(row) else None
-
-
-def _is_valid(row: Row) -> bool:
-    """Check types, ranges and order, and that texts are text and JSON is JSON."""
-    sid, username, *numbers, shared, scopes_and_claims, device, remembered = row
-    texts = (sid, username, scopes_and_claims, device)
-    if not type(shared) is type(remembered) is bool or not _NUMBERS.issuperset(map(type, numbers)):
-        return False
-    if not (min(numbers) >= 0 and max(numbers) <= FOREVER):
-        return False
-    if not row.revoked_below <= row.oldest_accepted <= row.generation:
-        return False
-    try:
-        # Fails if one is no text, or holds a surrogate that no UTF-8 can express.
-        "".join(texts).encode()
+        if type(version) is int and version == VERSION - 1:
+            version, fields = VERSION, [*fields, False]  # the rows of then were not remembered
+        if type(version) is not int or version != VERSION or len(fields) != len(Row._fields):
+            return None
+        row = tuple.__new__(Row, fields)  # pyright: ignore[reportUnknownMemberType]
+        sid, username, *numbers, shared, scopes_and_claims, device, remembered = row
+        texts = (sid, username, scopes_and_claims, device)
+        "".join(texts).encode()  # fails if one is no text, or no UTF-8 can express it
         check_username(username)
         if scopes_and_claims:
             given: Any = json.loads(scopes_and_claims)
             if type(given["scopes"]) is not list or type(given["claims"]) is not dict:
-                return False
+                return None
             check_scopes(given["scopes"])
             check_claims(given["claims"])
         device_of(row)
     except (LookupError, TypeError, ValueError, RecursionError):
-        return False
-    return True
+        return None
+    is_valid = (
+        type(shared) is type(remembered) is bool
+        and _NUMBERS.issuperset(map(type, numbers))
+        and min(numbers) >= 0
+        and max(numbers) <= FOREVER
+        and row.revoked_below <= row.oldest_accepted <= row.generation
+    )
+    return row if is_valid else None

@@ -7,20 +7,22 @@ import os
 from functools import partial, wraps
 from heapq import heappop, heappush
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Concatenate, Final, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 from weakref import WeakSet
 
 from sessiongate.core.locks import fork_safe_lock
 from sessiongate.core.recent import Recent
-from sessiongate.core.row import SECOND, Page, Record
+from sessiongate.core.row import FOREVER, SECOND, Page, Record, Renewed
 from sessiongate.core.steps import ask, run
+from sessiongate.stores._memory_feed import MemoryFeed
 from sessiongate.stores.base import Store
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable
 
     from sessiongate.core.row import Row
-    from sessiongate.stores.base import Begin
+    from sessiongate.stores.base import Begin, Live, Seen
+    from sessiongate.stores.base import Records as Some
 
 __all__ = ["MemoryStore"]
 
@@ -29,8 +31,7 @@ T = TypeVar("T")
 _FEW: Final = 16
 """Expired records that are removed along with each new one."""
 _CHUNK: Final = 256
-"""Sessions that were opened one after the other. Their places in it are integers that Python has
-anyway."""
+"""Sessions that were opened one after the other."""
 
 _LOGGER: Final = logging.getLogger("sessiongate.stores")
 
@@ -40,29 +41,29 @@ _OF_ANOTHER_PROCESS: Final = (
 )
 _NEVER_HERE: Final = (
     "a genuine token names a session that this MemoryStore never had: another process opened it, "
-    "or this one before a restart. The sessions of a MemoryStore live and die with one process. "
-    "Use SQLiteStore or RedisStore where several processes serve"
+    "or this one before a restart. Use SQLiteStore or RedisStore where several processes serve"
 )
 
 
 class Records:
     """The verbs of a store, over rows that stay as they are: a row is its own data.
 
-    In few bytes, for a million sessions. Rows are found by sid, and sids by
-    username: one alone, a few in a tuple, more in a dictionary. The order of opening is in
-    chunks, so that a page may begin anywhere. The second in which a session
-    expires has its sid and the number of its chunk; these seconds are in a heap.
+    In few bytes, for a million sessions. Rows are found by sid, and sids by username: one alone,
+    more in a dictionary. The order of opening is in chunks, so that a page may begin anywhere;
+    ``None`` is in the place of one that has ended. The second in which a session expires has its
+    sid and the number of its chunk; these seconds are in a heap.
     """
 
     def __init__(self) -> None:
         self.rows: dict[str, Row] = {}
-        self._by_user: dict[str, str | tuple[str, ...] | dict[str, None]] = {}
-        self._chunks: dict[int, dict[str, int]] = {}
+        self._by_user: dict[str, str | dict[str, None]] = {}
+        self._chunks: dict[int, list[str | None]] = {}
+        self._chunk = 0
         self._by_second: dict[int, dict[str, int]] = {}
         self._seconds: list[int] = []
-        self._chunk, self._opened = 0, 0
         self.ended: Recent[str, str] = Recent()
         """Sids that were removed of late: they tell an ended session from one of elsewhere."""
+        self.feeds: list[MemoryFeed] = []
 
     def read(self, sid: str) -> Row | None:
         return self.rows.get(sid)
@@ -80,6 +81,8 @@ class Records:
             self._remove(found)
         else:
             self.replace(found, new.data)
+            if self.feeds and isinstance(new, Renewed):
+                self._tell(new.sid, new.generation)
         return True
 
     def of_user(self, username: str) -> tuple[tuple[str, ...], list[Record]]:
@@ -87,19 +90,13 @@ class Records:
         return sids, [_record(self.rows[sid]) for sid in sids]
 
     def commit(
-        self,
-        username: str,
-        out: Sequence[Record],
-        new: Record | None,
-        seen: Any,
-        live: tuple[int, int] | None,
-        now: int,
+        self, username: str, out: Some, new: Record | None, seen: Seen, live: Live, now: int
     ) -> bool:
-        if any(self.rows.get(old.sid) != old.data for old in out):
-            return False
-        if new is not None and new.sid in self.rows:
-            return False
-        if seen is not None and self._sids_of(username) != seen:
+        if (
+            any(self.rows.get(old.sid) != old.data for old in out)
+            or (new is not None and new.sid in self.rows)
+            or seen not in (None, self._sids_of(username))
+        ):
             return False
         added = (new is not None) - sum(now < old.data.expires_at for old in out)
         if live is not None:
@@ -117,14 +114,16 @@ class Records:
 
     def live(self, now: int, most: int, after: int | None = None) -> Page:
         place = -1 if after is None else after
+        first, begin = divmod(place + 1, _CHUNK)
         records: list[Record] = []
-        for opened, sid in self._opened_after(place):
-            row = self.rows[sid]
-            if now < row.expires_at:
-                if len(records) >= most:
-                    return Page(records, place)
-                records.append(_record(row))
-                place = opened
+        for number, chunk in self._chunks.items():
+            for at in range(begin if number == first else 0, len(chunk) if number >= first else 0):
+                row = self.rows.get(chunk[at] or "")
+                if row is not None and now < row.expires_at:
+                    if len(records) >= most:
+                        return Page(records, place)
+                    records.append(_record(row))
+                    place = number * _CHUNK + at
         return Page(records, None)
 
     def count(self, now: int) -> int:
@@ -151,18 +150,13 @@ class Records:
             del self._by_second[heappop(self._seconds)]
         return removed
 
+    def _tell(self, sid: str, generation: int) -> None:
+        for feed in self.feeds[:]:
+            feed.tell((sid, generation))
+
     def _sids_of(self, username: str) -> tuple[str, ...]:
         sids = self._by_user.get(username, ())
         return (sids,) if isinstance(sids, str) else tuple(sids)
-
-    def _opened_after(self, place: int) -> Iterator[tuple[int, str]]:
-        """Places and sids in the order of opening."""
-        first, last = divmod(place, _CHUNK)
-        for chunk, sids in self._chunks.items():
-            if chunk >= first:
-                for sid, at in sids.items():
-                    if chunk > first or at > last:
-                        yield chunk * _CHUNK + at, sid
 
     def _add(self, row: Row) -> None:
         self.rows[row.sid] = row
@@ -170,13 +164,11 @@ class Records:
         if isinstance(others, dict):
             others[row.sid] = None
         elif others is not row.sid:
-            sids = (*self._sids_of(row.username), row.sid)
-            self._by_user[row.username] = sids if len(sids) <= _FEW else dict.fromkeys(sids)
-        if self._opened == _CHUNK:
-            self._chunk, self._opened = self._chunk + 1, 0
-        self._chunks.setdefault(self._chunk, {})[row.sid] = self._opened
-        self._opened += 1
+            self._by_user[row.username] = dict.fromkeys((others, row.sid))
+        chunk = self._chunks.setdefault(self._chunk, [])
+        chunk.append(row.sid)
         self._expire_at(row, self._chunk)
+        self._chunk += len(chunk) == _CHUNK
 
     def _expire_at(self, row: Row, chunk: int) -> None:
         second = row.expires_at // SECOND
@@ -190,19 +182,19 @@ class Records:
 
     def _remove(self, row: Row) -> None:
         del self.rows[row.sid]
+        if self.feeds:
+            self._tell(row.sid, FOREVER)
         self.ended.keep(row.sid, row.sid)
         number = self._by_second[row.expires_at // SECOND].pop(row.sid)
         chunk = self._chunks[number]
-        del chunk[row.sid]
-        if not chunk:
+        chunk[chunk.index(row.sid)] = None
+        if not any(chunk):
             del self._chunks[number]
-        sids = self._by_user[row.username]
-        if isinstance(sids, dict):
-            del sids[row.sid]
-        else:
-            left = () if isinstance(sids, str) else (sid for sid in sids if sid != row.sid)
-            sids = self._by_user[row.username] = tuple(left)
-        if not sids:
+            self._chunk += number == self._chunk  # no place is used twice
+        others = self._by_user[row.username]
+        if isinstance(others, dict):
+            del others[row.sid]
+        if isinstance(others, str) or not others:
             del self._by_user[row.username]
 
 
@@ -225,9 +217,8 @@ class _NoCodec:
 class MemoryStore(Store):
     """The default store: dictionaries and one lock.
 
-    The lock is held for microseconds, so the async verbs take it as well and
-    never leave the loop. Safe for threads, and for a ``fork`` among them; not
-    shared between processes.
+    The lock is held for microseconds, so the async verbs take it as well and never leave the loop.
+    Safe for threads, and for a ``fork`` among them; not shared between processes.
     """
 
     shared = False
@@ -291,6 +282,10 @@ class MemoryStore(Store):
     async def atogether(self, username: str | None, total: bool, begin: Begin) -> Any:  # noqa: FBT001
         return self.together(username, total, begin)
 
+    def feed(self) -> MemoryFeed:
+        """Open the news of this store."""
+        return MemoryFeed(self._records.feeds)
+
     def close(self) -> None:
         """Nothing to release."""
 
@@ -305,7 +300,8 @@ class MemoryStore(Store):
             vars(self)["read"] = self._rows.get
 
 
-def _locked(name: str) -> Callable[..., Any]:
+def _add_verb(name: str) -> None:
+    """Add a verb of ``Records``, under the lock, and what its twin awaits."""
     verb = getattr(Records, name)
 
     @wraps(verb)
@@ -313,27 +309,25 @@ def _locked(name: str) -> Callable[..., Any]:
         with self._lock:
             return verb(self._records, *args, **kwargs)
 
-    return called
+    def deferred(self: MemoryStore, *args: Any) -> Callable[[], Any]:
+        return partial(getattr(self, name), *args)
 
-
-def _deferred(name: str) -> Callable[Concatenate[MemoryStore, ...], Any]:
-    return lambda self, *args: partial(getattr(self, name), *args)
+    setattr(MemoryStore, name, called)
+    setattr(MemoryStore, f"_{name}", deferred)
 
 
 for _name in ("swap", "of_user", "commit", "live", "count", "sweep"):
-    setattr(MemoryStore, _name, _locked(_name))
-    setattr(MemoryStore, f"_{_name}", _deferred(_name))
+    _add_verb(_name)
 
+# A process that was forked has a copy of the sessions: its first call logs that.
 _FIRST_VERBS: Final = ("read", "of_user", "commit", "live", "count", "together")
 _STORES: Final[WeakSet[MemoryStore]] = WeakSet()
 
 
 def _after_fork() -> None:
-    """Have the first call in a child say that these sessions are another process's."""
     for store in _STORES:
         if store._rows:  # noqa: SLF001 - its own module
-            for verb in _FIRST_VERBS:
-                vars(store)[verb] = partial(_warn, store, verb)
+            vars(store).update({verb: partial(_warn, store, verb) for verb in _FIRST_VERBS})
 
 
 def _warn(store: MemoryStore, verb: str, *arguments: Any) -> Any:

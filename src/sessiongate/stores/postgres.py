@@ -4,65 +4,65 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import re
 from hashlib import blake2b
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
 from sessiongate.core.arguments import check_count, microseconds
 from sessiongate.core.row import SECOND
-from sessiongate.errors import ConfigurationError, StoreError
-from sessiongate.stores.sql import VERSION, SQLStore, check_version, failure, result_of
+from sessiongate.errors import ConfigurationError
+from sessiongate.stores.engine import NetworkStore, Verb, failure
+from sessiongate.stores.sql import VERSION, SQLStore, check_version
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sessiongate.core.arguments import Seconds
-    from sessiongate.core.row import Record
-    from sessiongate.stores.sql import Statements
+    from sessiongate.core.row import Record, Renewed
+    from sessiongate.stores._postgres_feed import PostgresFeed
 
 __all__ = ["PostgresStore"]
-
-T = TypeVar("T")
 
 _MISSING: Final = "PostgresStore needs psycopg and its pool: pip install 'sessiongate[postgres]'"
 _NAME: Final = re.compile(r"[a-z_][a-z0-9_]{0,40}")
 
 
-class PostgresStore(SQLStore):
+class PostgresStore(NetworkStore, SQLStore):
     """The store for several machines that already run PostgreSQL 12 or later.
 
-    A check is one prepared statement, in one round trip; so is a logout, and a
-    login without limits. The first call of a process also looks for the tables,
-    and makes them where there are none; a role that may not is told what to do.
+    A check is one prepared statement, in one round trip; so is a logout, and a login without
+    limits. The first call of a process also looks for the tables, and makes them where there are
+    none; a role that may not is told what to do.
 
-    Safe for any number of threads and event loops, and after ``fork``. Each
-    loop has a pool of its own; ``asyncio.run`` closes it at its end. Nothing is
-    retried: after a lost answer the change may have been made. A server that
-    is read-only, or a replica, is an error.
+    Safe for any number of threads and event loops, and after ``fork``. Each loop has a pool of its
+    own; ``asyncio.run`` closes it at its end. Nothing is retried: after a lost answer the change
+    may have been made. A server that is read-only, or a replica, is an error.
 
     Args:
-        url: A connection URI or string, as libpq reads it. A password in it
-            appears in no message and in no ``repr``.
+        url: A connection URI or string, as libpq reads it. A password in it appears in no message
+            and in no ``repr``.
         schema: Where the tables are.
         connect_timeout: Seconds that opening a connection may take.
-        timeout: Seconds that each call may take, beside its wait for a connection. A login
-            that must wait for others may take two and a half times as long.
-        max_size: Connections of a process, and of each event loop. Few suffice: each call
-            takes a millisecond, and opening one costs the server more than ten calls.
+        timeout: Seconds that each call may take, beside its wait for a connection. A login that
+            must wait for others may take two and a half times as long.
+        max_size: Connections of a process, and of each event loop. Few suffice: each call takes a
+            millisecond, and opening one costs the server more than ten calls.
         create: Make the tables where there are none; ``False``: they must be there.
 
     Raises:
-        ConfigurationError: psycopg is missing, or ``schema`` is no plain name.
-            At the first use: the role may not make the tables, they are older
-            or newer than this package, or not there with ``create=False``.
+        ConfigurationError: psycopg is missing, or ``schema`` is no plain name. At the first use:
+            the role may not make the tables, they are older or newer than this package, or not
+            there with ``create=False``.
         ValueError, TypeError: Another argument is unfit.
     """
 
+    system = "postgresql"
     _placeholder = "%s"
+    _one_of = "sid = ANY (?)"
+    _locked = "ORDER BY sid FOR UPDATE"
     # An array is made once, a subquery perhaps for each row. Who holds a row has just extended it.
     _limited = "sid = ANY (ARRAY({} FOR UPDATE SKIP LOCKED))"
     _rows = "(SELECT coalesce(sum(sessions), 0) FROM {schema}tally)"
@@ -82,7 +82,7 @@ class PostgresStore(SQLStore):
             from psycopg import Error, errors  # noqa: PLC0415
             from psycopg.conninfo import conninfo_to_dict  # noqa: PLC0415
 
-            from sessiongate.stores._postgres_connections import Pools  # noqa: PLC0415
+            from sessiongate.stores._postgres_connections import pools  # noqa: PLC0415
         except ImportError as error:
             raise ConfigurationError(_MISSING) from error
         try:
@@ -99,19 +99,18 @@ class PostgresStore(SQLStore):
         self._errors = (Error, OSError)
         self._forbidden = errors.InsufficientPrivilege
         self._missing = (errors.UndefinedTable, errors.InvalidSchemaName)
-        self._pools = Pools(
+        self._clients, self._busy, self._connect = pools(
             url,
             str(where.get("options") or os.environ.get("PGOPTIONS", "")),
             microseconds(connect_timeout, "connect_timeout", positive=True) / SECOND,
             microseconds(timeout, "timeout", positive=True) / SECOND,
             check_count(max_size, "max_size") or 1,
         )
-        self._ready = False
-        self._closed = False
+        self._channel = f"sessiongate_{schema}"
+        self._update_and_tell = self._telling(self._update, " || ' ' || %s")
+        self._delete = self._telling(self._delete)
+        self._delete_some = self._telling(self._delete_some)
         self._insert_few = f"WITH gone AS ({self._expire}) {self._insert}"
-        some = f"FROM {schema}.session WHERE sid = ANY (%s)"
-        self._lock_some = f"SELECT sid, data {some} ORDER BY sid FOR UPDATE"
-        self._delete_some = f"DELETE {some}"
 
     def __repr__(self) -> str:
         return f"<PostgresStore at {self._location}>"
@@ -124,19 +123,31 @@ class PostgresStore(SQLStore):
             schema=_check_schema(name), version=VERSION, lock=_lock_number(name, "schema")
         )
 
-    def close(self) -> None:
-        """Close all connections, those of a running event loop soon."""
-        self._closed = True
-        self._pools.close()
+    def feed(self) -> PostgresFeed:
+        """Open the news of ended and renewed sessions: one more connection."""
+        from sessiongate.stores._postgres_feed import PostgresFeed  # noqa: PLC0415 - with the driver
 
-    async def aclose(self) -> None:
-        """``close``, to await for the connections of this event loop."""
-        self._closed = True
-        await self._pools.aclose()
+        self._check_open()
+        return PostgresFeed(self._connect, self._channel, self._notify, self._failure)
+
+    def _notify(self, payload: str) -> None:
+        def verb() -> Verb[None]:
+            yield "SELECT pg_notify(%s, %s)", (self._channel, payload)
+
+        self._run(verb())
 
     # The words of PostgreSQL.
 
-    def _begin(self, username: str | None, *, total: bool) -> Statements[None]:
+    def _telling(self, change: str, more: str = "") -> str:
+        """Return the statement that also tells of each row that it has changed."""
+        told = f"pg_notify('{self._channel}', sid{more})"
+        return f"WITH changed AS ({change} RETURNING sid) SELECT {told} FROM changed"
+
+    def _renew(self, old: Record, new: Renewed) -> Verb[int]:
+        changed = new.expires_at, new.data, old.sid, old.data, new.generation
+        return (yield self._update_and_tell, changed)  # type: ignore[no-any-return]
+
+    def _begin(self, username: str | None, *, total: bool) -> Verb[None]:
         waits = [_lock_number(self._schema, "total")] if total else []
         if username is not None:
             waits.append(_lock_number(self._schema, f"user:{username}"))
@@ -144,44 +155,20 @@ class PostgresStore(SQLStore):
         if waits:
             # The queue is fair, so the wait for a turn may take all the time that there is.
             texts += [
-                f"SET LOCAL statement_timeout = {round(1000 * self._pools.budget)}",
+                f"SET LOCAL statement_timeout = {round(1000 * self._busy)}",
                 *(f"SELECT pg_advisory_xact_lock({number})" for number in waits),
                 "SET LOCAL statement_timeout TO DEFAULT",
             ]
         # Before the first look, in a statement of its own: a look sees what was committed then.
         yield "; ".join(texts), None
 
-    def _add(self, new: Record, expired: Sequence[object]) -> Statements[None]:
+    def _add(self, new: Record, expired: Sequence[object]) -> Verb[None]:
         yield self._insert_few, (*expired, *new)
 
-    def _remove(self, records: Sequence[Record]) -> Statements[bool]:
-        if len(records) == 1:
-            return (yield from super()._remove(records))
-        # All rows before the tally, which the removal locks.
-        held = {old.sid: old.data for old in records}
-        if dict((yield self._lock_some, (list(held),))) != held:
-            return False
-        yield self._delete_some, (list(held),)
-        return True
+    def _list(self, sids: Sequence[str]) -> object:
+        return sids
 
-    # The drivers, and the first use: are the tables there?
-
-    def _run(self, steps: Statements[T]) -> T:
-        return result_of(self._carry_out(None, steps))
-
-    async def _arun(self, steps: Statements[T]) -> T:
-        return await self._carry_out(asyncio.get_running_loop(), steps)
-
-    async def _carry_out(self, source: Any, steps: Statements[T]) -> T:
-        if self._closed:
-            msg = "this PostgresStore was closed; make a new one"
-            raise StoreError(msg)
-        pool = await self._pools.of(source)
-        if not self._ready:
-            await super()._carry_out(pool, self._preparation())
-        return await super()._carry_out(pool, steps)
-
-    def _preparation(self) -> Statements[None]:
+    def _prepare(self) -> Verb[None]:
         schema = self._schema
         yield "BEGIN", None  # it may have to wait for others who make the tables
         ((there,),) = yield "SELECT to_regclass(%s)::text", (f"{schema}.meta",)
@@ -199,7 +186,6 @@ class PostgresStore(SQLStore):
             raise ConfigurationError(msg)
         else:
             yield self.schema(schema), None
-        self._ready = True
 
     def _failure(self, error: Exception) -> Exception:
         if isinstance(error, self._missing):

@@ -8,6 +8,12 @@ local EXPIRY, ORDER = base .. 'expiry', base .. 'order'
 
 local function session(name) return base .. 'session:' .. string.match(name, '^[^:]*') end
 local function user(name) return base .. 'user:' .. (string.match(name, ':(.*)$') or '') end
+-- News goes out before the first write, as Redis takes nothing back; only while somebody listens.
+local function tell(name, generation)
+  if call('EXISTS', base .. 'listening') == 1 then
+    call('PUBLISH', base .. 'news', string.match(name, '^[^:]*') .. ' ' .. generation)
+  end
+end
 local function count(now) return call('ZCOUNT', EXPIRY, '(' .. now, '+inf') end
 
 local function read(name)  -- false if there is none
@@ -27,6 +33,13 @@ local function write(name, data, expires_at, ttl)
   end
 end
 
+-- The proof of a feed: its channel `mine` hears of it after all that was told before. Another `term`
+-- than last time says that there was a while in which nothing was told.
+function verbs.echo(mine, number, term)
+  term = call('GET', base .. 'listening') or term
+  call('SET', base .. 'listening', term, 'EX', 60)
+  call('PUBLISH', mine, number .. ' ' .. term)
+end
 function verbs.count(now)  -- looks at some names, and at more while it finds some that were dropped
   for _ = 1, 20 do
     local before = call('ZCARD', ORDER)
@@ -53,9 +66,11 @@ function verbs.look(index, after, most)  -- returns the place to go on; each nam
   end
   return answer
 end
-function verbs.swap(name, old, new, expires_at, ttl)  -- without `new` it removes
+-- Without `new` it removes. `news` is 'ended', or the newer generation, '' for the same.
+function verbs.swap(name, news, old, new, expires_at, ttl)
   local found = read(name)
   if found ~= old then return found end
+  if news ~= '' then tell(name, news) end
   if not new then remove(name)
   elseif expires_at then write(name, new, expires_at, ttl)
   else call('SET', session(name), new, 'KEEPTTL') end
@@ -80,6 +95,7 @@ function verbs.commit(now, username, seen, least, most, new, data, expires_at, t
   local last = call('ZREVRANGEBYSCORE', ORDER, 2^52, 0, 'WITHSCORES', 'LIMIT', 0, 1)[2] or 0
   last = math.ceil(math.max(last, call('HGET', KEYS[1], 'newest') or 0))
 
+  for i = 11, #ARGV, 2 do tell(ARGV[i], 'ended') end
   for i = 11, #ARGV, 2 do remove(ARGV[i]) end
   if new == '' then return 1 end
   verbs.sweep(now, 16)

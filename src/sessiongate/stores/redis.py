@@ -4,21 +4,15 @@
 
 from __future__ import annotations
 
-import asyncio
-import re
-import time
-from collections.abc import Generator
 from hashlib import sha1
 from importlib.resources import files
 from math import ceil
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Final
 
 from sessiongate.core.arguments import check_count, microseconds
-from sessiongate.core.row import FOREVER, SECOND
-from sessiongate.core.steps import arun, run
+from sessiongate.core.row import FOREVER, SECOND, Page, Record, Renewed
 from sessiongate.errors import ConfigurationError, StoreError
-from sessiongate.stores import codec as json_codec
-from sessiongate.stores.base import Page, Record, Store
+from sessiongate.stores.engine import NetworkStore, Verb, failure
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,13 +21,10 @@ if TYPE_CHECKING:
     from redis.asyncio import Redis as AsyncRedis
 
     from sessiongate.core.arguments import Seconds
-    from sessiongate.stores.base import Seen
+    from sessiongate.stores._redis_feed import RedisFeed
+    from sessiongate.stores.base import Live, Records, Seen
 
 __all__ = ["RedisStore"]
-
-T = TypeVar("T")
-Command: TypeAlias = tuple[Any, ...]
-Verb: TypeAlias = Generator[Command, Any, T]
 
 _LAYOUT: Final = b"2"
 """How the keys are named and what is in them. The layout before had no number."""
@@ -47,55 +38,47 @@ _SCRIPT: Final = (files("sessiongate.stores") / "redis.lua").read_text("utf-8")
 _DIGEST: Final = sha1(_SCRIPT.encode(), usedforsecurity=False).hexdigest()
 
 _MISSING: Final = "RedisStore needs the redis package: pip install 'sessiongate[redis]'"
-_CLOSED: Final = "this RedisStore was closed; make a new one"
-
-_UNKNOWN: Final = object()
-"""The answer of a server that has not got the script."""
 
 
-class RedisStore(Store):
+class RedisStore(NetworkStore):
     """The store for several machines: Redis 6.2 or later, or Valkey; no Redis Cluster.
 
-    A check is one ``GET``. Each change is one Lua script and one round trip; the
-    first one after the server started (or ``SCRIPT FLUSH``) is two, for it sends
-    the text of the script. The first call also looks at the layout of the keys.
+    A check is one ``GET``. Each change is one Lua script and one round trip; the first one after
+    the server started (or ``SCRIPT FLUSH``) is two, for it sends the text of the script. The first
+    call also looks at the layout of the keys.
 
-    Safe for any number of threads and event loops, and after ``fork``. Each
-    loop has connections of its own; ``asyncio.run`` closes them at its end.
-    Nothing is retried: after a lost answer the change may have been made. Only
-    an idle connection that the server has closed is replaced unnoticed.
+    Safe for any number of threads and event loops, and after ``fork``. Each loop has connections of
+    its own; ``asyncio.run`` closes them at its end. Nothing is retried: after a lost answer the
+    change may have been made. Only an idle connection that the server has closed is replaced
+    unnoticed.
 
-    Every call ends within ``connect_timeout`` plus three times ``timeout``,
-    unless the name of the host resolves slowly or to several addresses that do
-    not answer. What survives a crash of the server is what its persistence
-    settings say; a session that it drops for want of memory ends early.
+    Every call ends within ``connect_timeout`` plus three times ``timeout``, unless the name of the
+    host resolves slowly or to several addresses that do not answer. What survives a crash of the
+    server is what its persistence settings say; a session that it drops for want of memory ends
+    early.
 
     Args:
-        url: ``redis://…``, ``rediss://…`` or ``unix://…``, as redis-py reads
-            it. A password in it appears in no message and in no ``repr``.
-            Options in it (``?timeout=1``) count before the keywords.
-        client: A ``redis.Redis`` to use instead of the URL. Its own timeouts
-            and retries count, so make them short; it is not closed here.
-        async_client: The same for the async verbs: a ``redis.asyncio.Redis``,
-            for the one event loop that it belongs to.
+        url: ``redis://…``, ``rediss://…`` or ``unix://…``, as redis-py reads it. A password in it
+            appears in no message and in no ``repr``. Options in it (``?timeout=1``) count before
+            the keywords.
+        client: A ``redis.Redis`` to use instead of the URL. Its own timeouts and retries count, so
+            make them short; it is not closed here.
+        async_client: The same for the async verbs: a ``redis.asyncio.Redis``, for the one event
+            loop that it belongs to.
         prefix: What the names of all keys begin with.
         connect_timeout: Seconds to connect, for each address of the host.
         timeout: Seconds to wait for each answer.
-        max_connections: For the threads of a process together, and for each
-            event loop. Further callers wait in turn, for twice ``timeout``.
+        max_connections: For the threads of a process together, and for each event loop. Further
+            callers wait in turn, for twice ``timeout``.
 
     Raises:
-        ConfigurationError: The ``redis`` package is missing, the URL is no
-            Redis URL, or a client is of the other kind. Nothing is connected
-            yet. Also raised by the first call, where the keys are in the
-            layout of another version.
+        ConfigurationError: The ``redis`` package is missing, the URL is no Redis URL, or a client
+            is of the other kind. Nothing is connected yet. Also raised by the first call, where the
+            keys are in the layout of another version.
         ValueError, TypeError: Another argument is unfit.
     """
 
-    shared = True
-    touch_every = 300 * SECOND
-    blocking = True
-    codec = json_codec
+    _errors = (Exception,)
 
     def __init__(
         self,
@@ -110,54 +93,43 @@ class RedisStore(Store):
     ) -> None:
         try:
             # Here, so that the other stores do without.
-            from redis.exceptions import NoScriptError, RedisError  # noqa: PLC0415
+            from redis.exceptions import RedisError  # noqa: PLC0415
 
-            from sessiongate.stores._redis_clients import GivenClients, OwnClients  # noqa: PLC0415
+            from sessiongate.stores._redis_clients import given_clients, own_clients  # noqa: PLC0415
         except ImportError as error:
             raise ConfigurationError(_MISSING) from error
-        self._unknown_script: type[Exception] = NoScriptError
-        self._failures: tuple[type[Exception], ...] = (RedisError, OSError)
+        self._driver_errors = (RedisError, OSError)
         connecting = microseconds(connect_timeout, "connect_timeout", positive=True) / SECOND
         answering = microseconds(timeout, "timeout", positive=True) / SECOND
         connections = check_count(max_connections, "max_connections") or 1
-        self._clients = (
-            OwnClients(url, connecting, answering, connections)
-            if client is None and async_client is None
-            else GivenClients(client, async_client, connecting + 3 * answering)
-        )
-        self._budget = self._clients.budget
+        if client is None and async_client is None:
+            made = own_clients(url, connecting, answering, connections)
+        else:
+            made = given_clients(client, async_client, connecting + 3 * answering)
+        self._clients, self._location, self._busy = made
         self._prefix = prefix
         # All keys in one slot. In a Redis Cluster each user would have one of many, which the sid
         # names as well, and there could be no limit over all users.
-        base = prefix + "{0}:"
-        self._layout = _bytes(base + "layout")
-        self._sessions = _bytes(base + "session:")
-        self._sent = re.compile(rf"{re.escape(base)}\S*|,? with args beginning with.*", re.DOTALL)
-        self._closed = False
-        self._ready = False  # open, and the layout is known to be ours
+        self._layout = _bytes(prefix + "{0}:layout")
+        self._sessions = _bytes(prefix + "{0}:session:")
 
     def __repr__(self) -> str:
-        return f"<RedisStore at {self._clients.location}>"
+        return f"<RedisStore at {self._location}>"
 
-    # Most requests make no call but this one, so it needs no generator.
+    def _read(self, sid: str) -> Verb[bytes | None]:
+        try:
+            return (yield "GET", self._sessions + _bytes(sid))
+        except StoreError as error:
+            if str(error.__cause__).startswith("WRONGTYPE"):
+                return b""  # nothing that a codec can read
+            raise
 
-    def read(self, sid: str) -> bytes | None:
-        if not self._ready:
-            self._run(self._open())
-        return self._ask(("GET", self._sessions + _bytes(sid)))
-
-    async def aread(self, sid: str) -> bytes | None:
-        if not self._ready:
-            await self._arun(self._open())
-        return await self._aask(("GET", self._sessions + _bytes(sid)))
-
-    def _swap(
-        self, old: Record, new: Record | None, now: int
-    ) -> Verb[Literal[True] | bytes | None]:
+    def _swap(self, old: Record, new: Record | None, now: int) -> Verb[Any]:
+        news = "ended" if new is None else new.generation if isinstance(new, Renewed) else ""
         change: list[Any] = [] if new is None else [new.data]
         if new is not None and new.expires_at != old.expires_at:
             change += new.expires_at, _time_to_live(new, now)
-        found = yield from self._call("swap", _name(old), old.data, *change)
+        found = yield from self._call("swap", _name(old), news, old.data, *change)
         return True if found == 1 else found
 
     def _of_user(self, username: str) -> Verb[tuple[Seen, Sequence[Record]]]:
@@ -171,38 +143,24 @@ class RedisStore(Store):
         return b"\n".join(names), records
 
     def _commit(
-        self,
-        username: str,
-        out: Sequence[Record],
-        new: Record | None,
-        seen: Seen | None,
-        live: tuple[int, int] | None,
-        now: int,
+        self, username: str, out: Records, new: Record | None, seen: Seen, live: Live, now: int
     ) -> Verb[bool]:
-        added: tuple[Any, ...] = b"", b"", b"", b""
+        added: tuple[Any, ...] = "", "", "", ""
         change = -sum(now < old.expires_at for old in out)
         if new is not None:
             added = _name(new), new.data, new.expires_at, _time_to_live(new, now)
             change += now < new.expires_at
-        bounds = (b"", b"") if live is None else (live[0] - change, live[1] - change)
-        mark = b"any" if seen is None else seen
+        bounds = ("", "") if live is None else (live[0] - change, live[1] - change)
+        look = now, _bytes(username), "any" if seen is None else seen, *bounds
         removed = (part for record in out for part in (_name(record), record.data))
-        done = yield from self._call(
-            "commit", now, _bytes(username), mark, *bounds, *added, *removed
-        )
-        return done == 1
+        return (yield from self._call("commit", *look, *added, *removed)) == 1
 
     def _live(self, now: int, most: int, after: int | None = None) -> Verb[Page]:
         records: list[Record] = []
-        place = after or 0
-        while len(records) < most:
-            further, found = yield from self._look(
-                b"order", place, min(most - len(records), _BATCH)
-            )
+        place: int | None = after or 0
+        while place is not None and (left := most - len(records)) > 0:
+            place, found = yield from self._look(b"order", place, min(left, _BATCH))
             records += (record for record in found.values() if now < record.expires_at)
-            if further is None:
-                return Page(records, None)
-            place = further
         return Page(records, place)
 
     def _count(self, now: int) -> Verb[int]:
@@ -215,20 +173,8 @@ class RedisStore(Store):
             removed += some
         return removed
 
-    def close(self) -> None:
-        """Close all connections, those of a running event loop soon; not a given client."""
-        self._closed, self._ready = True, False
-        self._clients.close()
-
-    async def aclose(self) -> None:
-        """``close``, to await for the connections of this event loop."""
-        self._closed, self._ready = True, False
-        await self._clients.aclose()
-
-    def _look(
-        self, index: bytes, after: int, most: int
-    ) -> Verb[tuple[int | None, dict[bytes, Record]]]:
-        """Return the place to go on, ``None``: no more; and by name what an index names."""
+    def _look(self, index: bytes, after: int, most: int) -> Verb[Any]:
+        """Return the place to go on, ``None``: no more; and the records by name, as indexed."""
         last, *found = yield from self._call("look", index, after, most)
         named: dict[bytes, Record] = {}
         for name, end, data in found:
@@ -239,17 +185,24 @@ class RedisStore(Store):
 
     def _call(self, *arguments: Any) -> Verb[Any]:
         """Call a function of the script; a server that does not know it has done nothing."""
-        if not self._ready:
-            yield from self._open()
-        answer = yield "EVALSHA", _DIGEST, 1, self._layout, *arguments
-        if answer is _UNKNOWN:
-            answer = yield "EVAL", _SCRIPT, 1, self._layout, *arguments
-        return answer
+        try:
+            return (yield "EVALSHA", _DIGEST, 1, self._layout, *arguments)
+        except StoreError as error:
+            if type(error.__cause__).__name__ != "NoScriptError":
+                raise
+            return (yield "EVAL", _SCRIPT, 1, self._layout, *arguments)
 
-    def _open(self) -> Verb[None]:
-        """Check that the keys are in the layout of this version."""
-        if self._closed:
-            raise StoreError(_CLOSED)
+    def feed(self) -> RedisFeed:
+        """Open the news of ended and renewed sessions: one more connection."""
+        from sessiongate.stores._redis_feed import RedisFeed  # noqa: PLC0415 - with the driver
+
+        self._check_open()
+        return RedisFeed(self._clients.another(), self._prefix + "{0}:", self._echo, self._failure)
+
+    def _echo(self, channel: str, number: int, term: str) -> None:
+        self._run(self._call("echo", channel, number, term))
+
+    def _prepare(self) -> Verb[None]:
         layout = yield "HGET", self._layout, "layout"
         if layout is None:
             old = yield "EXISTS", *(_bytes(self._prefix + name) for name in ("expiry", "order"))
@@ -262,52 +215,12 @@ class RedisStore(Store):
                 "nothing was changed: take another prefix, as in RedisStore(url, prefix='new:')"
             )
             raise ConfigurationError(msg)
-        self._ready = not self._closed
 
-    def _run(self, verb: Verb[T]) -> T:
-        give_up = time.monotonic() + self._budget
-
-        def ask(command: Command) -> Any:
-            return self._ask(command) if time.monotonic() < give_up else self._fail(TimeoutError())
-
-        return run(verb, ask)
-
-    async def _arun(self, verb: Verb[T]) -> T:
-        try:
-            async with asyncio.timeout(self._budget):
-                return await arun(verb, self._aask)
-        except TimeoutError as error:
-            return self._fail(error)
-
-    def _ask(self, command: Command) -> Any:
-        try:
-            return self._clients.for_process().execute_command(*command, NEVER_DECODE=True)
-        except Exception as error:  # noqa: BLE001
-            return self._fail(error, command[0])
-
-    async def _aask(self, command: Command) -> Any:
-        try:
-            client = await self._clients.for_loop()
-            return await client.execute_command(*command, NEVER_DECODE=True)
-        except Exception as error:  # noqa: BLE001
-            return self._fail(error, command[0])
-
-    def _fail(self, error: Exception, command: str = "") -> Any:
-        """Raise the driver's class and words, without what was sent; some errors are answers."""
-        if isinstance(error, self._unknown_script):
-            return _UNKNOWN
-        if command == "GET" and str(error).startswith("WRONGTYPE"):  # nothing that a codec can read
-            return b""
-        if self._closed:
-            # A connection that was closed in the middle fails with anything.
-            raise StoreError(_CLOSED) from None
-        if not isinstance(error, self._failures):
-            raise error
-        said = str(error)
-        clean = self._sent.sub("…", said)
-        words = " ".join(clean.split()) or "no answer in time"
-        msg = f"Redis at {self._clients.location} failed: {type(error).__name__}: {words}"
-        raise StoreError(msg) from (error if clean == said else None)
+    def _failure(self, error: Exception) -> Exception:
+        self._check_open()  # a connection that was closed in the middle fails with anything
+        if isinstance(error, self._driver_errors):
+            return failure(f"Redis at {self._location}", error)
+        return error
 
 
 def _bytes(text: str) -> bytes:

@@ -34,6 +34,9 @@ class CountingStore:
         self.shared: bool = store.shared
         self.touch_every: int = store.touch_every
         self.codec: RowCodec = store.codec
+        feed = getattr(store, "feed", None)
+        if feed is not None:
+            self.feed = feed
 
     def __repr__(self) -> str:
         return f"CountingStore({self._store!r})"

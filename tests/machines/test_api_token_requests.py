@@ -264,6 +264,7 @@ def test_what_only_a_session_may_do_is_refused_and_nothing_done(place: Place, ve
         ({"scopes": ["read"]}, None),
         ({"scopes": ["read", "write"]}, 403),
         ({"scopes": ["read"], "api_tokens": True}, None),
+        ({"scopes": ["read"], "api_tokens": False}, 403),
         ({"fresh": 60}, 403),
         ({"fresh": 60, "scopes": ["read"]}, 403),
     ],
