@@ -87,6 +87,19 @@ def test_a_login_that_evicts_at_the_total_limit(store: CountingStore, *, locks: 
     assert m.n_active_sessions() == 2
 
 
+def test_a_login_that_replaces_ones_own_at_the_total_limit_looks_at_nobody_else(
+    store: CountingStore, *, locks: bool
+) -> None:
+    m = SessionManager(
+        3600, 2, store=store, secret_key=KEY, existing="new", on_limit="evict_oldest"
+    )
+    for number in range(4):
+        m.create_session(f"user {number}")
+    for _ in range(2):
+        found = trips(store, lambda: m.create_session("user 3", existing="replace"))
+        assert found == ({"together": 1} if locks else {"of_user": 1, "commit": 1})
+
+
 def test_logging_out_everywhere(store: CountingStore, *, locks: bool) -> None:
     m = SessionManager(store=store, secret_key=KEY, existing="new")
     for _ in range(3):
