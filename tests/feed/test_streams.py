@@ -15,12 +15,13 @@ from tests.http.harness import KEY, bearer
 
 from sessiongate import SessionManager
 from sessiongate.asgi import SessionAuthMiddleware as ASGIMiddleware
+from sessiongate.feed.streams import OpenStream
 from sessiongate.stores import MemoryStore
 from sessiongate.testing import ManualClock
 from sessiongate.wsgi import SessionAuthMiddleware as WSGIMiddleware
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 
     from starlette.requests import Request
 
@@ -57,6 +58,8 @@ class Socket:
         self.coming.put_nowait({"type": "websocket.connect"})
         self.sent: list[dict[str, Any]] = []
         self.came = asyncio.Event()
+        self.blocked: Coroutine[Any, Any, Any] | None = None
+        """What a message waits for."""
         scope = {
             "type": "websocket",
             "path": "/",
@@ -68,6 +71,8 @@ class Socket:
         self.task = asyncio.ensure_future(running)
 
     async def _send(self, message: Any) -> None:
+        if self.blocked is not None:
+            await self.blocked
         self.sent.append(dict(message))
         self.came.set()
 
@@ -178,6 +183,24 @@ def test_an_app_that_only_sends_ends_at_its_next_message(manager: SessionManager
         assert CLOSE in socket.sent
 
     asyncio.run(main())
+
+
+def test_a_client_that_does_not_read_its_close_is_not_waited_for(
+    manager: SessionManager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(OpenStream, "patience", 0.01)
+
+    async def main() -> None:
+        token = manager.create_session("alice") or ""
+        socket = Socket(echo, manager, token)
+        await socket.until("websocket.accept")
+        never = asyncio.Event()
+        socket.blocked = never.wait()
+        manager.invalidate_session(token)
+        await socket.over()
+
+    asyncio.run(main())
+    assert manager.hub.watched == 0
 
 
 def test_timeouts_and_cancellations_of_the_app_stay_its_own(manager: SessionManager) -> None:

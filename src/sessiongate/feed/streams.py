@@ -33,6 +33,9 @@ class OpenStream:
 
     __slots__ = ("_callback", "_farewell", "_loop", "_message", "_send", "_task", "_watch", "ended")
 
+    patience: float = 5.0
+    """Seconds that the client may take to read its close."""
+
     def __init__(
         self, watch: Watch, send: Send, *, task: asyncio.Task[object] | None = None
     ) -> None:
@@ -93,8 +96,13 @@ class OpenStream:
         return self.ended and isinstance(error, SessionEndedError)
 
     async def close(self) -> None:
-        """Wait until the client was told: a server drops what an app leaves open."""
+        """Wait until the client was told: a server drops what an app leaves open.
+
+        Not for long: the client may have stopped to read.
+        """
         self._watch.forget(self._callback)
         self._task = None
         if self._farewell is not None:
-            await self._farewell
+            _, unread = await asyncio.wait((self._farewell,), timeout=self.patience)
+            for task in unread:
+                task.cancel()
