@@ -23,7 +23,7 @@ WHEEL_TESTS ?= tests/managers tests/observability tests/tokens tests/http tests/
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-forward test test-slow fuzz coverage package sbom test-wheel lint spelling workflows types \
+.PHONY: help demo demo-forward test test-slow fuzz chaos coverage package sbom test-wheel lint spelling workflows types \
 	public-types format words docs bench bench-scale bench-servers bench-threads budget lock clean
 
 help:  ## What can be made
@@ -55,6 +55,9 @@ test-slow: $(VENV)/test.installed  ## Run the tests that take long
 
 fuzz: $(VENV)/test.installed  ## Fuzz for as long as you like: ARGS='--minutes 60'
 	$(BIN)/python tests/fuzz/run.py $(ARGS)
+
+chaos: $(VENV)/test.installed  ## Processes, faults and a judge: ARGS='--minutes 10 --store redis'
+	$(BIN)/python -m tests.feed.chaos.run $(ARGS)
 
 coverage: $(VENV)/test.installed  ## Run the quick tests with the branch coverage gate
 	$(PYTEST) -m "not slow" --cov --cov-report=term $(EXTRA)

@@ -246,7 +246,7 @@ class Hub:
 
     def _tell(self, sid: str, generation: int) -> None:
         """News: it counts at once."""
-        if self._rows:
+        if self._near:  # not only where there are rows: one may be about to be kept
             with self._lock:
                 self._rows.pop(sid, None)
         if generation == FOREVER and self._watched:
