@@ -41,7 +41,10 @@ _PAUSES: Final = (0.02, 0.1, 0.5, 1.0)
 _PATIENCE: Final = 2.0
 """Seconds that a proof may take at the least, before the feed counts as broken."""
 _LEAST: Final = 0.001
-_NO_PROOF: Final = "the feed of the store is late: no proof came"
+_NO_PROOF: Final = (
+    "the feed of the store is late: no proof came. A pooler that shares connections, such as "
+    "pgbouncer in transaction mode, drops LISTEN: give the store a URL that goes past it"
+)
 _MOST_ROWS: Final = 50_000
 _TICK: Final = 1.0
 """Seconds between two looks at the clock, which may have been set."""
