@@ -206,5 +206,14 @@ REQUESTS: Final = (
         1.5,
         "SQLite check, against a read by primary key",
     ),
+    *(
+        _against(
+            f"{name}: near hit",
+            "memory: check that writes nothing",
+            1.1,
+            f"a check of {name} that the near cache answers, against one in memory",
+        )
+        for name in ("SQLite", "Redis", "PostgreSQL")
+    ),
     *_ISSUE,
 )

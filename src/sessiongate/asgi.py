@@ -28,6 +28,7 @@ __all__ = ["SessionAuthMiddleware"]
 _READ = frozenset({b"cookie", b"authorization", b"upgrade"})
 """The fields of each request that are read; others where they are needed."""
 _EVENTS = b"text/event-stream"
+_CONTENT_TYPE = b"content-type"
 _STARTS = frozenset({"http.response.start", "websocket.accept", f"{DENIAL}.start"})
 
 
@@ -132,17 +133,18 @@ class SessionAuthMiddleware:
                 await send(message)
                 return
             changes = authenticator.prepare_response(session, message.get("status", 101))
-            headers = self._fields.apply(message.get("headers") or (), changes)
-            message = {**message, "headers": headers}
+            given = message.get("headers") or ()
+            message = {**message, "headers": self._fields.apply(given, changes)}
             if changes is not None and "status" in message:
                 message["status"] = changes.status
             if others is not None and message["type"] == "websocket.accept":
                 message["subprotocol"] = message.get("subprotocol") or SUBPROTOCOL
             await send(message)
             session.opened = None
-            if task is not None and stream is None and session.user.row is not None:
-                for name, value in headers:
-                    if value[:17] == _EVENTS and name.lower() == b"content-type":
+            if task is not None and stream is None:
+                for name, value in given:
+                    # Most values are shorter: to ask that is cheaper than to cut them.
+                    if len(value) > 16 and value[:17] == _EVENTS and name.lower() == _CONTENT_TYPE:  # noqa: PLR2004
                         stream = OpenStream(session.ended, send, task=task)
                         send = stream.send
 

@@ -140,8 +140,8 @@ class Hub:
         self._watched: dict[str, set[ref[Watch]]] = {}
         """Weakly: a request that was given up needs no other end."""
         self._ends: list[tuple[int, str]] = []
-        """A heap of when watched sessions end, if nothing extends them: each is there at least once,
-        and those that are not watched any more are taken out once they are many."""
+        """A heap of when watched sessions end, if nothing extends them: each is there at least
+        once, and those that are not watched any more go once they are many."""
         self.begin()
         superseded.tell = self._tell
         _ALL.add(self)
@@ -250,7 +250,7 @@ class Hub:
                     del self._watched[watch.sid]
 
     def _note_end(self, row: Row) -> None:
-        """Have a session looked at when it ends; forget the ends of what is not watched any more."""
+        """Have a session looked at when it ends; forget ends of what is not watched any more."""
         heappush(self._ends, (row.expires_at, row.sid))
         if len(self._ends) > 2 * len(self._watched) + _FEW:
             all_watches = (map(_watch_of, known) for known in self._watched.values())
