@@ -14,8 +14,8 @@ from tests.fuzz.corpus import REDIRECTS, replay
 from tests.tokens.material import forms
 
 from sessiongate import ConfigurationError, JWTSessionManager, SessionManager
+from sessiongate.keys.secret import check_secret
 from sessiongate.kits.page import safe_redirect
-from sessiongate.tokens.keys import check_secret
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -42,10 +42,10 @@ from sessiongate.core.steps import aask, arun, ask, no_listener, run
 from sessiongate.errors import ConfigurationError, StoreError
 from sessiongate.feed.hub import Hub
 from sessiongate.feed.near import NearStore
+from sessiongate.keys.secret import MAKE_ONE, random_secret
 from sessiongate.managers.health import health_of, random_sid
 from sessiongate.stores.memory import MemoryStore
 from sessiongate.tokens import LONGEST_TOKEN
-from sessiongate.tokens.keys import MAKE_ONE, random_secret
 from sessiongate.tokens.opaque import OpaqueCodec
 
 if TYPE_CHECKING:
