@@ -11,6 +11,7 @@ import secrets
 import pytest
 from tests.feed.chaos.conductor import NEAR, STORES, chaos
 from tests.feed.chaos.controls import CONTROLS
+from tests.feed.chaos.hosts import hosts
 from tests.feed.chaos.judge import Judge
 
 SECONDS = 12
@@ -29,6 +30,17 @@ def test_nothing_that_was_ended_is_accepted_for_longer_than_the_bound(store: str
     assert seen.judge.judged > 20
     assert seen.counts["hits"] > 100
     assert seen.counts["told"] > 5
+
+
+@pytest.mark.slow
+def test_hosts_that_are_parted() -> None:
+    seed = secrets.randbits(32)
+    print(f"redis, seed {seed}")  # noqa: T201 - pytest shows it if the test fails
+    with hosts(2) as two:
+        seen = chaos("redis", SECONDS, seed=seed, hosts=two)
+    assert seen.judge.violations == []
+    assert seen.judge.judged > 20
+    assert seen.counts["hits"] > 100
 
 
 @pytest.mark.slow

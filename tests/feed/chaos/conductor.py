@@ -26,12 +26,15 @@ from tests.stores.redis_server import RedisServer
 from sessiongate.stores import open_store
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from tests.feed.chaos.faults import Server
+    from tests.feed.chaos.hosts import Host
 
 __all__ = ["NEAR", "STORES", "Conductor", "chaos"]
 
 ROOT: Final = Path(__file__).parents[3]
-STORES: Final = tuple(FAULTS)
+STORES: Final = ("redis", "postgres", "sqlite")
 NEAR: Final = 0.5
 """Seconds of ``near_cache``."""
 _START: Final = 60
@@ -50,12 +53,20 @@ class Conductor:
         seed: Draws the faults, and what the processes do.
         workers: Processes that are started; more are forked.
         control: The name of a hub that is wrong, in place of ours.
+        hosts: Where the processes run, one on each; otherwise all run here, behind proxies.
     """
 
     def __init__(
-        self, url: str, server: Server, *, seed: int, workers: int = 2, control: str = ""
+        self,
+        url: str,
+        server: Server,
+        *,
+        seed: int,
+        workers: int = 2,
+        control: str = "",
+        hosts: Sequence[Host] = (),
     ) -> None:
-        self.url, self.server, self.near = url, server, NEAR
+        self.url, self.server, self.near, self.hosts = url, server, NEAR, hosts
         self.judge = Judge(NEAR)
         self.faults: Counter[str] = Counter()
         self.counts: Counter[str] = Counter()
@@ -109,7 +120,8 @@ class Conductor:
         return self.judge.convicted.wait(seconds)
 
     def _one_fault(self) -> bool:
-        fault = self._random.choice(FAULTS[self._kind])
+        kind = "hosts" if self.hosts else self.url.partition(":")[0].removesuffix("ql")
+        fault = self._random.choice(FAULTS[kind])
         self.faults[fault.__name__] += 1
         heal = fault(self, self._random)
         if heal is None:
@@ -119,15 +131,14 @@ class Conductor:
         finally:
             heal()
 
-    @property
-    def _kind(self) -> str:
-        return self.url.partition(":")[0].removesuffix("ql")
-
     # Processes.
 
     def _start(self, number: int, address: str) -> None:
-        url = self.url
-        if self.server is not None:
+        url, prefix = self.url, []
+        if self.hosts:
+            url = url.replace("127.0.0.1", self.hosts[number].address)
+            prefix = self.hosts[number].prefix
+        elif self.server is not None:
             proxy = Proxy(self.server.port)
             self.proxies.append(proxy)
             url = url.replace(f":{self.server.port}/", f":{proxy.port}/")
@@ -139,7 +150,7 @@ class Conductor:
             "name": f"process {number}",
             "seed": self._random.randrange(2**32),
         }
-        command = [sys.executable, "-m", "tests.feed.chaos.worker", json.dumps(options)]
+        command = [*prefix, sys.executable, "-m", "tests.feed.chaos.worker", json.dumps(options)]
         self._started.append(subprocess.Popen(command, cwd=ROOT))
 
     def _accept(self, listener: socket.socket) -> None:
@@ -203,13 +214,15 @@ def chaos(
     workers: int = 2,
     control: str = "",
     until_convicted: bool = False,
+    hosts: Sequence[Host] = (),
 ) -> Conductor:
     """Start a store, let the processes and the faults loose on it, and return what was seen."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory()))
         server: Server = None
         if kind == "redis":
-            server = RedisServer(folder)
+            reachable = ("--bind", "0.0.0.0", "--protected-mode", "no") if hosts else ()
+            server = RedisServer(folder, *reachable)
             stack.callback(server.stop)
         elif kind == "postgres":
             server = PostgresServer()
@@ -221,6 +234,8 @@ def chaos(
         store = open_store(url, timeout=10)
         store.count(0)  # makes the tables
         store.close()
-        conductor = Conductor(url, server, seed=seed, workers=workers, control=control)
+        conductor = Conductor(
+            url, server, seed=seed, workers=len(hosts) or workers, control=control, hosts=hosts
+        )
         conductor.run(seconds, until_convicted=until_convicted)
         return conductor

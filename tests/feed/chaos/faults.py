@@ -147,6 +147,12 @@ def listeners_ended(world: Conductor, random: Random) -> Ended:  # noqa: ARG001
     return None
 
 
+def host_parted(world: Conductor, random: Random) -> Ended:
+    host = random.choice(world.hosts)
+    host.part()
+    return host.join
+
+
 def file_locked(world: Conductor, random: Random) -> Ended:  # noqa: ARG001
     connection = _file(world)
     with suppress(sqlite3.OperationalError):  # somebody else was faster
@@ -178,5 +184,13 @@ FAULTS: Final[Mapping[str, list[_Fault]]] = {
     "redis": [*_NETWORK, primary_demoted, lease_lost],
     "postgres": _NETWORK,
     "sqlite": [*_PROCESSES, file_locked, news_removed],
+    "hosts": [
+        *[host_parted] * 6,
+        *_PROCESSES,
+        store_frozen,
+        store_killed,
+        primary_demoted,
+        lease_lost,
+    ],
 }
 """By the name of the store; what stands here twice is drawn twice as often."""
