@@ -85,7 +85,7 @@ async def sockets() -> list[Kept]:
         manager.invalidate_session(token)
         await gone.wait()
         times.append(time.perf_counter() - began)
-    for task in asyncio.all_tasks() - {asyncio.current_task()}:
+    for task in _TASKS:
         task.cancel()
     manager.hub.stop()
     return [
