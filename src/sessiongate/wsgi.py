@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, Unpack
 from sessiongate.errors import StoreError
 from sessiongate.http import websockets
 from sessiongate.http.authenticator import RequestAuthenticator
-from sessiongate.http.environ import CLIENT_FIELDS, find
+from sessiongate.http.fields import CLIENT_FIELDS, find_in_environ
 from sessiongate.http.response import ResponseFields
 from sessiongate.http.websockets import SUBPROTOCOL, WEBSOCKET
 from sessiongate.http.wrong_stack import check_app, qualified_name
@@ -72,16 +72,18 @@ class SessionAuthMiddleware:
             if key in environ:
                 values.append(environ[key].encode("latin-1", "replace"))
         others: list[str] | None = None
-        upgrades = find(environ, b"upgrade") if "HTTP_UPGRADE" in environ else ()
+        upgrades = find_in_environ(environ, b"upgrade") if "HTTP_UPGRADE" in environ else ()
         if upgrades and websockets.is_handshake(method, upgrades[0]):
             method = WEBSOCKET
-            offered = websockets.split_subprotocols(find(environ, b"sec-websocket-protocol"))
+            offered = websockets.split_subprotocols(
+                find_in_environ(environ, b"sec-websocket-protocol")
+            )
             others = websockets.take_subprotocol(offered, authorizations)
             if others is not None:
                 environ["HTTP_SEC_WEBSOCKET_PROTOCOL"] = ", ".join(others)
         # Not the environ itself, in which the session is going to be: neither would go at once.
         fields = {key: environ[key] for key in CLIENT_FIELDS if key in environ}
-        client = find, fields, (environ.get("REMOTE_ADDR"),)
+        client = find_in_environ, fields, (environ.get("REMOTE_ADDR"),)
         if authorizations and authenticator.for_api_tokens is not None:
             authenticator = authenticator.choose(authorizations)
         session = authenticator.parse_request(method, cookies, authorizations, client, passive)

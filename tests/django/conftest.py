@@ -12,7 +12,9 @@ import pytest
 from asgiref.sync import async_to_sync, sync_to_async
 from django.conf import settings
 from django.core.management import call_command
-from django.test.utils import setup_test_environment, teardown_test_environment
+from django.test.utils import override_settings, setup_test_environment, teardown_test_environment
+
+from sessiongate import SessionManager
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -108,3 +110,22 @@ def _empty_tables(_tables: None) -> Iterator[None]:
     teardown_test_environment()
     connections.close_all()
     async_to_sync(sync_to_async(connections.close_all))()
+
+
+@pytest.fixture(autouse=True)
+def manager() -> Iterator[SessionManager]:
+    found = SessionManager(max_concurrent_sessions=None)
+    with override_settings(SESSIONGATE={"manager": found}):
+        yield found
+
+
+@pytest.fixture(params=["wsgi", "asgi"])
+def stack(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(params=["signed_cookies", "db"])
+def _engine(request: pytest.FixtureRequest) -> Iterator[None]:
+    engine = f"django.contrib.sessions.backends.{request.param}"
+    with override_settings(SESSION_ENGINE=engine):
+        yield

@@ -11,6 +11,7 @@ from django.contrib.auth import alogin, alogout, authenticate, logout, views
 from django.contrib.auth.decorators import login_required, permission_required
 from django.contrib.auth.mixins import PermissionRequiredMixin
 from django.contrib.auth.models import User
+from django.contrib.contenttypes.models import ContentType
 from django.db import connection, transaction
 from django.http import HttpResponse, StreamingHttpResponse
 from django.test import AsyncClient, Client
@@ -38,6 +39,7 @@ PASSWORD = "open sesame"
 
 
 def empty_tables() -> None:
+    ContentType.objects.clear_cache()
     with transaction.atomic(), connection.cursor() as cursor:
         for model in apps.get_models(include_auto_created=True):
             cursor.execute(f'DELETE FROM "{model._meta.db_table}"')
@@ -51,9 +53,11 @@ class Browser:
     """One client, over WSGI or ASGI; it keeps cookies as browsers do."""
 
     def __init__(self, stack: str, **options: Any) -> None:
-        self.client: Any = (AsyncClient if stack == "asgi" else Client)(
-            raise_request_exception=False, **options
-        )
+        if stack == "asgi":
+            self.client: Any = AsyncClient(raise_request_exception=False, **options)
+        else:
+            options["headers"] = {"Host": "testserver"}  # as AsyncClient does, and all browsers
+            self.client = Client(raise_request_exception=False, **options)
 
     def __getattr__(self, verb: str) -> Any:
         called = getattr(self.client, verb)

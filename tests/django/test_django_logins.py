@@ -8,33 +8,10 @@ import pytest
 from django.apps import apps
 from django.contrib.auth.management import create_permissions
 from django.contrib.auth.models import Permission
-from django.test import override_settings
 from tests.django.project import COOKIE, PASSWORD, Browser, add_user
 
-from sessiongate import SessionManager
-
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-ENGINES = ["django.contrib.sessions.backends.signed_cookies", "django.contrib.sessions.backends.db"]
-
-
-@pytest.fixture(autouse=True)
-def manager() -> Iterator[SessionManager]:
-    found = SessionManager(max_concurrent_sessions=None)
-    with override_settings(SESSIONGATE={"manager": found}):
-        yield found
-
-
-@pytest.fixture(params=["wsgi", "asgi"])
-def stack(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
-
-@pytest.fixture(params=ENGINES, ids=["signed_cookies", "db"])
-def _engine(request: pytest.FixtureRequest) -> Iterator[None]:
-    with override_settings(SESSION_ENGINE=request.param):
-        yield
+    from sessiongate import SessionManager
 
 
 @pytest.mark.usefixtures("_engine")

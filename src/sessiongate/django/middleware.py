@@ -23,7 +23,7 @@ from sessiongate.django.users import RequestUser, of_request
 from sessiongate.errors import StoreError
 from sessiongate.http import websockets
 from sessiongate.http.authenticator import RequestAuthenticator
-from sessiongate.http.environ import CLIENT_FIELDS, find
+from sessiongate.http.fields import CLIENT_FIELDS, find_in_environ, find_in_headers
 from sessiongate.http.response import ResponseFields
 from sessiongate.http.websockets import WEBSOCKET
 
@@ -144,12 +144,18 @@ class SessionAuthMiddleware(AuthenticationMiddleware):
             if rule is not None:
                 return authenticator, authenticator.skipped[rule]
             passive = authenticator.find_passive(request.path_info) is not None
-        meta, method = request.META, request.method or "GET"
-        cookies, authorizations = find(meta, b"cookie"), find(meta, b"authorization")
-        if any(websockets.is_handshake(method, value) for value in find(meta, b"upgrade")):
+        method, meta, scope = request.method or "GET", request.META, getattr(request, "scope", None)
+        if scope is None:
+            find, fields = find_in_environ, meta
+            shown = {key: meta[key] for key in CLIENT_FIELDS if key in meta}
+        else:
+            # Django joins several fields of one name by commas, cookies too.
+            find, fields = find_in_headers, scope["headers"]
+            shown = fields
+        cookies, authorizations = find(fields, b"cookie"), find(fields, b"authorization")
+        if any(websockets.is_handshake(method, value) for value in find(fields, b"upgrade")):
             method = WEBSOCKET
-        fields = {key: meta[key] for key in CLIENT_FIELDS if key in meta}
-        client = find, fields, (meta.get("REMOTE_ADDR"),)
+        client = find, shown, (meta.get("REMOTE_ADDR"),)
         if authorizations and authenticator.for_api_tokens is not None:
             authenticator = authenticator.choose(authorizations)
         return authenticator, authenticator.parse_request(
