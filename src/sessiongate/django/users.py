@@ -13,7 +13,6 @@ from django.contrib.auth import (
     BACKEND_SESSION_KEY,
     HASH_SESSION_KEY,
     SESSION_KEY,
-    get_user_model,
     load_backend,
 )
 from django.contrib.auth.models import AnonymousUser
@@ -24,6 +23,7 @@ from django.utils.functional import SimpleLazyObject
 from sessiongate.core.row import scopes_and_claims_of
 from sessiongate.django import data
 from sessiongate.django.apps import LABEL, SessionGateConfig
+from sessiongate.django.lookup import look_up
 from sessiongate.django.refusals import SessionRefused
 from sessiongate.errors import ConfigurationError
 from sessiongate.kits import verbs
@@ -68,12 +68,13 @@ class RequestUser:
         if session.user.row is None or (session.api_token and not self._accepts_api_tokens):
             return AnonymousUser()
         if self._found is None or self._found[0] != session.session:
-            user = find_user(session, self.configuration)
+            user, has_old_hash = find_user(session, self.configuration)
             if user is None:
                 self._refuse()
                 return AnonymousUser()
             self._found = session.session, user
-            self._renew_hash(user)
+            if has_old_hash and not session.response_started:
+                self._renew_hash(user)
         return self._found[1]
 
     async def aget(self) -> AbstractBaseUser | AnonymousUser:
@@ -113,14 +114,11 @@ class RequestUser:
         return _vouched(self.session).get("hash")
 
     def _renew_hash(self, user: AbstractBaseUser) -> None:
-        """State the hash of the present ``SECRET_KEY``, before those of fallbacks are gone."""
-        vouched, session = _vouched(self.session), self.session
-        if session.response_started or vouched.get("hash") in {None, _hash_of(user)}:
-            return
-        row = session.user.row
+        """State the hash by the present ``SECRET_KEY``, before its fallbacks are gone."""
+        session, row = self.session, self.session.user.row
         claims = {} if row is None else scopes_and_claims_of(row)[1]
-        session.update(claims={**claims, CLAIM: {**vouched, "hash": _hash_of(user)}})
-        self._found = session.session, user
+        vouched = {**_vouched(session), "hash": user.get_session_auth_hash()}
+        session.update(claims={**claims, CLAIM: vouched})
 
     def _refuse(self) -> None:
         session = self.session
@@ -190,54 +188,44 @@ def login_options(
     return options
 
 
-def find_user(session: RequestSession, configuration: Configuration) -> AbstractBaseUser | None:
+def find_user(
+    session: RequestSession, configuration: Configuration
+) -> tuple[AbstractBaseUser | None, bool]:
     """The user of a live session, as Django would find it by its own; ``None``: not any more.
 
     Deleted, inactive, of a backend that is no more, or with another password than at the login. A
-    session that another app has opened knows of no backend and no password.
+    session that another app has opened knows of no backend and no password. The second value says
+    whether the hash of the password is one by a former ``SECRET_KEY``.
     """
     vouched, known = _vouched(session), settings.AUTHENTICATION_BACKENDS
-    paths = [vouched["backend"]] if "backend" in vouched else known
+    paths, claimed = [vouched["backend"]] if "backend" in vouched else known, vouched.get("hash")
     user = None
     for path in paths:
         if path in known and user is None:
             user = _look_up(session.user.identity, load_backend(path), configuration)
-    if user is None or not _has_hash(user, vouched.get("hash")):
-        return None
-    return user
+    if user is None or claimed is None:
+        return user, False
+    if not hasattr(user, "get_session_auth_hash"):
+        return None, False
+    if constant_time_compare(claimed, user.get_session_auth_hash()):
+        return user, False
+    fallbacks = user.get_session_auth_fallback_hash()
+    is_old = any(constant_time_compare(claimed, one) for one in fallbacks)
+    return user if is_old else None, is_old
 
 
 def _look_up(username: str, backend: Any, configuration: Configuration) -> AbstractBaseUser | None:
     field = configuration.user_field
     try:
-        value = field.to_python(username)
-        if field.primary_key:
-            user = backend.get_user(value)
-        else:
-            user = get_user_model()._default_manager.get(**{field.name: value})  # noqa: SLF001
-            may = getattr(backend, "user_can_authenticate", None)
-            user = (user if may(user) else None) if may else backend.get_user(user.pk)
-    except (ObjectDoesNotExist, ValidationError, ValueError):
-        return None
+        user = look_up(field, field.to_python(username), backend)
+    except (ObjectDoesNotExist, ValidationError, ValueError, OverflowError):
+        return None  # a name of another app, that is none of ours
     # The collation of a database may take other letters for the same.
     is_exact = user is not None and configuration.username_of(user) == username
     return cast("AbstractBaseUser", user) if is_exact else None
-
-
-def _has_hash(user: AbstractBaseUser, claimed: str | None) -> bool:
-    if claimed is None or not hasattr(user, "get_session_auth_hash"):
-        return claimed is None
-    if constant_time_compare(claimed, user.get_session_auth_hash()):
-        return True
-    fallbacks = user.get_session_auth_fallback_hash()
-    return any(constant_time_compare(claimed, one) for one in fallbacks)
 
 
 def _vouched(session: RequestSession) -> dict[str, Any]:
     row = session.user.row
     found = None if row is None else scopes_and_claims_of(row)[1].get(CLAIM)
     return cast("dict[str, Any]", found) if isinstance(found, dict) else {}
-
-
-def _hash_of(user: AbstractBaseUser) -> str | None:
-    return user.get_session_auth_hash() if hasattr(user, "get_session_auth_hash") else None
