@@ -56,7 +56,7 @@ def _user(request: Any) -> HttpResponse:
 
 
 def _log_in_user(request: Any) -> HttpResponse:
-    login(request, get_user_model().objects.get())
+    login(request, get_user_model()._default_manager.get())  # noqa: SLF001
     return HttpResponse(b"ok")
 
 
@@ -99,7 +99,8 @@ def cases(folder: Path, stores: dict[str, Store]) -> list[Case]:
     )
     django.setup()
     call_command("migrate", verbosity=0)
-    get_user_model().objects.create_user("alice")
+    users_of: Any = get_user_model()
+    users_of.objects.create_user("alice")
     bare, ours = _app("bare"), _app("ours")
     rows = [
         wsgi_case("bare Django app", bare, kind="bare"),

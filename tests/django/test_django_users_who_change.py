@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from django.contrib.auth import get_user_model
+from django.contrib.auth.hashers import make_password
 from django.contrib.auth.models import User
 from django.db import transaction
 from django.test import override_settings
@@ -16,12 +16,18 @@ if TYPE_CHECKING:
 
     from sessiongate import SessionManager
 
+
+def saved(user: Any, **fields: Any) -> None:
+    vars(user).update(fields)
+    user.save()
+
+
 CHANGES: dict[str, Callable[[Any], Any]] = {
     "deleted": lambda user: user.delete(),
     "deleted-by-query": lambda user: User.objects.filter(pk=user.pk).delete(),
-    "deactivated": lambda user: (setattr(user, "is_active", False), user.save()),
-    "renamed": lambda user: (setattr(user, "username", "eve"), user.save()),
-    "password": lambda user: (user.set_password("another"), user.save()),
+    "deactivated": lambda user: saved(user, is_active=False),
+    "renamed": lambda user: saved(user, username="eve"),
+    "password": lambda user: saved(user, password=make_password("another")),
 }
 
 
@@ -80,7 +86,7 @@ def test_a_name_that_is_taken_again_opens_nothing_of_the_old_session(stack: str)
     browser = Browser(stack)
     browser.login()
     User.objects.all()._raw_delete(using="default")  # without a signal
-    get_user_model().objects.create_user("alice", password="another")
+    User.objects.create_user("alice", password="another")
     assert browser.who() == ""
 
 

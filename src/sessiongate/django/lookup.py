@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.backends import ModelBackend
@@ -31,12 +31,14 @@ def look_up(field: Field[Any, Any], value: Any, backend: Any) -> Any:
 def _find(field: Field[Any, Any], value: Any) -> Any:
     model: Any = get_user_model()
     manager, meta = model._default_manager, model._meta  # noqa: SLF001 - Django's public API
-    if meta.parents or type(manager).get_queryset is not BaseManager.get_queryset:
+    kind, plain = cast("Any", type(manager)), cast("Any", BaseManager)
+    if meta.parents or kind.get_queryset is not plain.get_queryset:
         # Who has a manager of their own may hide users from some requests.
         return manager.filter(**{field.attname: value}).first()
     # Half of what `get()` costs: most of that is to work out this text.
     connection = connections[manager.db]
     quote = connection.ops.quote_name
     columns = ", ".join([quote(one.column) for one in meta.concrete_fields])
-    sql = f"SELECT {columns} FROM {quote(meta.db_table)} WHERE {quote(field.column)} = %s"  # noqa: S608 - names of the model
+    column = quote(cast("str", field.column))
+    sql = f"SELECT {columns} FROM {quote(meta.db_table)} WHERE {column} = %s"  # noqa: S608 - names of the model
     return next(iter(manager.raw(sql, [field.get_db_prep_value(value, connection)])), None)

@@ -145,10 +145,10 @@ class SessionAuthMiddleware(AuthenticationMiddleware):
                 return authenticator, authenticator.skipped[rule]
             passive = authenticator.find_passive(request.path_info) is not None
         method, meta, scope = request.method or "GET", request.META, getattr(request, "scope", None)
-        if scope is None:
-            find, fields = find_in_environ, meta
-            shown = {key: meta[key] for key in CLIENT_FIELDS if key in meta}
-        else:
+        find: Any = find_in_environ
+        fields: Any = meta
+        shown = {key: meta[key] for key in CLIENT_FIELDS if key in meta}
+        if scope is not None:
             # Django joins several fields of one name by commas, cookies too.
             find, fields = find_in_headers, scope["headers"]
             shown = fields

@@ -8,7 +8,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from django.core.exceptions import BadRequest, PermissionDenied
-from django.http import HttpResponse
+from django.http import HttpResponse, HttpResponseRedirect
+
+from sessiongate.kits.guard import SEE_OTHER
 
 if TYPE_CHECKING:
     from sessiongate.http.refusals import Refusal
@@ -43,5 +45,10 @@ EXCEPTIONS: Final[dict[int, type[CredentialsRefused | ScopeRequired]]] = {
 
 def answer(refusal: Refusal) -> HttpResponse:
     """A refusal as a response."""
-    headers = {"Content-Type": "text/plain; charset=utf-8", **dict(refusal.headers)}
-    return HttpResponse(refusal.text, status=refusal.status, headers=headers)
+    headers = dict(refusal.headers)
+    if refusal.status != SEE_OTHER:
+        headers["Content-Type"] = "text/plain; charset=utf-8"
+        return HttpResponse(refusal.text, status=refusal.status, headers=headers)
+    response = HttpResponseRedirect(headers.pop("Location"), headers=headers)
+    response.status_code = SEE_OTHER
+    return response
