@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from asgiref.sync import async_to_sync
 from django.apps import apps
 from django.contrib import admin, messages
-from django.contrib.auth import alogin, alogout, authenticate, logout, views
+from django.contrib.auth import alogin, alogout, authenticate, logout, user_logged_in, views
 from django.contrib.auth.decorators import login_required, permission_required
 from django.contrib.auth.mixins import PermissionRequiredMixin
 from django.contrib.auth.models import User
@@ -123,6 +123,17 @@ def our_log_out(request: HttpRequest) -> HttpResponse:
     return HttpResponse("Bye!")
 
 
+def send_signal(request: HttpRequest) -> HttpResponse:
+    user_logged_in.send(sender=User, request=request, user=User.objects.get())
+    return HttpResponse("")
+
+
+def our_verb(request: Any) -> HttpResponse:
+    request.session.get("noted")
+    request.sessiongate.logout()
+    return HttpResponse(request.user.get_username())
+
+
 @login_required
 def private(request: HttpRequest) -> HttpResponse:
     return HttpResponse(request.user.get_username())
@@ -226,6 +237,8 @@ urlpatterns = [
     path("api-login", api_log_in),
     path("log-out", log_out),
     path("our-log-out", our_log_out),
+    path("signal", send_signal),
+    path("our-verb", our_verb),
     path("private", private),
     path("permitted", permitted),
     path("permitted-class", Permitted.as_view()),

@@ -8,6 +8,7 @@ import pytest
 from django.apps import apps
 from django.contrib.auth.management import create_permissions
 from django.contrib.auth.models import Permission
+from django.test import override_settings
 from tests.django.project import COOKIE, PASSWORD, Browser, add_user
 
 if TYPE_CHECKING:
@@ -117,6 +118,28 @@ def test_data_survive_what_says_nothing_of_their_login(stack: str, manager: Sess
     crossed = {"Sec-Fetch-Site": "cross-site"}
     assert browser.post("/note", headers=crossed).content == b""
     assert browser.get("/note").content == b"secret"
+
+
+def test_a_signal_that_is_not_of_a_login_opens_nothing(stack: str, manager: SessionManager) -> None:
+    """As knox sends it, for tokens of its own."""
+    add_user()
+    browser = Browser(stack)
+    assert browser.get("/signal").status_code == 200
+    assert browser.who() == ""
+    assert manager.n_active_sessions() == 0
+
+
+def test_a_logout_by_our_own_verb_is_not_undone_by_what_django_kept(
+    stack: str, manager: SessionManager
+) -> None:
+    add_user()
+    browser = Browser(stack)
+    with override_settings(SESSIONGATE={"manager": manager, "move_django_sessions": True}):
+        browser.login()
+        browser.get("/note?word=secret")
+        assert browser.get("/our-verb").content == b""
+        assert browser.who() == ""
+        assert browser.get("/note").content == b""
 
 
 def test_messages_pass_from_one_request_to_the_next(stack: str) -> None:

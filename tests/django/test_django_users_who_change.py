@@ -77,6 +77,7 @@ def test_what_no_signal_tells_is_seen_at_the_next_request(
     browser = Browser(stack)
     browser.login()
     User.objects.update(**fields)
+    assert browser.get("/guarded").status_code == 401
     assert browser.who() == ""
     assert manager.n_active_sessions() == 0
 

@@ -205,6 +205,8 @@ class SessionAuthMiddleware(AuthenticationMiddleware):
         kind = response.headers.get("Content-Type", "")
         if session.user.row is not None and response.streaming and kind.startswith(_EVENTS):
             end_with(session, response)
+        elif session.watch is not None and not response.streaming:
+            authenticator.manager.hub.unwatch(session.watch)
         changes = authenticator.prepare_response(session, response.status_code)
         if changes is None:
             patch_vary_headers(response, ("Cookie", "Authorization"))
