@@ -71,7 +71,9 @@ class SessionAuthMiddleware(AuthenticationMiddleware):
         manager, options = self._configuration.manager, self._configuration.options
         try:
             self._authenticator = RequestAuthenticator(manager, awaits=self.async_mode, **options)
-            manager.check_listener()
+            for one in (self._authenticator, self._authenticator.for_api_tokens):
+                if one is not None:
+                    one.reporter.check_listener()
         except (ValueError, TypeError) as error:
             msg = f"SESSIONGATE: {error}"
             raise ImproperlyConfigured(msg) from error
@@ -84,8 +86,8 @@ class SessionAuthMiddleware(AuthenticationMiddleware):
         authenticator, session = self._parse(request)
         if session.pending_flow is not None:
             authenticator.manager.run(session.pending_flow)
-        if authenticator.manager.observer is not None and session.skipped is None:
-            authenticator.manager.observer.checked(session)
+        if authenticator.reporter.observer is not None and session.skipped is None:
+            authenticator.reporter.observer.checked(session)
         if session.store_failed:
             return self._unavailable()
         self._attach(request, session)
@@ -109,8 +111,8 @@ class SessionAuthMiddleware(AuthenticationMiddleware):
                 session.pending_flow = authenticator.failing(session, error)
         if session.pending_flow is not None:
             await authenticator.manager.arun(session.pending_flow)
-        if authenticator.manager.observer is not None and session.skipped is None:
-            authenticator.manager.observer.checked(session)
+        if authenticator.reporter.observer is not None and session.skipped is None:
+            authenticator.reporter.observer.checked(session)
         if session.store_failed:
             return self._unavailable()
         self._attach(request, session)
