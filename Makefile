@@ -16,7 +16,7 @@ WHEEL_VENV ?= .venv-wheel
 LOCK ?= test-wheel
 # What depends on the interpreter and on what is in the wheel; not the servers around it.
 WHEEL_TESTS ?= tests/managers tests/observability tests/tokens tests/http tests/security tests/frameworks tests/devices \
-	tests/cli tests/testing tests/budget tests/stores/test_contract.py tests/stores/test_sqlite.py \
+	tests/django tests/cli tests/testing tests/budget tests/stores/test_contract.py tests/stores/test_sqlite.py \
 	tests/test_public_names.py tests/machines/test_service_token*.py
 
 # Tests start a hundred processes: each would compile the package again.

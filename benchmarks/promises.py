@@ -162,6 +162,12 @@ REQUESTS: Final = (
         1 / 6,
         "Flask login_required, against Flask-Login's",
     ),
+    _against(
+        "sessiongate: Django, request.user, SQLite",
+        "Django: request.user, SQLite",
+        0.5,
+        "Django's request.user, against its own sessions in SQLite",
+    ),
     Promise(
         "FastAPI current_user, against a dependency that returns the user",
         (_NO_DEPENDENCY, _PLAIN_DEPENDENCY, _CURRENT_USER),

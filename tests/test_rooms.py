@@ -28,7 +28,8 @@ PURE = (
 """No I/O, no clock, no framework: all the rules."""
 MIDDLEWARE = ("asgi.py", "wsgi.py")
 KITS = ("flask.py", "starlette.py", "fastapi.py")
-MOUNTED = ("devices/flask.py", "devices/starlette.py")
+DJANGO = ("django/*.py", "drf.py")
+MOUNTED = ("devices/flask.py", "devices/starlette.py", "devices/django.py")
 """Pages that an app mounts, as one framework wants them."""
 TOOLS = ("cli/*", "testing/*")
 """They may use everything, and nothing uses them."""
@@ -58,7 +59,11 @@ ROOMS = {
     "kits/*.py": (*PURE, "http/*", "kits/*"),
     **dict.fromkeys(MIDDLEWARE, (*PURE, "managers/*.py", "feed/streams.py", "http/*")),
     **dict.fromkeys(KITS, (*PURE, "managers/*.py", "http/*", "kits/*", *MIDDLEWARE, *KITS)),
-    **dict.fromkeys(MOUNTED, (*PURE, "machines/*.py", "http/*", "kits/*", "devices/*", *KITS)),
+    "django/management/*": (*PURE, "managers/*.py", "devices/labels.py", *DJANGO),
+    **dict.fromkeys(DJANGO, (*PURE, "managers/*.py", "http/*", "kits/*", *MIDDLEWARE, *DJANGO)),
+    **dict.fromkeys(
+        MOUNTED, (*PURE, "machines/*.py", "http/*", "kits/*", "devices/*", *KITS, *DJANGO)
+    ),
     "forward/*.py": (*PURE, "managers/*.py", "http/*", "kits/*", "forward/*", *MIDDLEWARE),
     "devices/*.py": (*PURE, "managers/*.py", "machines/*.py", "http/*", "kits/*", "devices/*"),
     "observability.py": (
@@ -89,6 +94,9 @@ OUTSIDERS = {
         "forward/asgi.py",
     ),
     "fastapi": ("fastapi.py",),
+    "django": (*DJANGO, "devices/django.py"),
+    "asgiref": DJANGO,
+    "rest_framework": ("drf.py",),
     "opentelemetry": ("observability.py",),
 }
 """Who may know a library, besides the tools; the rest of the world is nobody's."""
@@ -259,6 +267,9 @@ def test_a_room_imports_what_it_may(file: str) -> None:
         ("http/authenticator.py", "from sessiongate.devices.labels import name_of"),
         ("forward/decision.py", "from sessiongate.starlette import login_required"),
         ("asgi.py", "from sessiongate.forward import ForwardAuth"),
+        ("django/users.py", "from rest_framework.permissions import BasePermission"),
+        ("django/middleware.py", "from sessiongate.flask import login_required"),
+        ("kits/guard.py", "from django.http import HttpRequest"),
     ],
 )
 def test_a_breach_would_be_found(file: str, line: str) -> None:
@@ -299,6 +310,7 @@ def test_no_two_files_need_each_other(room: str) -> None:
         ("sessiongate.devices", "jwt redis psycopg flask werkzeug starlette asyncio"),
         ("sessiongate.devices.flask", "jwt redis psycopg starlette fastapi"),
         ("sessiongate.devices.starlette", "jwt redis psycopg flask werkzeug fastapi"),
+        ("sessiongate.django", "jwt redis psycopg flask starlette werkzeug fastapi"),
     ],
 )
 def test_a_part_loads_only_what_it_needs(module: str, unneeded: str) -> None:

@@ -10,6 +10,7 @@ from sessiongate.errors import StoreError
 from sessiongate.feed.streams import OpenStream
 from sessiongate.http import websockets
 from sessiongate.http.authenticator import RequestAuthenticator
+from sessiongate.http.fields import find_in_headers
 from sessiongate.http.response import ResponseFields
 from sessiongate.http.websockets import DENIAL, POLICY_VIOLATION, SUBPROTOCOL, WEBSOCKET
 from sessiongate.http.wrong_stack import check_app, qualified_name
@@ -91,7 +92,7 @@ class SessionAuthMiddleware:
             others = _take_subprotocol(scope, authorizations)
             if kind == "websocket":
                 mark = authenticator.manager.hub.mark()
-        client = _find, headers, scope.get("client")
+        client = find_in_headers, headers, scope.get("client")
         if authorizations and authenticator.for_api_tokens is not None:
             authenticator = authenticator.choose(authorizations)
         session = authenticator.parse_request(method, cookies, authorizations, client, passive)
@@ -194,14 +195,12 @@ def _path_below(root: str, path: str) -> str:
     return path[len(root) :] if f"{path}/".startswith(f"{root}/") else path
 
 
-def _find(headers: list[tuple[bytes, bytes]], name: bytes) -> list[bytes]:
-    return [value for known, value in headers if known == name]
-
-
 def _take_subprotocol(scope: Scope, authorizations: list[bytes]) -> list[str] | None:
     """Read a token that came as a subprotocol; the others, if the answer has to name one."""
     if scope["type"] == "http":
-        offered = websockets.split_subprotocols(_find(scope["headers"], b"sec-websocket-protocol"))
+        offered = websockets.split_subprotocols(
+            find_in_headers(scope["headers"], b"sec-websocket-protocol")
+        )
         websockets.take_subprotocol(offered, authorizations)
         return None
     others = websockets.take_subprotocol(scope.get("subprotocols") or (), authorizations)
