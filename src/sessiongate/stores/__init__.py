@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from sessiongate.core.arguments import Seconds
     from sessiongate.stores.postgres import PostgresStore
     from sessiongate.stores.redis import RedisStore
+    from sessiongate.stores.sqlalchemy import SQLAlchemyStore
     from sessiongate.stores.sqlite import SQLiteStore
 
 __all__ = [
@@ -27,13 +28,19 @@ __all__ = [
     "PostgresStore",
     "Record",
     "RedisStore",
+    "SQLAlchemyStore",
     "SQLiteStore",
     "Store",
     "codec",
     "open_store",
 ]
 
-_ON_DEMAND: Final = {"PostgresStore": "postgres", "RedisStore": "redis", "SQLiteStore": "sqlite"}
+_ON_DEMAND: Final = {
+    "PostgresStore": "postgres",
+    "RedisStore": "redis",
+    "SQLAlchemyStore": "sqlalchemy",
+    "SQLiteStore": "sqlite",
+}
 _SCHEMES: Final = {
     "sqlite": "SQLiteStore",
     **dict.fromkeys(("redis", "rediss", "unix"), "RedisStore"),
