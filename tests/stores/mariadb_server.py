@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["MariaDBServer"]
 
 _PASSWORD: Final = "a-password-to-be-found"
-_UNPRIVILEGED: Final = "mysql"
+_UNPRIVILEGED: Final = "nobody"
 """Who runs it if the tests run as root, which MariaDB refuses."""
 
 
@@ -74,9 +74,15 @@ class MariaDBServer:
             admin.cursor().execute(f"CREATE USER app@'%' IDENTIFIED BY '{_PASSWORD}'")
             admin.cursor().execute("GRANT ALL ON *.* TO app@'%'")
 
-    def url(self, driver: str = "pymysql") -> str:
+    @property
+    def url(self) -> str:
         """The URL of the database ``app``, as SQLAlchemy writes it."""
-        return f"mysql+{driver}://app:{_PASSWORD}@127.0.0.1:{self.port}/app"
+        return f"mysql+pymysql://app:{_PASSWORD}@127.0.0.1:{self.port}/app"
+
+    @property
+    def async_url(self) -> str:
+        """The same, for a driver that is awaited."""
+        return self.url.replace("pymysql", "asyncmy")
 
     @property
     def password(self) -> str:

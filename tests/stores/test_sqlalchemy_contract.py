@@ -103,7 +103,7 @@ def postgres() -> Iterator[PostgresServer]:
 class OnMariaDB(Through):
     @pytest.fixture
     def url(self, mariadb: MariaDBServer) -> str:
-        return mariadb.url()
+        return mariadb.url
 
     @pytest.fixture
     def drivers(self) -> tuple[str, str]:

@@ -8,16 +8,27 @@ from functools import cache
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import LargeBinary, QueuePool, TypeDecorator, bindparam, text
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy import (
+    LargeBinary,
+    QueuePool,
+    TypeDecorator,
+    bindparam,
+    create_engine,
+    make_url,
+    text,
+)
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from sessiongate.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from sqlalchemy import Connection, Engine
 
-__all__ = ["Call", "Process"]
+__all__ = ["Call", "Process", "engine_of"]
 
 _THREADS: Final = 16
 """That wait for a connection, while those whom it would keep too long are answered."""
@@ -71,8 +82,25 @@ class Process:
                 waiting.add_done_callback(_give_back)
             raise PoolTimeout from None
 
-    def close(self) -> None:
+    def close(self, *, dispose: bool) -> None:
         self._threads.shutdown(wait=False)
+        if dispose:
+            self.engine.dispose()
+
+
+def engine_of(url: str) -> dict[str, Any]:
+    """Make the engine of a URL, as the argument that takes one of its colour."""
+    try:
+        parsed = make_url(url)
+        if parsed.get_dialect().is_async:
+            return {"async_engine": create_async_engine(parsed)}
+        return {"engine": create_engine(parsed)}
+    except ModuleNotFoundError as error:
+        msg = f"url: the driver {error.name} is missing: install it with pip"
+        raise ConfigurationError(msg) from error
+    except (ArgumentError, NoSuchModuleError, ValueError):
+        msg = "url must be as SQLAlchemy writes it, such as mysql+pymysql://user@host:3306/database"
+        raise ConfigurationError(msg) from None  # the cause may quote a password
 
 
 def _give_back(waiting: Future[Connection]) -> None:

@@ -100,6 +100,8 @@ class SQLAlchemyStore(SQLStore):
 
     _one_of = "sid IN ?"
     _rows = "(SELECT count(*) FROM {schema}session)"
+    _owns = False
+    """Whether nobody else has the engine."""
 
     def __init__(
         self,
@@ -172,14 +174,27 @@ class SQLAlchemyStore(SQLStore):
 
         return describe(metadata, name)
 
+    @classmethod
+    def _of_url(cls, url: str, **options: Any) -> SQLAlchemyStore:
+        """Make one with an engine of its own, for ``open_store``."""
+        try:
+            from sessiongate.stores._sqlalchemy_calls import engine_of  # noqa: PLC0415
+        except ImportError as error:
+            raise ConfigurationError(_MISSING) from error
+        store = cls(**engine_of(url), **options)
+        store._owns = True
+        return store
+
     def close(self) -> None:
         """Refuse further calls. To dispose of the engines is the app's business."""
         self._closed = True
-        if self._threads is not None:
-            self._threads.close()
+        for process in self._processes:
+            process.close(dispose=self._owns)
 
     async def aclose(self) -> None:
         """``close``, to await."""
+        if self._owns and self._async_engine is not None:
+            await self._async_engine.dispose()
         self.close()
 
     # The words of the databases.
