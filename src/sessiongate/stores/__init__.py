@@ -17,6 +17,7 @@ from sessiongate.stores.memory import MemoryStore
 
 if TYPE_CHECKING:
     from sessiongate.core.arguments import Seconds
+    from sessiongate.stores.moving import MovingStore
     from sessiongate.stores.postgres import PostgresStore
     from sessiongate.stores.redis import RedisStore
     from sessiongate.stores.sqlalchemy import SQLAlchemyStore
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "MemoryStore",
+    "MovingStore",
     "Page",
     "PostgresStore",
     "Record",
@@ -36,6 +38,7 @@ __all__ = [
 ]
 
 _ON_DEMAND: Final = {
+    "MovingStore": "moving",
     "PostgresStore": "postgres",
     "RedisStore": "redis",
     "SQLAlchemyStore": "sqlalchemy",
