@@ -12,6 +12,7 @@ from tests.stores.passing import PassingStore
 from sessiongate import ConfigurationError, SessionManager, StoreError
 from sessiongate.stores import MemoryStore, MovingStore, SQLAlchemyStore, SQLiteStore
 from sessiongate.testing import ManualClock, StoreContract
+from sessiongate.testing.contract._calls import Race, racing
 from sessiongate.testing.contract._material import START
 
 if TYPE_CHECKING:
@@ -68,15 +69,19 @@ class Halfway(MovingStore):
         return done
 
 
-@pytest.mark.slow
 class TestHalfway(StoreContract):
-    PROGRAMS, PAIRS, TRIPLES, ROUNDS = 30, 60, 60, 5
+    PROGRAMS, PAIRS, TRIPLES, ROUNDS = 5, 15, 15, 5
 
     test_logins_that_replace_leave_one_session = None  # type: ignore[assignment] # likewise
 
     @pytest.fixture
     def store(self, old: Store, new: Store) -> MovingStore:
         return Halfway(old, new)
+
+    @pytest.fixture(params=[pytest.param("tasks", marks=pytest.mark.slow)])
+    def race(self, store: Store, request: pytest.FixtureRequest) -> Iterator[Race]:
+        with racing(store, request.param) as race:
+            yield race
 
 
 @pytest.fixture(scope="module")

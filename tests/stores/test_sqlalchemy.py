@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 import pymysql
 import pytest
-from sqlalchemy import Engine, MetaData, create_engine, make_url, text
+from sqlalchemy import Connection, Engine, MetaData, create_engine, event, make_url, text
 from sqlalchemy.ext.asyncio import create_async_engine
 from tests.stores.mariadb_server import MariaDBServer
+from tests.stores.postgres_server import PostgresServer
 
 from sessiongate import ConfigurationError, StoreError
 from sessiongate.core.row import Record, Row
@@ -578,6 +579,72 @@ def test_two_apps_have_tables_of_their_own(engine: Engine, server: MariaDBServer
     assert (one.count(START), other.count(START)) == (1, 0)
     with engine.connect() as connection:
         assert connection.scalar(text("SELECT count(*) FROM auth.admin_session")) == 0
+
+
+# Other databases.
+
+
+def begins_by_itself(engine: Engine) -> None:
+    """As some apps do, so that SQLite's transactions are what SQLAlchemy takes them for."""
+
+    @event.listens_for(engine, "connect")
+    def connect(connection: Any, _: object) -> None:
+        connection.isolation_level = None
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN")
+
+
+def limits_hold_and_errors_undo(engine: Engine) -> None:
+    store = SQLAlchemyStore(engine, timeout=PATIENCE)
+    with ThreadPoolExecutor(8) as threads:
+        opened = threads.map(
+            lambda number: execute(store, login(session(str(number)), limit=3)), range(8)
+        )
+        assert sorted(type(one).__name__ for one in opened) == ["LimitReached"] * 5 + ["Opened"] * 3
+    _, records = store.of_user("alice")
+
+    def broken() -> Generator[Any, Any, None]:
+        assert (yield "commit", "alice", records, None, None, None, START)
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        store.together("alice", True, broken)  # noqa: FBT003 - of the protocol
+    assert store.count(START) == 3
+    assert store.swap(records[0], None, START) is True
+    assert store.sweep(records[1].expires_at, 9) == 2
+    engine.dispose()
+
+
+@pytest.mark.parametrize("options", [{}, {"isolation_level": "AUTOCOMMIT"}, None], ids=str)
+def test_sqlite_in_each_way_to_begin_a_transaction(
+    tmp_path: Path, options: dict[str, Any] | None
+) -> None:
+    limits = {"timeout": PATIENCE}
+    engine = create_engine(f"sqlite:///{tmp_path}/app.db", connect_args=limits, **options or {})
+    if options is None:
+        begins_by_itself(engine)
+    limits_hold_and_errors_undo(engine)
+
+
+@pytest.mark.slow
+def test_postgresql_at_each_isolation_level() -> None:
+    server = PostgresServer()
+    server.start()
+    url = server.url.replace("postgresql:", "postgresql+psycopg:")
+    for level in ("AUTOCOMMIT", "READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE"):
+        with server.admin() as admin:
+            admin.execute("DROP TABLE IF EXISTS sessiongate_session, sessiongate_lock")
+        engine = create_engine(url, isolation_level=level)
+        limits_hold_and_errors_undo(engine)
+        with engine.connect() as connection:
+            fairy: Any = connection.connection
+            assert bool(fairy.autocommit) is (level == "AUTOCOMMIT")
+            if not fairy.autocommit:
+                assert connection.get_isolation_level() == level
+        engine.dispose()
+    server.close()
 
 
 # What is no engine, and what is said.

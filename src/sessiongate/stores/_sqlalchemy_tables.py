@@ -126,17 +126,31 @@ def _make(connection: Connection, sessions: Table, locks: Table) -> None:
     """Make what is not there. Others may do so at the same time, or have stopped half way."""
     parts: list[Any] = [sessions, *sessions.indexes, locks]
     for part in parts:
+        if _is_there(connection, part):
+            continue
         try:
-            part.create(connection, checkfirst=True)
+            part.create(connection, checkfirst=False)
+            connection.commit()
         except DBAPIError:
             connection.rollback()
-            part.create(connection, checkfirst=True)
-        connection.commit()
+            if not _is_there(connection, part):
+                raise
+
+
+def _is_there(connection: Connection, part: Table | Index) -> bool:
+    inspector = inspect(connection)
+    if isinstance(part, Table):
+        found = inspector.has_table(part.name, part.schema)
+    else:
+        table: Any = part.table
+        found = inspector.has_index(table.name, str(part.name), table.schema)
+    connection.rollback()  # a transaction that has read may not write, in SQLite
+    return found
 
 
 def _check_all_there(connection: Connection, *tables: Table) -> None:
     for table in tables:
-        if not inspect(connection).has_table(table.name, table.schema):
+        if not _is_there(connection, table):
             msg = (
                 f"name: there is no table {table.fullname!r}, and none is to be made "
                 "(create=False): apply the migration that Alembic makes of a metadata with "
