@@ -34,10 +34,9 @@ _STARTS = frozenset({"http.response.start", "websocket.accept", f"{DENIAL}.start
 class SessionAuthMiddleware:
     """Attaches the user to each request and rotates the token in the response.
 
-    Sets ``scope["user"]`` and ``scope["auth"]`` as Starlette does, and
-    ``scope["sessiongate"]``, the ``RequestSession``. Takes the keywords of
-    ``MiddlewareSettings``. Handles ``http`` and ``websocket`` scopes; all others
-    pass through untouched. Never blocks the event loop.
+    Sets ``scope["user"]`` and ``scope["auth"]`` as Starlette does, and ``scope["sessiongate"]``,
+    the ``RequestSession``. Takes the keywords of ``MiddlewareSettings``. Handles ``http`` and
+    ``websocket`` scopes; all others pass through untouched. Never blocks the event loop.
 
     A request whose credential is not valid goes on as an anonymous one. Only
     where the store cannot say who it is, the answer is a 503 of the middleware.
@@ -104,8 +103,8 @@ class SessionAuthMiddleware:
                 session.pending_flow = authenticator.failing(session, error)
         if session.pending_flow is not None:
             await authenticator.manager.arun(session.pending_flow)
-        if authenticator.manager.observer is not None:
-            authenticator.manager.observer.checked(session)
+        if authenticator.reporter.observer is not None:
+            authenticator.reporter.observer.checked(session)
         if session.store_failed:
             if kind == "websocket":
                 await receive()  # the connect, in place of the app

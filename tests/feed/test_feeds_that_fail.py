@@ -219,7 +219,7 @@ def test_a_role_that_may_not_tell_or_hear_has_no_feed_and_all_else(
     redis_server: RedisServer, rules: list[str]
 ) -> None:
     with restricted(redis_server, *rules) as url:
-        store = RedisStore(url, prefix=f"{'-'.join(rules)}:")
+        store = RedisStore(url, prefix=f"{'-'.join(rules)}:", connect_timeout=60, timeout=60)
         manager: SessionManager = manager_of(store, near_cache=1)
         listener = Listener(store.feed)
         for _ in range(3):
