@@ -207,6 +207,13 @@ REQUESTS: Final = (
         usually=True,
     ),
     _against(
+        "MariaDB: check",
+        "MariaDB: SQLAlchemy's read by primary key",
+        1.5,
+        "MariaDB check, against SQLAlchemy's read by primary key",
+        usually=True,
+    ),
+    _against(
         "SQLite: check",
         "SQLite: read by primary key",
         1.5,

@@ -82,6 +82,7 @@ OUTSIDERS = {
     "redis": ("stores/redis.py", "stores/_redis_*.py"),
     "psycopg": ("stores/postgres.py", "stores/_postgres_*.py"),
     "psycopg_pool": ("stores/postgres.py", "stores/_postgres_*.py"),
+    "sqlalchemy": ("stores/sqlalchemy.py", "stores/_sqlalchemy_*.py"),
     "sqlite3": ("stores/sqlite.py", "stores/_sqlite_*.py"),
     "werkzeug": ("flask.py", "wsgi.py", "http/cookies.py"),
     "flask": ("flask.py", "devices/flask.py"),
