@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 import pytest
 import redis
 from tests.stores.ports import free_port
+from tests.stores.stopping import stop_now
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -74,7 +75,8 @@ class RedisServer:
 
     def freeze(self) -> None:
         """Let it answer nothing, while its port still accepts connections."""
-        self._signal(signal.SIGSTOP)
+        if self._process is not None:
+            stop_now(self._process.pid)
 
     def thaw(self) -> None:
         self._signal(signal.SIGCONT)
