@@ -5,7 +5,6 @@ A flow yields calls of the store and events; ``steps`` runs it. A forged token c
 
 from __future__ import annotations
 
-import secrets
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -24,6 +23,7 @@ from sessiongate.core.arguments import (
     is_handle,
     to_json,
 )
+from sessiongate.core.buckets import new_sid
 from sessiongate.core.decisions import Decisions
 from sessiongate.core.diagnostics import scrubbed
 from sessiongate.core.recent import remembering
@@ -67,7 +67,8 @@ class Operations(Decisions):
         self.on_nearby: Callable[[bool], object] | None = None
         """Told of each look into the near cache, whether it saved the trip."""
         self._on_refused = on_refused
-        # Two verbs that few stores have.
+        # What few stores have.
+        self._is_sharded = getattr(store, "sharded", False)
         self._replace_at_once = getattr(store, "replace", None)
         self._on_missing = getattr(store, "missed", None)
 
@@ -96,8 +97,8 @@ class Operations(Decisions):
         issued_at = now - now % policy.time_resolution
         lifetime_ends_at = min(issued_at + policy.lifetime, FOREVER)
         row = Row(
-            sid=secrets.token_urlsafe(16),
-            username=check_username(username),
+            sid=new_sid(check_username(username), sharded=self._is_sharded),
+            username=username,
             created_at=now,
             last_accessed=now,
             expires_at=min(issued_at + policy.timeout_of(remembered=remembered), lifetime_ends_at),

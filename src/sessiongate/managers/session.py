@@ -73,6 +73,11 @@ _FOREIGN_KEY: Final = (
 _KEY_REQUIRED: Final = (
     "secret_key is required with {}: every process must sign with the same key. Make one with: {}"
 )
+_NO_TOTAL: Final = (
+    "max_concurrent_sessions={} is a limit over all users, and this store keeps each user on one "
+    "of many nodes, which nobody can count at one moment: pass max_concurrent_sessions=None, and "
+    "max_sessions_per_user=… if you want a limit for each user"
+)
 _ON_LIMIT: Final = ("reject", "evict_oldest")
 
 
@@ -210,6 +215,8 @@ class SessionManager:
             evict=check_choice(on_limit, "on_limit", _ON_LIMIT) == "evict_oldest",
         )
         self.operations: Operations = Operations(codec, policy, self._store, self._note_refused)
+        if policy.limit is not None and getattr(self._store, "sharded", False):
+            raise ConfigurationError(_NO_TOTAL.format(policy.limit))
         near = 0 if near_cache is None else microseconds(near_cache, "near_cache", positive=True)
         open_feed = getattr(self._store, "feed", None)
         if near and open_feed is None:

@@ -59,7 +59,7 @@ class Store(Protocol):
     Every verb raises ``StoreError`` within a second where the engine does not answer, and may be
     called again at once.
 
-    Five members are optional:
+    Six members are optional:
 
     * ``together(username, total, begin)`` and ``atogether``, for engines that lock: run the
       ``Step`` that ``begin()`` makes in one transaction, which holds the lock of that user (if not
@@ -73,6 +73,8 @@ class Store(Protocol):
     * ``feed()`` opens a ``Feed``. Then ``commit`` tells the end of each of ``out``, and ``swap``
       that of ``old`` if ``new`` is ``None``, or the ``generation`` of ``new`` if it is ``Renewed``:
       as part of the change, so that no news is lost, nor of what did not happen.
+    * ``sharded = True``: sids begin with the bucket of their user (``core.buckets``), and ``live``
+      of ``commit`` is always ``None``, as no limit over all users can be kept.
     * ``system`` is the ``db.system.name`` of metrics and spans, such as ``"postgresql"``: by
       default the name of the class, without ``Store`` and in small letters.
 
