@@ -17,8 +17,9 @@ from sessiongate.stores.engine import NetworkStore, Verb, failure
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from redis import Redis
+    from redis import Redis, RedisCluster
     from redis.asyncio import Redis as AsyncRedis
+    from redis.asyncio import RedisCluster as AsyncRedisCluster
 
     from sessiongate.core.arguments import Seconds
     from sessiongate.stores._redis_feed import RedisFeed
@@ -41,7 +42,7 @@ _MISSING: Final = "RedisStore needs the redis package: pip install 'sessiongate[
 
 
 class RedisStore(NetworkStore):
-    """The store for several machines: Redis 6.2 or later, or Valkey; no Redis Cluster.
+    """The store for several machines: Redis 6.2 or later, or Valkey; with Sentinel, or a Cluster.
 
     A check is one ``GET``. Each change is one Lua script and one round trip; the first one after
     the server started (or ``SCRIPT FLUSH``) is two, for it sends the text of the script. The first
@@ -57,14 +58,27 @@ class RedisStore(NetworkStore):
     server is what its persistence settings say; a session that it drops for want of memory ends
     early.
 
+    With Sentinel, all goes to the primary, and each new connection makes sure that it is one. While
+    it is being replaced, calls fail. What its replica had not heard of by then is lost, an end of
+    a session as well: ``min-replicas-to-write 1`` keeps a primary that was cut off from going on.
+
+    On a Redis Cluster, all keys of a user are in one slot. A limit over all users cannot be kept:
+    pass ``max_concurrent_sessions=None`` to the manager. There is no feed. Calls of many users look
+    at 256 buckets, one after the other. While a slot moves, logins of its users may fail. A session
+    of another user that a login replaces is ended right after it, not in the same moment.
+
     Args:
-        url: ``redis://…``, ``rediss://…`` or ``unix://…``, as redis-py reads it. A password in it
-            appears in no message and in no ``repr``. Options in it (``?timeout=1``) count before
-            the keywords.
-        client: A ``redis.Redis`` to use instead of the URL. Its own timeouts and retries count, so
-            make them short; it is not closed here.
-        async_client: The same for the async verbs: a ``redis.asyncio.Redis``, for the one event
-            loop that it belongs to.
+        url: ``redis://…``, ``rediss://…`` or ``unix://…``, as redis-py reads it;
+            ``redis+sentinel://host:26379,host:26379/SERVICE/0`` or
+            ``redis+cluster://host:6379,host:6379``, with ``rediss+…`` for TLS. A password in it is
+            that of the Redis servers, and appears in no message and in no ``repr``. Options in it
+            (``?timeout=1``) count before the keywords; ``sentinel_username`` and
+            ``sentinel_password`` are those of the sentinels.
+        client: A ``redis.Redis`` or ``redis.RedisCluster`` to use instead of the URL. Its own
+            timeouts and retries count, so make them short; it is not closed here. For Sentinel
+            take ``Sentinel(…).master_for(…)``, never a replica.
+        async_client: The same for the async verbs, of ``redis.asyncio``, for the one event loop
+            that it belongs to.
         prefix: What the names of all keys begin with.
         connect_timeout: Seconds to connect, for each address of the host.
         timeout: Seconds to wait for each answer.
@@ -96,8 +110,8 @@ class RedisStore(NetworkStore):
         self,
         url: str = "redis://localhost:6379/0",
         *,
-        client: Redis | None = None,
-        async_client: AsyncRedis | None = None,
+        client: Redis | RedisCluster | None = None,
+        async_client: AsyncRedis | AsyncRedisCluster | None = None,
         prefix: str = "sessiongate:",
         connect_timeout: Seconds = 0.25,
         timeout: Seconds = 0.25,
@@ -239,9 +253,9 @@ class RedisStore(NetworkStore):
     def _failure(self, error: Exception) -> Exception:
         self._check_open()  # a connection that was closed in the middle fails with anything
         if isinstance(error, self._driver_errors):
-            made = failure(f"Redis at {self._location}", error)
-            hint = next((hint for sign, hint in self._hints.items() if sign in repr(error)), "")
-            return StoreError(f"{made}: {hint}").with_traceback(None) if hint else made
+            said = f"{type(error).__name__}: {error}"
+            hint = next((hint for sign, hint in self._hints.items() if sign in said), "")
+            return failure(f"Redis at {self._location}", error, hint=hint)
         return error
 
 
