@@ -22,7 +22,13 @@ class RedisCluster:
     """Primaries, among which the slots are dealt, and as many replicas of the first ones."""
 
     def __init__(
-        self, directory: Path, primaries: int = 3, replicas: int = 0, options: tuple[str, ...] = ()
+        self,
+        directory: Path,
+        primaries: int = 3,
+        replicas: int = 0,
+        options: tuple[str, ...] = (),
+        *,
+        over_tls: bool = False,
     ) -> None:
         self.nodes: list[RedisServer] = []
         self._buses: list[int] = []
@@ -37,6 +43,7 @@ class RedisCluster:
                     folder,
                     *("--cluster-enabled", "yes", "--cluster-port", str(bus)),
                     *("--cluster-node-timeout", "30000", *options),
+                    over_tls=over_tls,
                 )
             )
 

@@ -16,6 +16,7 @@ import redis
 import redis.asyncio
 from redis.backoff import NoBackoff
 from redis.exceptions import MaxConnectionsError
+from redis.sentinel import MasterNotFoundError
 
 from sessiongate.errors import ConfigurationError
 from sessiongate.stores.engine import Clients, answer_of
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
     from sessiongate.stores.engine import Loop
 
-__all__ = ["HINTS", "given_clients", "own_clients"]
+__all__ = ["explained", "given_clients", "own_clients"]
 
 _PAUSE: Final = 0.01
 """Seconds; no server is gone and back in less."""
@@ -38,10 +39,10 @@ _BOTH: Final = (
     "pass client=redis.Redis(…) for the sync verbs, and async_client=redis.asyncio.Redis(…) "
     "for those to await"
 )
-HINTS: Final = {
+_HINTS: Final = {
     "MovedError": "this server is a node of a Redis Cluster: take redis+cluster://… as the URL",
     "Cluster mode is not enabled": "this server is no Redis Cluster: take redis://… as the URL",
-    "MasterNotFoundError": "the URL must name the service as the sentinels do: "
+    "No master found": "the URL must name the service as the sentinels do: "
     "redis+sentinel://host:26379/SERVICE/0",
     "unknown command 'SENTINEL'": "this server is no sentinel: take redis://… as the URL",
 }
@@ -55,6 +56,16 @@ _OPTIONS: Final[dict[str, Any]] = {
     "protocol": 2,
 }
 _TIMES: Final = ("socket_timeout", "socket_connect_timeout")
+
+
+def explained(error: Exception) -> tuple[Exception, str]:
+    """Return an error of the driver, and what to do about it."""
+    if isinstance(error, MasterNotFoundError) and " : " in str(error):
+        # What redis-py says of a sentinel that does not answer shows all its settings.
+        reason = str(error).rpartition(":")[2]
+        error = redis.ConnectionError(f"no sentinel names the primary: {reason.rstrip(')')}")
+    said = f"{type(error).__name__}: {error}"
+    return error, next((hint for sign, hint in _HINTS.items() if sign in said), "")
 
 
 class Client:
@@ -85,8 +96,10 @@ class Client:
         """Connect nothing yet."""
 
     async def close(self, *, loop_ended: bool = False) -> None:  # noqa: ARG002 - of the protocol
-        if not self._is_given:
-            await answer_of(self.client.aclose() if self._awaits else self.client.close())
+        pool = getattr(self.client, "connection_pool", None)
+        sentinels = getattr(getattr(pool, "sentinel_manager", None), "sentinels", ())
+        for client in () if self._is_given else (self.client, *sentinels):
+            await answer_of(client.aclose() if self._awaits else client.close())
 
     async def borrow(self, _: object) -> Client:
         with self._lock:

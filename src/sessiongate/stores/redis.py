@@ -125,7 +125,7 @@ class RedisStore(NetworkStore):
         except ImportError as error:
             raise ConfigurationError(_MISSING) from error
         self._driver_errors = (RedisError, RedisClusterException, OSError)
-        self._hints = clients.HINTS
+        self._explain = clients.explained
         connecting = microseconds(connect_timeout, "connect_timeout", positive=True) / SECOND
         answering = microseconds(timeout, "timeout", positive=True) / SECOND
         connections = check_count(max_connections, "max_connections") or 1
@@ -253,8 +253,7 @@ class RedisStore(NetworkStore):
     def _failure(self, error: Exception) -> Exception:
         self._check_open()  # a connection that was closed in the middle fails with anything
         if isinstance(error, self._driver_errors):
-            said = f"{type(error).__name__}: {error}"
-            hint = next((hint for sign, hint in self._hints.items() if sign in said), "")
+            error, hint = self._explain(error)
             return failure(f"Redis at {self._location}", error, hint=hint)
         return error
 
