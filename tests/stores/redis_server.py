@@ -105,6 +105,12 @@ class RedisServer:
         tls: Any = {"ssl": True, "ssl_cert_reqs": "none"} if self._over_tls else {}
         return redis.Redis(port=self.port, host="127.0.0.1", protocol=2, **tls)
 
+    def wait_for_replica(self, key: bytes = b"fence") -> None:
+        """Return when the replica has all that was written until now; writes a key for that."""
+        with self.admin() as admin:
+            admin.set(key, "", ex=60)
+            admin.wait(1, 0)
+
     def _signal(self, number: signal.Signals) -> None:
         if self._process is not None:
             self._process.send_signal(number)

@@ -40,13 +40,16 @@ _BOTH: Final = (
     "for those to await"
 )
 _HINTS: Final = {
-    "MovedError": "this server is a node of a Redis Cluster: take redis+cluster://… as the URL",
+    "MOVED ": "this server is a node of a Redis Cluster: take redis+cluster://… as the URL",
     "Cluster mode is not enabled": "this server is no Redis Cluster: take redis://… as the URL",
     "No master found": "the URL must name the service as the sentinels do: "
     "redis+sentinel://host:26379/SERVICE/0",
     "unknown command 'SENTINEL'": "this server is no sentinel: take redis://… as the URL",
 }
 """What to do about an error, by a sign of it."""
+_ASK_EVERY: Final = 1.0
+"""Seconds after which the sentinels are asked again: a primary that they have replaced may go on
+for a while, and would never tell."""
 _NO_PRIMARY: Final = "this server is not the primary, whatever the sentinels say"
 
 
@@ -64,7 +67,7 @@ def explained(error: Exception) -> tuple[Exception, str]:
         # What redis-py says of a sentinel that does not answer shows all its settings.
         reason = str(error).rpartition(":")[2]
         error = redis.ConnectionError(f"no sentinel names the primary: {reason.rstrip(')')}")
-    said = f"{type(error).__name__}: {error}"
+    said = f"{type(error).__name__.replace('MovedError', 'MOVED ')}: {error}"
     return error, next((hint for sign, hint in _HINTS.items() if sign in said), "")
 
 
@@ -96,10 +99,8 @@ class Client:
         """Connect nothing yet."""
 
     async def close(self, *, loop_ended: bool = False) -> None:  # noqa: ARG002 - of the protocol
-        pool = getattr(self.client, "connection_pool", None)
-        sentinels = getattr(getattr(pool, "sentinel_manager", None), "sentinels", ())
-        for client in () if self._is_given else (self.client, *sentinels):
-            await answer_of(client.aclose() if self._awaits else client.close())
+        if not self._is_given:
+            await answer_of(self.client.aclose() if self._awaits else self.client.close())
 
     async def borrow(self, _: object) -> Client:
         with self._lock:
@@ -145,6 +146,31 @@ class Client:
                     turn.set_result(None)
                     return
             self._free += 1
+
+
+class SentinelClient(Client):
+    """A client whose connections are given up when the sentinels name another primary."""
+
+    _asked_at = 0.0
+
+    async def borrow(self, _: object) -> Client:
+        await super().borrow(_)
+        now = monotonic()
+        if now - self._asked_at > _ASK_EVERY:
+            self._asked_at = now
+            try:
+                await answer_of(self.client.connection_pool.get_master_address())
+            except redis.RedisError:
+                """The primary is asked itself: that works or is an error."""
+            except BaseException:
+                await self.give_back()
+                raise
+        return self
+
+    async def close(self, *, loop_ended: bool = False) -> None:
+        await super().close(loop_ended=loop_ended)
+        for client in self.client.connection_pool.sentinel_manager.sentinels:
+            await answer_of(client.aclose() if self._awaits else client.close())
 
 
 class ClusterClient(Client):
@@ -291,6 +317,7 @@ def own_clients(
             return ClusterClient(partial(_cluster_of, kind, address, pool), **turns)
         if address.kind == "sentinel":
             pool = _sentinel_pool(kind, address, pool, ours)
+            return SentinelClient(kind.Redis.from_pool(pool), **turns)
         return Client(kind.Redis.from_pool(pool), **turns)
 
     try:
