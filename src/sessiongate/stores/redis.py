@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from sessiongate.core.arguments import Seconds
     from sessiongate.stores._redis_feed import RedisFeed
-    from sessiongate.stores.base import Live, Records, Seen
+    from sessiongate.stores.base import Facts, Live, Records, Seen
 
 __all__ = ["RedisStore"]
 
@@ -230,6 +230,15 @@ class RedisStore(NetworkStore):
 
         self._check_open()
         return RedisFeed(self._clients.another(), self._prefix + "{0}:", self._echo, self._failure)
+
+    def facts(self) -> Sequence[Facts]:
+        """Say what the servers are and how they are set."""
+        from sessiongate.stores._redis_facts import facts_of  # noqa: PLC0415 - with the driver
+
+        try:
+            return facts_of(self._clients.another())
+        except self._driver_errors as error:
+            raise self._failure(error) from None
 
     def _echo(self, channel: str, number: int, term: str) -> None:
         self._run(self._call("echo", channel, number, term))
