@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
@@ -135,16 +136,16 @@ def test_a_manager_and_its_cookie_are_looked_at(
     text = APP.format(file=str(tmp_path / "s.db"), key="hunter2" * 2)
     (tmp_path / "app_of_the_doctor.py").write_text(text)
     caller = Caller(secrets={"hunter2"})
-    found = findings(caller, "--manager", "app_of_the_doctor:insecure", code=1)
-    assert {name for name, one in found.items() if one["verdict"] == "mend"} == {"key", "cookie"}
-    assert {name for name, one in found.items() if one["verdict"] == "note"} == {
-        "limit",
-        "lifetime",
-    }
-    assert found["writing"]["verdict"] == "good"
-    found = findings(caller, "--manager", "app_of_the_doctor:secure", code=0)
-    assert found["cookie"]["verdict"] == "good", "its key was told of when it was imported"
-    assert "cookie" not in findings(caller, "--manager", "app_of_the_doctor:manager", code=0)
+
+    def look_at(name: str) -> dict[str, str]:
+        monkeypatch.delitem(sys.modules, "app_of_the_doctor", raising=False)
+        return verdicts(findings(caller, "--manager", f"app_of_the_doctor:{name}", code=1))
+
+    found = look_at("insecure")
+    assert (found["key"], found["cookie"], found["writing"]) == ("mend", "mend", "good")
+    assert (found["limit"], found["lifetime"]) == ("note", "note")
+    assert look_at("secure")["cookie"] == "good"
+    assert "cookie" not in look_at("manager")
     for wrong in (
         "app_of_the_doctor",
         "app_of_the_doctor:nothing",

@@ -102,7 +102,8 @@ def doctor(
         with closing(open_store(store, create=False, timeout=timeout)) as opened:
             findings += _of_store(opened)
     elif made is not None:
-        findings += _of_store(made.store)
+        with closing(made.store) as opened:
+            findings += _of_store(opened)
     if as_json:
         print_json([finding._asdict() for finding in findings])
     else:
