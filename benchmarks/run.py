@@ -23,6 +23,7 @@ from report import Report
 from rows import (
     asgi_frameworks,
     django_apps,
+    feed,
     flask_apps,
     hostile,
     plain_asgi,
@@ -73,19 +74,26 @@ async def measure(folder: Path, redis: str | None, postgres: str | None, rounds:
         bad,
     ]:  # all together would push each other out of the caches
         await interleaved(group, rounds)
+    near = feed.near_cache(stores)  # from here on, threads listen
+    await interleaved(near, rounds)
 
     report = Report("requests", "make bench", _PACKAGES)
     for group in groups:
         report.cases(f"One request: over the {group[0].name}", group)
     for group in on_stores:
         report.cases(f"Verbs of a manager: {group[0].name.partition(':')[0]}", group)
+    report.cases("A check with near_cache=", near)
     report.cases("A token for another service", issuing)
     report.cases("Bad input", bad)
     loading = imports.measure()
     report.table(*imports.table(loading))
-    kept = [*judge(REQUESTS, Measured([*groups, *on_stores, issuing])), *imports.promises(loading)]
+    kept = [
+        *judge(REQUESTS, Measured([*groups, *on_stores, issuing, near])),
+        *imports.promises(loading),
+    ]
     worst = max(case.minimum for case in bad)
     kept.append(Kept("bad input, µs at the worst", hostile.LIMIT, worst))
+    kept += [*await feed.sockets(), *feed.logouts(stores)]
     report.promises(kept)
     report.save()
     plots.bars("costs-asgi", "What a request costs: ASGI", groups[:5])

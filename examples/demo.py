@@ -60,8 +60,8 @@ class Task:
         # Show the events of sessions, but not a line for every request.
         logging.getLogger("werkzeug").setLevel(logging.WARNING)
         with (
-            closing(SQLiteStore(self.data / "sessions.sqlite3")) as sessions,
-            closing(SQLiteStore(self.data / "api_tokens.sqlite3")) as tokens,
+            closing(SQLiteStore(self.data / "sessions.sqlite3", timeout=5)) as sessions,
+            closing(SQLiteStore(self.data / "api_tokens.sqlite3", timeout=5)) as tokens,
         ):
             manager = make_manager(sessions, read_secret_key(self.data))
             api_tokens = make_api_tokens(tokens, read_secret_key(self.data, "api_tokens"))

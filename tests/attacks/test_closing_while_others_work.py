@@ -22,7 +22,7 @@ def test_redis(tmp_path: Path) -> None:
     server.start()
     others: list[Exception] = []
     for _ in range(20):
-        store = RedisStore(server.url)
+        store = RedisStore(server.url, connect_timeout=60, timeout=60)
         manager = SessionManager(store=store, secret_key="k" * 64, max_concurrent_sessions=None)
         token = manager.create_session("alice") or ""
         begun = threading.Barrier(5)

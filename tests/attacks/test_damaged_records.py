@@ -117,7 +117,7 @@ def server(tmp_path: Path) -> Iterator[RedisServer]:
 def test_a_damaged_index_of_redis_is_no_bug_of_the_login(
     server: RedisServer, index: str, score: str
 ) -> None:
-    store = RedisStore(server.url)
+    store = RedisStore(server.url, connect_timeout=60, timeout=60)
     manager = SessionManager(store=store, secret_key=KEY, existing="new", max_sessions_per_user=9)
     manager.create_session("alice")
     client: Any

@@ -12,7 +12,7 @@ import pytest
 from tests.cli.calling import Caller
 
 from sessiongate import JWTSessionManager, SessionManager
-from sessiongate.tokens.jwt import ALGORITHMS
+from sessiongate.keys.jwt import ALGORITHMS
 
 if TYPE_CHECKING:
     from pathlib import Path

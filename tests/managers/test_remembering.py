@@ -110,7 +110,7 @@ def test_a_lifetime_that_is_none(make: Make, wrong: Any) -> None:
 def test_it_is_remembered_over_a_restart(tmp_path: Path, clock: ManualClock) -> None:
     tokens: list[str | None] = []
     for _ in range(2):
-        with_store = SQLiteStore(tmp_path / "sessions.db")
+        with_store = SQLiteStore(tmp_path / "sessions.db", timeout=60)
         m = SessionManager(store=with_store, secret_key=KEY, clock=clock)
         tokens = tokens or [m.create_session("alice", remember=True)]
         clock.advance(10 * DAY)
@@ -118,7 +118,7 @@ def test_it_is_remembered_over_a_restart(tmp_path: Path, clock: ManualClock) -> 
         tokens = [m.refresh_session(tokens[0] or "")]
         with_store.close()
     clock.advance(29 * DAY)
-    with_store = SQLiteStore(tmp_path / "sessions.db")
+    with_store = SQLiteStore(tmp_path / "sessions.db", timeout=60)
     m = SessionManager(store=with_store, secret_key=KEY, clock=clock)
     assert m.session_username(tokens[0] or "") == "alice"
     with_store.close()

@@ -113,7 +113,9 @@ def test_logging_out_everywhere(store: CountingStore, *, locks: bool) -> None:
 def test_of_100_logins_of_one_user_that_evict_each_other_none_is_lost(
     engine: str, tmp_path: Path
 ) -> None:
-    inner: Store = MemoryStore() if engine == "memory" else SQLiteStore(tmp_path / "s.db")
+    inner: Store = (
+        MemoryStore() if engine == "memory" else SQLiteStore(tmp_path / "s.db", timeout=60)
+    )
     store = CountingStore(inner)
     m = SessionManager(
         store=store,

@@ -146,7 +146,7 @@ def test_a_listener_that_is_awaited_is_awaited(measured: Measured) -> None:
 def test_each_call_of_the_store_is_timed(
     make: MakeSite, measured: Measured, tmp_path: Path
 ) -> None:
-    store = SQLiteStore(tmp_path / "sessions.db")
+    store = SQLiteStore(tmp_path / "sessions.db", timeout=60)
     site = make(store=store)
     measured.instrument(site.manager)
     token = site.ask(view=enter).token
@@ -178,7 +178,7 @@ def test_the_system_is_the_one_of_the_conventions(measured: Measured, tmp_path: 
     class Named(Failing):
         system = "mariadb"
 
-    sqlite = SQLiteStore(tmp_path / "sessions.db")
+    sqlite = SQLiteStore(tmp_path / "sessions.db", timeout=60)
     for name, store in {"a": sqlite, "b": Named(), "c": Failing()}.items():
         manager = SessionManager(store=store, secret_key=KEY)
         measured.instrument(manager, name=name)

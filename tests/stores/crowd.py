@@ -27,7 +27,7 @@ __all__ = ["Crowd", "Outcome", "crowd_on", "store_at"]
 
 ROOT: Final = Path(__file__).parents[2]
 PROCESSES: Final = 4
-PATIENCE: Final = 10.0
+PATIENCE: Final = 60.0
 """Seconds that a store may take: these tests are about what it says, not when."""
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from sessiongate.stores import Store
 
-PATIENCE: Final = 30
+PATIENCE: Final = 60
 
 
 def open_store(url: str) -> Store:

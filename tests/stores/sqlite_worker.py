@@ -31,7 +31,7 @@ def say(*words: object) -> None:
 
 def logins(path: str, name: str, times: str, limit: str) -> None:
     """Log in so many times and say how often it worked."""
-    store = SQLiteStore(path, timeout=5)
+    store = SQLiteStore(path, timeout=60)
     say("ready")
     sys.stdin.readline()
     rows = [session(f"{name}-{number}", name) for number in range(int(times))]
@@ -41,7 +41,7 @@ def logins(path: str, name: str, times: str, limit: str) -> None:
 
 def churn(path: str, name: str) -> None:
     """Log in and out until killed; say what is tried and what was acknowledged."""
-    store = SQLiteStore(path, timeout=5)
+    store = SQLiteStore(path, timeout=60)
     for number in count():
         sid = named(f"{name}-{number}")
         execute(store, login(session(f"{name}-{number}")))
@@ -58,7 +58,7 @@ def fork(path: str) -> None:
     The child's own locks are put to the test: when the parent closes the file
     and nobody else has it open, SQLite removes the write-ahead log.
     """
-    store = SQLiteStore(path, timeout=5)
+    store = SQLiteStore(path, timeout=60)
     execute(store, login(session("before")))
     here, there = socket.socketpair()
     child = os.fork()
@@ -79,7 +79,7 @@ def fork(path: str) -> None:
     store.close()
     peer.send(b"closed")
     peer.recv(99)
-    store = SQLiteStore(path, timeout=5)
+    store = SQLiteStore(path, timeout=60)
     say(execute(store, Count(START)))
     peer.send(b"counted")
     assert os.waitpid(child, 0)[1] == 0
@@ -88,7 +88,7 @@ def fork(path: str) -> None:
 
 def fork_at_work(path: str) -> None:
     """Fork while threads use the store; each child uses it as well."""
-    store = SQLiteStore(path, timeout=5)
+    store = SQLiteStore(path, timeout=60)
     enough = threading.Event()
 
     def work(name: str) -> None:
@@ -123,7 +123,7 @@ def fork_at_work(path: str) -> None:
 
 def full(path: str) -> None:
     """Log in until the disk is full, then with room again; say what happened."""
-    store = SQLiteStore(path, timeout=5)
+    store = SQLiteStore(path, timeout=60)
     execute(store, login(session("first")))
     _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, hard))
@@ -145,7 +145,7 @@ def read_only(path: str) -> None:
     """Log in where writing is forbidden; root, who may always write, becomes nobody."""
     if os.getuid() == 0:
         os.setuid(NOBODY)
-    store = SQLiteStore(path, timeout=5)
+    store = SQLiteStore(path, timeout=60)
     for command in (login(session()), Close(session().sid, START)):
         try:
             answer = execute(store, command)
@@ -158,11 +158,11 @@ def read_only(path: str) -> None:
 
 def replaced(path: str) -> None:
     """Use a file that was replaced beside a store that has the new one open."""
-    store = SQLiteStore(path, timeout=5)
+    store = SQLiteStore(path, timeout=60)
     execute(store, login(session()))
     os.close(os.open(path + "-new", os.O_CREAT | os.O_WRONLY, 0o600))
     Path(path + "-new").replace(path)
-    late = SQLiteStore(path, timeout=5)  # which takes the memory that both share for its own
+    late = SQLiteStore(path, timeout=60)  # which takes the memory that both share for its own
     with contextlib.suppress(StoreError):
         execute(late, login(session("late")))
     for command in (Read(named("one"), START), login(session(2)), Count(START)):

@@ -21,7 +21,7 @@ class OnSQLite:
     @pytest.fixture
     def store(self, tmp_path: Path) -> Iterator[SQLiteStore]:
         # The suite is not about patience, and a loaded machine may be slow.
-        store = SQLiteStore(tmp_path / "sessions.db", timeout=5)
+        store = SQLiteStore(tmp_path / "sessions.db", timeout=60)
         yield store
         store.close()
 

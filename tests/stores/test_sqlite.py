@@ -60,7 +60,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def store(path: Path) -> Iterator[SQLiteStore]:
-    store = SQLiteStore(path, timeout=5)
+    store = SQLiteStore(path, timeout=60)
     yield store
     store.close()
 
@@ -76,7 +76,7 @@ def hasty(path: Path) -> Iterator[SQLiteStore]:
 @pytest.fixture
 def other(path: Path) -> Iterator[sqlite3.Connection]:
     """Another connection to the file, as another process has it."""
-    store = SQLiteStore(path, timeout=5)
+    store = SQLiteStore(path, timeout=60)
     execute(store, Count(START))
     store.close()
     connection = sqlite3.connect(path, isolation_level=None)
@@ -569,7 +569,7 @@ def test_threads_leave_no_connections_behind(store: SQLiteStore, path: Path) -> 
 
 
 def test_cancelled_requests_leak_nothing(path: Path) -> None:
-    store = SQLiteStore(path, timeout=5)
+    store = SQLiteStore(path, timeout=60)
     holder = sqlite3.connect(path, isolation_level=None)
     before = set(threading.enumerate())
 

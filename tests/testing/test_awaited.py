@@ -59,7 +59,7 @@ def test_a_login_costs_one_trip_and_none_that_blocks_where_it_is_awaited() -> No
 
 
 def test_a_store_that_is_down_is_no_login(tmp_path: Path) -> None:
-    store = SQLiteStore(tmp_path / "sessions.db")
+    store = SQLiteStore(tmp_path / "sessions.db", timeout=60)
     manager = SessionManager(store=store, secret_key="k" * 64)
     client = TestClient(starlette_app(manager), base_url="https://testserver")
     login = login_as(client, "alice")

@@ -23,9 +23,9 @@ from sessiongate.core.buckets import new_sid
 from sessiongate.core.row import FOREVER, SECOND, Row, record_of
 from sessiongate.errors import ConfigurationError, StoreError, WeakKeyWarning
 from sessiongate.http.cookies import SessionCookie
+from sessiongate.keys.jwt import ALGORITHMS, load_keys
 from sessiongate.managers.session import SessionManager
 from sessiongate.stores import MemoryStore, open_store
-from sessiongate.tokens.jwt import ALGORITHMS, load_keys
 from sessiongate.tokens.opaque import OpaqueCodec
 
 if TYPE_CHECKING:

@@ -22,10 +22,11 @@ from sessiongate.core import rotation
 from sessiongate.core.arguments import check_choice, check_text, microseconds
 from sessiongate.core.row import FOREVER, SECOND
 from sessiongate.errors import ConfigurationError, WeakKeyWarning
+from sessiongate.keys.jwt import ALGORITHMS, load_keys
 from sessiongate.machines.codec import PREFIX, APITokenCodec
 from sessiongate.machines.codec import unproven as unproven_api_token
 from sessiongate.tokens import GENERATION, LONGEST_TOKEN
-from sessiongate.tokens.jwt import ALGORITHMS, JWTCodec, unproven
+from sessiongate.tokens.jwt import JWTCodec, unproven
 from sessiongate.tokens.opaque import OpaqueCodec
 
 if TYPE_CHECKING:
@@ -208,14 +209,11 @@ def _verify(
         wanted = {name: value or found.claims.get(name) for name, value in expected.items()}
         try:
             codec = JWTCodec(
-                keys,
-                algorithm=str(wanted["alg"]),
+                load_keys(keys, str(wanted["alg"]), strict=False),
                 issuer=_text(wanted["iss"]),
                 audience=_text(wanted["aud"]),
                 timeout=FOREVER,
                 leeway=leeway,
-                strict=False,
-                signs=False,
             )
         except ConfigurationError as error:
             if expected["alg"] is not None:

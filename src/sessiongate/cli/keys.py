@@ -18,8 +18,8 @@ from sessiongate.cli._output import note, print_json
 from sessiongate.cli._store import checked
 from sessiongate.core.arguments import check_choice
 from sessiongate.errors import ConfigurationError
-from sessiongate.tokens.jwt import ALGORITHMS, jwks_of, load_keys
-from sessiongate.tokens.keys import random_secret
+from sessiongate.keys.jwt import ALGORITHMS, jwks_of, load_keys
+from sessiongate.keys.secret import random_secret
 
 if TYPE_CHECKING:
     from collections.abc import Callable

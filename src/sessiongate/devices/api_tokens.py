@@ -20,7 +20,8 @@ from sessiongate.devices.endpoints import (
     see_other,
 )
 from sessiongate.errors import TokenLimitError
-from sessiongate.machines.api_tokens import APITokens, WantedToken, details_of
+from sessiongate.machines.api_tokens import APITokens, WantedToken
+from sessiongate.machines.rows import details_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -118,7 +119,7 @@ class TokenEndpoints(Endpoints):
 
     def _close(self, asked: Asked) -> Flow[bool]:
         manager, session = self._manager, asked.session
-        closing = manager.operations.close_of(
+        closing = manager.administration.close_of(
             manager.now(), session.user.identity, asked.handle, session.transport
         )
         return on(manager, closing)

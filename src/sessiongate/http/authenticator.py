@@ -13,14 +13,12 @@ from typing import TYPE_CHECKING, Any, Final, Unpack
 from sessiongate.core.rotation import NEVER, PASSIVE, WHEN_DUE
 from sessiongate.core.row import SECOND, Row
 from sessiongate.errors import StoreError
-from sessiongate.http.api_token_session import APITokenSession, brings_api_token
 from sessiongate.http.credentials import TokenReader
 from sessiongate.http.origin import SAFE_METHODS, find_cross_site
 from sessiongate.http.refusals import UNAVAILABLE
 from sessiongate.http.request_session import NO_DELIVERY, RequestSession, SkippedSessions
 from sessiongate.http.response import ResponseChanges
 from sessiongate.http.settings import MiddlewareOptions, MiddlewareSettings
-from sessiongate.machines.api_tokens import APITokenManager
 
 if TYPE_CHECKING:
     from sessiongate.core.decisions import Check
@@ -28,6 +26,7 @@ if TYPE_CHECKING:
     from sessiongate.http.origin import Client
     from sessiongate.http.paths import FindRule
     from sessiongate.managers import SessionManager
+    from sessiongate.reports.reporter import Reporter
 
 _REFUSED: Final = frozenset({401, 403})
 _SERVER_ERROR: Final = 500
@@ -45,7 +44,12 @@ class RequestAuthenticator:
     """
 
     def __init__(
-        self, manager: SessionManager, *, awaits: bool = False, **options: Unpack[MiddlewareOptions]
+        self,
+        manager: SessionManager,
+        *,
+        awaits: bool = False,
+        make_session: type[RequestSession] = RequestSession,
+        **options: Unpack[MiddlewareOptions],
     ) -> None:
         self.settings: MiddlewareSettings = MiddlewareSettings(manager, **options)
         self.manager = manager
@@ -53,16 +57,21 @@ class RequestAuthenticator:
         self.for_api_tokens: RequestAuthenticator | None = None
         """Who decides instead where an API token came; ``None``: they are not accepted."""
         if api_tokens is not None:
-            self.for_api_tokens = RequestAuthenticator(api_tokens.manager, awaits=awaits, **options)
-        self._make_session = (
-            APITokenSession if isinstance(manager, APITokenManager) else RequestSession
-        )
+            self._brings_api_token = api_tokens.came_with
+            self.for_api_tokens = RequestAuthenticator(
+                api_tokens.manager,
+                awaits=awaits,
+                make_session=api_tokens.request_session,
+                **options,
+            )
+        self._make_session = make_session
         # Of its own class only: what inherits from it may block.
         self.awaits: bool = awaits and bool(vars(type(manager.asked)).get("blocking", True))
         """Whether the store is to be awaited."""
         self._operations = manager.operations
         self._tokens = TokenReader(self.settings.cookie, manager.operations.read)
-        self._outages = manager.outages
+        self.reporter: Reporter = manager.reporter
+        self._outages = manager.reporter.outages
         self._now = manager.now
         skip, passive = self.settings.skip, self.settings.passive
         self.minds_paths: bool = bool(skip or passive)
@@ -72,9 +81,12 @@ class RequestAuthenticator:
         self.skipped: SkippedSessions = SkippedSessions(self.settings)
 
     def choose(self, authorizations: list[bytes]) -> RequestAuthenticator:
-        """Who decides about a request: for one that brings an API token, nothing else counts."""
-        decides = self.for_api_tokens if brings_api_token(authorizations) else None
-        return decides or self
+        """Who decides about a request: for one that brings an API token, nothing else counts.
+
+        To be asked only if there is somebody ``for_api_tokens``.
+        """
+        brings_one = self._brings_api_token(authorizations)
+        return (brings_one and self.for_api_tokens) or self
 
     def parse_request(
         self,
@@ -126,7 +138,7 @@ class RequestAuthenticator:
     def apply_data(self, session: RequestSession, check: Check, data: Any) -> None:
         """Apply what the store has read; a ``pending_flow`` where the session has to change."""
         if self._outages.pending:
-            self.manager.log_answer()
+            self.reporter.answered()
         found = self._operations.interpret(check, data)
         if found is None or type(found) is Row:
             self._set_user(session, found, check[1])
@@ -148,7 +160,7 @@ class RequestAuthenticator:
     def failing(self, session: RequestSession, error: StoreError) -> Flow[None]:
         """Note that the store could not be read, and emit the event."""
         session.store_failed = True
-        yield self._operations.failed(self._now(), "read", error)
+        yield self.reporter.failed("read", error)
 
     def _run(self, session: RequestSession, flow: Flow[Row | None], now: int) -> Flow[None]:
         with suppress(StoreError):
@@ -179,7 +191,7 @@ class RequestAuthenticator:
         """What the response of this status is to carry; ``None``: nothing of the session."""
         session.response_started = True
         for verb in session.not_awaited:
-            self.manager.logger.error(_NEVER_AWAITED, verb)
+            self.reporter.logger.error(_NEVER_AWAITED, verb)
         changes = None
         if session.delivery is not NO_DELIVERY:
             changes = self._deliver(session, status)
@@ -217,7 +229,7 @@ class RequestAuthenticator:
             if len(token) <= cookie.longest_value:
                 set_cookies += (cookie.issue(token, seconds_left, persists=row.remembered),)
             else:
-                self.manager.logger.error(_TOO_LARGE, row.sid)
+                self.reporter.logger.error(_TOO_LARGE, row.sid)
         header = token if delivery.by_header else None
         return ResponseChanges(status, set_cookies, header, by_itself=rotated_at is not None)
 

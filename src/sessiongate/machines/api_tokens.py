@@ -3,53 +3,49 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from sessiongate.core.arguments import (
     SessionOptions,
     check_count,
     check_text,
-    check_username,
     microseconds,
 )
-from sessiongate.core.row import FOREVER, device_of, scopes_and_claims_of, to_datetime
+from sessiongate.core.row import FOREVER
 from sessiongate.errors import TokenLimitError
 from sessiongate.machines.codec import APITokenCodec
+from sessiongate.machines.request_session import APITokenSession, brings_api_token
+from sessiongate.machines.rows import NEVER, details_of
 from sessiongate.managers import SessionManager
+from sessiongate.reports.reporter import Reporter
 
 if TYPE_CHECKING:
     import logging
     from collections.abc import Callable, Iterable, Mapping
-    from datetime import datetime
 
     from sessiongate.core.arguments import Seconds
     from sessiongate.core.row import Row
     from sessiongate.core.steps import Flow
-    from sessiongate.events import Event, EventKind, Listener
+    from sessiongate.events import Listener
     from sessiongate.stores.base import Store
     from sessiongate.tokens import Codec
 
-_KINDS: Final[Mapping[EventKind, EventKind]] = {"login": "token_created", "logout": "token_revoked"}
-_NEVER: Final = 0
-"""``last_accessed`` of a new token, so that its first use is written at once; and ``rotated_at`` of
-each, by which its row is known."""
+
+class APITokenReporter(Reporter):
+    """Reports API tokens, by events of their own kinds."""
+
+    _line: ClassVar = "API token: %s: user %r, token %s, by %s (%s)"
+    _limit_lines: ClassVar = {"user": "Reached max_per_user limit of API tokens (%s)"}
+    _kinds: ClassVar = {"login": "token_created", "logout": "token_revoked"}
 
 
 class APITokenManager(SessionManager):
     """The sessions behind API tokens: no timeout, no rotation, events of their own kinds."""
 
-    _line: ClassVar = "API token: %s: user %r, token %s, by %s (%s)"
-    _limit_lines: ClassVar = {"user": "Reached max_per_user limit of API tokens (%s)"}
+    _reporter: ClassVar = APITokenReporter
 
     def _make_codec(self, secret_key: Any, timeout: int, *, strict: bool) -> Codec:  # noqa: ARG002
         return APITokenCodec(secret_key, strict=strict)
-
-    def emit(self, event: Event) -> None:
-        super().emit(replace(event, kind=_KINDS.get(event.kind, event.kind)))
-
-    async def aemit(self, event: Event) -> None:
-        await super().aemit(replace(event, kind=_KINDS.get(event.kind, event.kind)))
 
 
 class WantedToken(NamedTuple):
@@ -91,6 +87,9 @@ class APITokens:
             ``ConfigurationError``.
     """
 
+    request_session: ClassVar = APITokenSession
+    came_with: ClassVar = staticmethod(brings_api_token)
+
     def __init__(
         self,
         *,
@@ -116,7 +115,7 @@ class APITokens:
             logger=logger,
             on_event=on_event,
         )
-        """What the middlewares build on; users need none of it."""
+        """What the middlewares build on, like the next two; users need none of it."""
 
     def __repr__(self) -> str:
         return f"<APITokens on {type(self.manager.store).__name__}>"
@@ -201,12 +200,12 @@ class APITokens:
             claims=wanted.claims,
             device={"name": check_text(wanted.name, "name")},
         )
-        granted = yield from manager.operations.open(
+        granted = yield from manager.logins.open(
             now,
             wanted.username,
             options,
-            last_accessed=_NEVER,
-            rotated_at=_NEVER,
+            last_accessed=NEVER,
+            rotated_at=NEVER,
             expires_at=ends_at,
             lifetime_ends_at=ends_at,
         )
@@ -218,32 +217,4 @@ class APITokens:
 
     def listing(self, username: str) -> Flow[tuple[Row, ...]]:
         """``tokens`` as a flow, of rows."""
-        return self.manager.operations.listing.of_user(self.manager.now(), check_username(username))
-
-
-def is_api_token(row: Row) -> bool:
-    """Whether the row is an API token's; that of a session says when its token was made."""
-    return row.rotated_at == _NEVER
-
-
-def name_of(row: Row) -> str:
-    """What the user calls the token."""
-    device: dict[str, Any] = device_of(row) or {}
-    return str(device.get("name", ""))
-
-
-def details_of(row: Row) -> dict[str, Any]:
-    """What may be shown of a token; it opens nothing."""
-    return {
-        "handle": row.sid,
-        "name": name_of(row),
-        "scopes": list(scopes_and_claims_of(row)[0]),
-        "created_at": to_datetime(row.created_at),
-        "last_used": None if row.last_accessed == _NEVER else to_datetime(row.last_accessed),
-        "expires_at": end_of(row),
-    }
-
-
-def end_of(row: Row) -> datetime | None:
-    """When the token ends by itself; ``None``: it does not."""
-    return None if row.expires_at >= FOREVER else to_datetime(row.expires_at)
+        return self.manager.administration.of_user(self.manager.now(), username)

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, Final
 from zlib import crc32
 
 from sessiongate.core.row import FOREVER, dates_of
+from sessiongate.keys.secret import check_secret, key_list
 from sessiongate.tokens import TokenPayload
-from sessiongate.tokens.keys import check_secret, key_list
 
 if TYPE_CHECKING:
     from sessiongate.core.row import Row

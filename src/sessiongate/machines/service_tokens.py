@@ -61,7 +61,7 @@ class ServiceTokens:
         algorithm: str | None = None,
     ) -> None:
         # Here, because PyJWT loads all of cryptography.
-        from sessiongate.tokens.jwt import jwks_of, load_key_pairs  # noqa: PLC0415
+        from sessiongate.keys.jwt import jwks_of, load_key_pairs  # noqa: PLC0415
 
         if not isinstance(audiences, Mapping):
             msg = (

@@ -49,7 +49,8 @@ class JWTSessionManager(SessionManager):
         leeway: Seconds = 0,
         **kwargs: Any,
     ) -> None:
-        self._jwt: dict[str, Any] = {"algorithm": algorithm, "issuer": issuer, "audience": audience}
+        self._algorithm = algorithm
+        self._jwt: dict[str, Any] = {"issuer": issuer, "audience": audience}
         self._jwt["leeway"] = microseconds(leeway, "leeway")
         super().__init__(session_timeout, max_concurrent_sessions, secret_key=secret_key, **kwargs)
 
@@ -110,7 +111,9 @@ class JWTSessionManager(SessionManager):
 
     def _make_codec(self, secret_key: Any, timeout: int, *, strict: bool) -> Codec:
         # Here, because PyJWT loads all of cryptography, and opaque tokens need none.
+        from sessiongate.keys.jwt import load_keys  # noqa: PLC0415
         from sessiongate.tokens.jwt import JWTCodec  # noqa: PLC0415
 
-        self._jwt_codec = JWTCodec(secret_key, timeout=timeout, strict=strict, **self._jwt)
+        keys = load_keys(secret_key, self._algorithm, strict=strict, signs=True)
+        self._jwt_codec = JWTCodec(keys, timeout=timeout, **self._jwt)
         return self._jwt_codec

@@ -9,7 +9,8 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
-from sessiongate.core.admission import Login
+from sessiongate.administration.flows import Administration
+from sessiongate.admission.rules import Admission, Login
 from sessiongate.core.decisions import Decisions
 from sessiongate.core.steps import aask, arun, ask, run
 from sessiongate.errors import StoreError
@@ -41,7 +42,7 @@ __all__ = [
 ]
 
 Open: TypeAlias = Login
-"""Let a user in: ``core.admission``."""
+"""Let a user in: ``admission.rules``."""
 
 
 class Touch(NamedTuple):
@@ -107,10 +108,11 @@ def step_of(command: Command, store: Store, *, full: bool = False) -> Step[Any]:
     ``full``: whether a login guesses that the limit has been reached.
     """
     decisions = Decisions(store.codec)
-    decisions.admission.full = full
+    admission = Admission(store.codec, decisions.superseded)
+    admission.full = full
     match command:
         case Login():
-            return _step(decisions.admit(command), outcomes.of_login)
+            return _step(admission.admit(command), outcomes.of_login)
         case Touch():
             return _step(_touch(decisions, command), outcomes.of_touch)
         case Read(sid, now):
@@ -119,7 +121,8 @@ def step_of(command: Command, store: Store, *, full: bool = False) -> Step[Any]:
             closing = decisions.close(now, sid, generation=generation, username=username)
             return _step(closing, outcomes.of_close)
         case CloseUser(username, keep, now):
-            return _step(decisions.close_user(now, username, keep), outcomes.of_close_user)
+            closing_all = Administration(decisions).close_user(now, username, keep)
+            return _step(closing_all, outcomes.of_close_user)
         case List(username, now):
             return _step(_list(decisions, now, username))
         case _:
@@ -127,7 +130,7 @@ def step_of(command: Command, store: Store, *, full: bool = False) -> Step[Any]:
 
 
 def _list(decisions: Decisions, now: int, username: str | None) -> Flow[tuple[Row, ...]]:
-    listing = decisions.listing
+    listing = Administration(decisions).listing
     return listing.all(now) if username is None else listing.of_user(now, username)
 
 

@@ -14,7 +14,7 @@ from sessiongate.testing._search import authenticator_of
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from sessiongate.core.operations import Granted
+    from sessiongate.admission.logins import Granted
     from sessiongate.core.steps import Flow
     from sessiongate.http.authenticator import RequestAuthenticator
     from sessiongate.http.cookies import SessionCookie
@@ -61,9 +61,8 @@ def login_as(  # noqa: PLR0913 - one keyword for each rule
         base_url: Where the requests will go, if the client does not say it.
 
     Raises:
-        ConfigurationError: No middleware is found behind the client, the client
-            would not send the cookie there, or the manager is at a limit.
-            Nothing stays open.
+        ConfigurationError: No middleware is found behind the client, the client would not send the
+            cookie there, or the manager is at a limit. Nothing stays open.
         StoreError: The store is down; nothing was opened.
         TypeError, ValueError: An argument is unfit; nothing was opened.
     """
@@ -151,7 +150,7 @@ def _entering(
 ) -> Flow[Login]:
     options["existing"] = "new"
     check_choice(transport, "transport", TRANSPORTS)
-    granted = yield from authenticator.manager.operations.open(
+    granted = yield from authenticator.manager.logins.open(
         authenticator.manager.now(),
         username,
         options,

@@ -13,8 +13,8 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final
 
 from sessiongate.core.row import dates_of
+from sessiongate.keys.secret import check_secret, key_list
 from sessiongate.tokens import GENERATION, TokenPayload
-from sessiongate.tokens.keys import check_secret, key_list
 
 if TYPE_CHECKING:
     from sessiongate.core.row import Row

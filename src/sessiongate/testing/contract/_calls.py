@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, Final, TypeAlias
 
 import pytest
 
-from sessiongate.core.admission import Login
+from sessiongate.admission.rules import Login
 from sessiongate.core.row import Page
 from sessiongate.testing.commands import aexecute, execute
 from sessiongate.testing.contract._exact import exact

@@ -1,9 +1,8 @@
 """Decisions against each other, in every order of their trips, one after the other.
 
-A decision is several trips to the store, and others come in between. Whatever
-the order, the outcomes and what is stored at last must be those of one order in
-which each decision was carried out as a whole. This needs no threads and no
-luck: every order of two is tried, and many of three.
+A decision is several trips to the store, and others come in between. Whatever the order, the
+outcomes and what is stored at last must be those of one order in which each decision was carried
+out as a whole. This needs no threads and no luck: every order of two is tried, and many of three.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import pytest
 
-from sessiongate.core.admission import Login
+from sessiongate.admission.rules import Login
 from sessiongate.core.rotation import NEVER, NOW, PASSIVE, Change
 from sessiongate.core.row import FOREVER, SECOND
 from sessiongate.stores.memory import MemoryStore
