@@ -57,6 +57,13 @@ class RedisCluster:
 
     def start(self) -> None:
         """Start all, and return when each of them finds the cluster well."""
+        try:
+            self._start()
+        except BaseException:
+            self.stop()
+            raise
+
+    def _start(self) -> None:
         for node in self.nodes:
             node.start()
         primaries = self._primaries

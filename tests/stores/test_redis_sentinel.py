@@ -331,7 +331,9 @@ def test_a_user_with_the_documented_rights_can_do_all(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["", "+sentinel", "+cluster"])
-def test_tls_and_a_user_of_its_own_go_with_every_kind(tmp_path: Path, kind: str) -> None:
+def test_tls_and_a_user_of_its_own_go_with_every_kind(
+    tmp_path: Path, kind: str, request: pytest.FixtureRequest
+) -> None:
     files = certificates(tmp_path)
     tls = ["--tls-auth-clients", "no", "--tls-replication", "yes", "--tls-cluster", "yes"]
     for name in ("cert", "key", "ca-cert"):
@@ -345,6 +347,7 @@ def test_tls_and_a_user_of_its_own_go_with_every_kind(tmp_path: Path, kind: str)
     else:
         made = RedisServer(tmp_path, *tls, over_tls=True)
         servers = [made]
+    request.addfinalizer(made.stop)
     made.start()
     for server in servers:
         with server.admin() as admin:
@@ -362,7 +365,6 @@ def test_tls_and_a_user_of_its_own_go_with_every_kind(tmp_path: Path, kind: str)
         pytest.raises(StoreError, match=r"CERTIFICATE_VERIFY_FAILED|(sentinel.*: ConnectionError)"),
     ):
         store.read("sid")
-    made.stop()
 
 
 async def _found(store: RedisStore) -> bool:
