@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from asgiref.sync import async_to_sync
 from django.apps import apps
 from django.contrib import admin, messages
-from django.contrib.auth import alogin, alogout, authenticate, logout, user_logged_in, views
+from django.contrib.auth import (
+    alogin,
+    alogout,
+    authenticate,
+    logout,
+    update_session_auth_hash,
+    user_logged_in,
+    views,
+)
 from django.contrib.auth.decorators import login_required, permission_required
 from django.contrib.auth.mixins import PermissionRequiredMixin
 from django.contrib.auth.models import User
 from django.contrib.contenttypes.models import ContentType
+from django.core.exceptions import PermissionDenied
 from django.db import connection, transaction
 from django.http import HttpResponse, StreamingHttpResponse
 from django.test import AsyncClient, Client
 from django.urls import include, path
 from django.views import View
-from rest_framework.decorators import api_view, permission_classes
+from rest_framework.authentication import BasicAuthentication
+from rest_framework.decorators import api_view, authentication_classes, permission_classes
 from rest_framework.permissions import AllowAny, IsAuthenticated
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -111,6 +122,16 @@ def api_log_in(request: HttpRequest) -> HttpResponse:
     assert user is not None
     token = login_user(request, user, transport="bearer", scopes=["read"])
     return HttpResponse(token)
+
+
+def try_log_in(request: Any) -> HttpResponse:
+    """Who it is for Django's two ways to ask, after a login of bob that may be refused."""
+    with suppress(PermissionDenied):
+        login_user(
+            request, User.objects.get(username="bob"), "django.contrib.auth.backends.ModelBackend"
+        )
+    users = request.user, async_to_sync(request.auser)()
+    return HttpResponse(",".join(user.get_username() for user in users))
 
 
 def log_out(request: HttpRequest) -> HttpResponse:
@@ -217,6 +238,15 @@ def api_public(request: Any) -> Response:
     return Response({"user": request.user.get_username()})
 
 
+@api_view(["POST"])
+@authentication_classes([BasicAuthentication])
+def api_password(request: Any) -> Response:
+    request.user.set_password("Xy-12345")
+    request.user.save()
+    update_session_auth_hash(request, request.user)
+    return Response({"user": request.user.get_username()})
+
+
 class APIScoped(APIView):
     permission_classes = [HasScopes]  # noqa: RUF012 - as DRF's documentation has it
     required_scopes = ("write",)
@@ -235,6 +265,7 @@ urlpatterns = [
     path("alogin", log_in_async),
     path("alogout", log_out_async),
     path("api-login", api_log_in),
+    path("try-login", try_log_in),
     path("log-out", log_out),
     path("our-log-out", our_log_out),
     path("signal", send_signal),
@@ -252,6 +283,7 @@ urlpatterns = [
     path("aevents", aevents),
     path("api/who", api_who),
     path("api/public", api_public),
+    path("api/password", api_password),
     path("api/scoped", APIScoped.as_view()),
     path("account/", include(my_devices())),
     path("admin/", admin.site.urls),

@@ -220,3 +220,14 @@ def test_a_limit_refuses_the_login_and_leaves_nobody_half_logged_in(stack: str) 
         third = Browser(stack)
         with pytest.raises(PermissionDenied, match="too many sessions"):
             third.client.login(username="alice", password=PASSWORD)
+
+
+def test_a_refused_login_leaves_who_was_there_before(stack: str) -> None:
+    with override_settings(SESSIONGATE={"manager": SessionManager(max_sessions_per_user=1)}):
+        add_user()
+        add_user("bob")
+        browser = Browser(stack)
+        browser.login()
+        Browser(stack).login("bob")
+        assert browser.get("/try-login").content == b"alice,alice"
+        assert browser.who() == "alice"

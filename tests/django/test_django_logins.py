@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from typing import TYPE_CHECKING
 
 import pytest
@@ -163,3 +164,13 @@ def test_permissions_are_those_of_the_user(stack: str) -> None:
     alice.user_permissions.add(Permission.objects.get(codename="view_user"))
     for page in ("/permitted", "/permitted-class"):
         assert browser.get(page).content == b"alice"
+
+
+def test_the_cookie_of_a_response_can_be_looked_at_and_copied(stack: str) -> None:
+    add_user()
+    cookie = Browser(stack).login().cookies[COOKIE]
+    assert cookie["secure"]
+    assert cookie["httponly"]
+    assert (cookie["path"], cookie["samesite"]) == ("/", "Lax")
+    copied = copy(cookie).OutputString()
+    assert sorted(copied.split("; ")) == sorted(cookie.OutputString().split("; "))

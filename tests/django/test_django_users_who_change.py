@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import base64
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from django.conf import settings
 from django.contrib.auth.hashers import make_password
 from django.contrib.auth.models import User
-from django.db import transaction
+from django.db import connections, transaction
 from django.test import override_settings
 from tests.django.project import COOKIE, PASSWORD, Browser, add_user
+
+from sessiongate import APITokens
+from sessiongate.stores import MemoryStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -67,6 +72,22 @@ def test_a_change_that_is_rolled_back_ends_nothing() -> None:
     assert browser.who() == "alice"
 
 
+def test_a_login_in_the_transaction_of_the_change_stands(
+    stack: str, monkeypatch: pytest.MonkeyPatch, manager: SessionManager
+) -> None:
+    """As with ``ATOMIC_REQUESTS``, where the login itself states the password by a newer hasher."""
+    add_user()
+    other, browser = Browser(stack), Browser(stack)
+    other.login()
+    hashers = ["django.contrib.auth.hashers.ScryptPasswordHasher", *settings.PASSWORD_HASHERS]
+    monkeypatch.setitem(connections.settings["default"], "ATOMIC_REQUESTS", "yes")
+    with override_settings(PASSWORD_HASHERS=hashers):
+        browser.login()
+    assert browser.who() == "alice"
+    assert other.who() == ""
+    assert manager.n_active_sessions() == 1
+
+
 @pytest.mark.parametrize(
     "fields", [{"is_active": False}, {"password": "another"}, {"username": "eve"}], ids=str
 )
@@ -89,6 +110,19 @@ def test_a_name_that_is_taken_again_opens_nothing_of_the_old_session(stack: str)
     User.objects.all()._raw_delete(using="default")  # without a signal
     User.objects.create_user("alice", password="another")
     assert browser.who() == ""
+
+
+@pytest.mark.parametrize("change", ["deleted", "renamed"])
+def test_a_name_that_is_taken_again_has_no_api_tokens(change: str, manager: SessionManager) -> None:
+    tokens = APITokens(store=MemoryStore(), secret_key="k" * 64)
+    with override_settings(SESSIONGATE={"manager": manager, "api_tokens": tokens}):
+        alice = add_user()
+        token = tokens.create("alice", name="ci", scopes=["write"])
+        bearer = {"Authorization": f"Bearer {token}"}
+        assert Browser("wsgi").get("/scoped", headers=bearer).content == b"alice"
+        CHANGES[change](alice)
+        add_user()
+        assert Browser("wsgi").get("/scoped", headers=bearer).status_code == 401
 
 
 def test_by_primary_key_not_even_where_another_app_has_opened_the_session(
@@ -126,6 +160,18 @@ def test_a_new_password_logs_the_others_out_and_renews_this_one(
     assert len(manager.user_sessions("alice")) == 1
     here.client.cookies[COOKIE] = before
     assert here.who() == ""
+
+
+def test_a_new_password_of_somebody_else_changes_not_whose_session_it_is(stack: str) -> None:
+    """REST framework sets ``request.user`` to whom another class of its authentication found."""
+    add_user()
+    add_user("bob")
+    browser = Browser(stack)
+    browser.login()
+    basic = base64.b64encode(f"bob:{PASSWORD}".encode()).decode()
+    response = browser.post("/api/password", headers={"Authorization": f"Basic {basic}"})
+    assert response.json() == {"user": "bob"}
+    assert browser.who() == "alice"
 
 
 def test_a_new_secret_key_logs_nobody_out_while_the_old_one_is_a_fallback(stack: str) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import partial
-from http.cookies import Morsel
+from http.cookies import CookieError, Morsel
 from typing import TYPE_CHECKING, Any, cast
 
 from asgiref.sync import sync_to_async
@@ -185,11 +186,12 @@ class SessionAuthMiddleware(AuthenticationMiddleware):
         if row is None or session.api_token is not None:
             return
         if data.has_new_hash(stored) and current.password_hash != stored.get(HASH_SESSION_KEY):
-            user = cast("AbstractBaseUser", request.user)
-            current.open(user, remember=row.remembered)
-            current.configuration.manager.invalidate_user_sessions(
-                current.configuration.username_of(user), keep=session.session
-            )
+            user, username = cast("AbstractBaseUser", request.user), row.username
+            # REST framework puts there whom another class of its authentication has found.
+            if user.is_authenticated and current.configuration.username_of(user) == username:
+                current.open(user, remember=row.remembered)
+                manager = current.configuration.manager
+                manager.invalidate_user_sessions(username, keep=session.session)
         elif not data.is_owned(stored):
             data.own(stored, session)
 
@@ -246,11 +248,17 @@ class SessionAuthMiddleware(AuthenticationMiddleware):
 class _Written(Morsel[str]):
     """A ``Set-Cookie`` field as it was written: ``Morsel`` does not know all attributes."""
 
+    _field: str = ""
+
     def __init__(self, field: str) -> None:
         super().__init__()
         name, _, value = field.partition(";")[0].partition("=")
         self.set(name, value, value)
+        for attribute in field.split("; ")[1:]:
+            key, _, value = attribute.partition("=")
+            with suppress(CookieError):
+                self[key] = value or True
         self._field = field
 
-    def OutputString(self, attrs: Any = None) -> str:  # noqa: ARG002, N802 - as it is called
-        return self._field
+    def OutputString(self, attrs: Any = None) -> str:  # noqa: N802 - as it is called
+        return self._field or super().OutputString(attrs)  # a copy has no field

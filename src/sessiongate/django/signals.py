@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from functools import partial
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from django.apps import apps
 from django.contrib.auth import SESSION_KEY, get_user_model, user_logged_in, user_logged_out
-from django.contrib.auth.models import AnonymousUser
 from django.core.exceptions import FieldDoesNotExist
 from django.db import transaction
 from django.db.models.signals import post_delete, post_save, pre_save
+from django.utils.functional import SimpleLazyObject
 
 from sessiongate.django import data
 from sessiongate.django.apps import LABEL, SessionGateConfig
@@ -21,13 +20,15 @@ from sessiongate.django.users import login_options, of_request
 from sessiongate.kits import verbs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from django.contrib.auth.base_user import AbstractBaseUser
     from django.http import HttpRequest
 
 _FORMER: Final = "_sessiongate_former"
 """What a user was before it is saved: its username here, and what its sessions rest upon."""
+_KEPT: Final = "_sessiongate_kept"
+"""The sessions that were opened since the change, which the end at the commit spares."""
 
 
 def connect() -> None:
@@ -61,10 +62,12 @@ def _open(
     try:
         current.open(user, **options)
     except BaseException:
-        # Nobody is half logged in.
+        # Nobody is half logged in: who it was before, it still is.
         stored.flush()
-        request.user = AnonymousUser()
+        request.user = cast("AbstractBaseUser", SimpleLazyObject(current.get))
         raise
+    # A login in the transaction of the change rests upon what the user is now.
+    cast("list[str | None]", getattr(user, _KEPT, [])).append(current.session.session)
 
 
 def _hand_over(request: HttpRequest, user: AbstractBaseUser) -> None:
@@ -123,24 +126,40 @@ def _remember(
 
 def _end_if_changed(instance: Any = None, *, using: str | None = None, **_: Any) -> None:
     """End the sessions of a user who was renamed or deactivated, or has a new password."""
-    former = cast("dict[str, Any]", vars(instance)).pop(_FORMER, None)
+    fields = cast("dict[str, Any]", vars(instance))
+    former = fields.pop(_FORMER, None)
     if former is None:
         return
     username, (was_active, password) = former
     is_active, new_password = _standing(instance)
     is_renamed = configured().username_of(instance) != username
     if is_renamed or (was_active and not is_active) or password != new_password:
-        _end_all(username, using)
+        kept: list[str | None] = fields.setdefault(_KEPT, [])
+        kept.clear()
+        _end_all(username, using, kept, is_free=is_renamed)
 
 
 def _end_deleted(instance: Any = None, *, using: str | None = None, **_: Any) -> None:
     if isinstance(instance, get_user_model()):
-        _end_all(configured().username_of(instance), using)
+        _end_all(configured().username_of(instance), using, is_free=True)
 
 
-def _end_all(username: str, using: str | None) -> None:
-    """End all sessions of a user once the transaction stands; at once without one."""
-    end = partial(configured().manager.invalidate_user_sessions, username)
+def _end_all(
+    username: str, using: str | None, kept: Sequence[str | None] = (), *, is_free: bool
+) -> None:
+    """End all sessions of a user once the transaction stands; at once without one.
+
+    API tokens too where the username ``is_free``, for somebody else may take it.
+    """
+    configuration = configured()
+    api_tokens = configuration.options.get("api_tokens")
+
+    def end() -> None:
+        keep = kept[-1] if kept else None
+        configuration.manager.invalidate_user_sessions(username, keep=keep)
+        if is_free and api_tokens is not None:
+            api_tokens.revoke_all(username)
+
     transaction.on_commit(end, using=using)
 
 
