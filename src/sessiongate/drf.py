@@ -66,12 +66,12 @@ class HasScopes(BasePermission):
     code = "insufficient_scope"
 
     def has_permission(self, request: Request, view: APIView) -> bool:
-        """Whether it has."""
-        session = _request_user(request).session
+        """Whether it has, and the request is of its user: another class may have found another."""
+        current = _request_user(request)
         needed = set(getattr(view, "required_scopes", ()))
-        return bool(request.user and request.user.is_authenticated) and needed <= set(
-            session.user.scopes
-        )
+        user = current.get()
+        is_of_user = user.is_authenticated and request.user == user
+        return is_of_user and needed <= set(current.session.user.scopes)
 
 
 def _request_user(request: Request) -> RequestUser:

@@ -37,7 +37,7 @@ from sessiongate import SessionManager
 from sessiongate.devices.django import my_devices
 from sessiongate.django import login_required as ours_required
 from sessiongate.django import login_user, logout_user
-from sessiongate.drf import HasScopes
+from sessiongate.drf import HasScopes, SessionAuthentication
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -255,6 +255,10 @@ class APIScoped(APIView):
         return Response({"user": request.user.get_username()})
 
 
+class APIMixed(APIScoped):
+    authentication_classes = [BasicAuthentication, SessionAuthentication]  # noqa: RUF012
+
+
 urlpatterns = [
     path("", who),
     path("who", who),
@@ -285,6 +289,7 @@ urlpatterns = [
     path("api/public", api_public),
     path("api/password", api_password),
     path("api/scoped", APIScoped.as_view()),
+    path("api/mixed", APIMixed.as_view()),
     path("account/", include(my_devices())),
     path("admin/", admin.site.urls),
     path("accounts/", include("allauth.urls")),

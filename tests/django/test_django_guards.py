@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -155,6 +156,27 @@ def test_drf_takes_cookies_without_a_form_token_and_bearer_tokens(
     browser.client.cookies[COOKIE] = "sg_nonsense"
     assert browser.post("/api/public").json() == {"user": ""}
     assert browser.get("/api/who").status_code == 401
+
+
+def test_scopes_of_a_session_are_not_those_of_another_user(
+    stack: str, manager: SessionManager
+) -> None:
+    add_user()
+    add_user("bob")
+    browser = Browser(stack)
+    browser.client.cookies[COOKIE] = manager.create_session("alice", scopes=["write"])
+    assert browser.get("/api/mixed").json() == {"user": "alice"}
+    basic = base64.b64encode(f"bob:{PASSWORD}".encode()).decode()
+    assert browser.get("/api/mixed", headers={"Authorization": f"Basic {basic}"}).status_code == 403
+
+
+def test_scopes_of_the_setting_that_are_a_str_are_refused(stack: str) -> None:
+    manager = SessionManager()
+    with override_settings(SESSIONGATE={"manager": manager, "scopes": lambda _user: "write"}):
+        add_user()
+        browser = Browser(stack)
+        assert browser.login().status_code == 500
+        assert browser.who() == ""
 
 
 @pytest.mark.parametrize("browsed", [True, False])

@@ -183,7 +183,7 @@ def login_options(
     """The keywords of a login: scopes of the setting, and what ``find_user`` checks later."""
     vouched = {"backend": stored.get(BACKEND_SESSION_KEY), "hash": stored.get(HASH_SESSION_KEY)}
     known = {name: value for name, value in vouched.items() if value}
-    options.setdefault("scopes", tuple(configuration.scopes(user)))
+    options.setdefault("scopes", configuration.scopes(user))
     options["claims"] = {**(options.get("claims") or {}), CLAIM: known}
     return options
 
