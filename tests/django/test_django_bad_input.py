@@ -155,10 +155,11 @@ def test_ours_around_the_whole_app_as_well_changes_nothing(manager: SessionManag
     assert manager.n_active_sessions() == 0
 
 
-def found(**changes: Any) -> dict[str, str]:
+def found(*, deploy: bool = False, **changes: Any) -> dict[str, str]:
     """What ``manage.py check`` says of us with these settings."""
     with override_settings(**changes):
-        return {str(one.id): str(one.msg) for one in run_checks() if "sessiongate" in str(one.id)}
+        said = run_checks(include_deployment_checks=deploy)
+        return {str(one.id): str(one.msg) for one in said if "sessiongate" in str(one.id)}
 
 
 def test_a_project_as_it_should_be_has_nothing_to_be_told() -> None:
@@ -215,7 +216,9 @@ def test_ours_above_django_s_sessions_is_refused_at_the_first_request() -> None:
 
 
 def test_other_mistakes_are_named() -> None:
-    assert "twice" in found(WSGI_APPLICATION=f"{__name__}.around")["sessiongate.W001"]
+    around_all = f"{__name__}.around"
+    assert "twice" in found(WSGI_APPLICATION=around_all, deploy=True)["sessiongate.W001"]
+    assert found(WSGI_APPLICATION=around_all) == {}  # each command would import it
     taken = {"manager": SessionManager(), "cookie": SessionCookie(name="sessionid")}
     assert "sessionid" in found(SESSIONGATE=taken)["sessiongate.E002"]
     installed = [one for one in settings.INSTALLED_APPS if one != "sessiongate.django"]

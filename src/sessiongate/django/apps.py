@@ -21,7 +21,9 @@ class SessionGateConfig(AppConfig):
         """Connect the signals and register the checks, now that all models are there."""
         # Loaded here, for both need the models of users.
         from sessiongate.django import signals  # noqa: PLC0415
-        from sessiongate.django.checks import check_all  # noqa: PLC0415
+        from sessiongate.django.checks import check_project, check_servers  # noqa: PLC0415
 
         signals.connect()
-        checks.register(check_all, checks.Tags.security)
+        checks.register(check_project, checks.Tags.security)
+        # It imports the apps, which each command of manage.py would otherwise do.
+        checks.register(check_servers, checks.Tags.security, deploy=True)

@@ -1,4 +1,7 @@
-"""What ``manage.py check`` says of the setting and of the order of the middleware."""
+"""What ``manage.py check`` says of the setting and of the order of the middleware.
+
+With ``--deploy``, of the apps that servers run as well: those are imported for it.
+"""
 
 from __future__ import annotations
 
@@ -29,9 +32,14 @@ _SERVED: Final = {
 }
 
 
-def check_all(**_: Any) -> list[CheckMessage]:
-    """All checks; those of the setting come first."""
-    return [*_of_setting(), *_of_order(), *_of_servers()]
+def check_project(**_: Any) -> list[CheckMessage]:
+    """The setting and the order of the middleware."""
+    return [*_of_setting(), *_of_order()]
+
+
+def check_servers(**_: Any) -> list[CheckMessage]:
+    """Whether ours is around the whole app as well, so that each request is read twice."""
+    return [*_of_servers()]
 
 
 def _of_setting() -> Iterator[CheckMessage]:
@@ -78,7 +86,6 @@ def _of_order() -> Iterator[CheckMessage]:
 
 
 def _of_servers() -> Iterator[CheckMessage]:
-    """Whether ours is around the whole app as well, so that each request is read twice."""
     for name, around in _SERVED.items():
         if isinstance(_imported(getattr(settings, name, None)), around):
             yield checks.Warning(

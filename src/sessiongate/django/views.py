@@ -123,7 +123,7 @@ def login_required(
     """Let only logged-in users see a view. Django's own does too, if nothing more is asked.
 
     For sync and async views and methods of class-based views; for whole classes by
-    ``method_decorator``.
+    ``method_decorator``, if their methods are sync.
 
     Args:
         view: The view, where the decorator is used without parentheses.

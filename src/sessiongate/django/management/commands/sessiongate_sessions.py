@@ -27,7 +27,11 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Say what the command takes."""
-        parser.add_argument("username", nargs="?", help="Whose sessions; all if left out.")
+        parser.add_argument(
+            "username",
+            nargs="?",
+            help="Whose sessions, by the user_field of the setting; all if left out.",
+        )
         ends = parser.add_mutually_exclusive_group()
         ends.add_argument("--end", metavar="HANDLE", help="End this session of the user.")
         ends.add_argument(
