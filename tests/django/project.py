@@ -21,6 +21,8 @@ from django.contrib.auth.decorators import login_required, permission_required
 from django.contrib.auth.mixins import PermissionRequiredMixin
 from django.contrib.auth.models import User
 from django.contrib.contenttypes.models import ContentType
+from django.contrib.sessions.backends.signed_cookies import SessionStore
+from django.contrib.sessions.middleware import SessionMiddleware
 from django.core.exceptions import PermissionDenied
 from django.db import connection, transaction
 from django.http import HttpResponse, StreamingHttpResponse
@@ -89,6 +91,14 @@ class Browser:
     def token(self) -> str:
         cookie = self.client.cookies.get(COOKIE)
         return cookie.value if cookie else ""
+
+
+class SignedSessions(SessionMiddleware):
+    """Keeps the data elsewhere than ``SESSION_ENGINE`` says."""
+
+    def __init__(self, get_response: Any) -> None:
+        super().__init__(get_response)
+        self.SessionStore = SessionStore
 
 
 def who(request: HttpRequest) -> HttpResponse:

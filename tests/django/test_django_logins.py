@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 from django.apps import apps
+from django.conf import settings
 from django.contrib.auth.management import create_permissions
 from django.contrib.auth.models import Permission
+from django.contrib.sessions.models import Session
 from django.test import override_settings
 from tests.django.project import COOKIE, PASSWORD, Browser, add_user
 
@@ -141,6 +143,17 @@ def test_a_logout_by_our_own_verb_is_not_undone_by_what_django_kept(
         assert browser.get("/our-verb").content == b""
         assert browser.who() == ""
         assert browser.get("/note").content == b""
+
+
+def test_the_data_may_be_in_a_store_that_the_project_s_own_middleware_chooses(stack: str) -> None:
+    add_user()
+    others = settings.MIDDLEWARE[1:]
+    with override_settings(MIDDLEWARE=["tests.django.project.SignedSessions", *others]):
+        browser = Browser(stack)
+        browser.login()
+        browser.get("/note?word=mine")
+        assert browser.get("/note").content == b"mine"
+    assert not Session.objects.exists()
 
 
 def test_messages_pass_from_one_request_to_the_next(stack: str) -> None:

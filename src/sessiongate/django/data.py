@@ -6,8 +6,7 @@ They never outlive it: what was kept for a session that is not this request's is
 from __future__ import annotations
 
 from functools import cache
-from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from asgiref.sync import sync_to_async
 from django.conf import settings
@@ -16,6 +15,8 @@ from django.contrib.auth import HASH_SESSION_KEY, SESSION_KEY
 from sessiongate.core.row import SECOND
 
 if TYPE_CHECKING:
+    from collections.abc import Hashable
+
     from django.contrib.sessions.backends.base import SessionBase
     from django.http import HttpRequest
 
@@ -43,7 +44,7 @@ def bind(request: HttpRequest, session: RequestSession, configuration: Configura
     data: Any = request.session
     if data.session_key is None:
         return
-    bound = _bound_store(settings.SESSION_ENGINE)(data.session_key)
+    bound = _bound_store(cast("Hashable", type(data)))(data.session_key)
     bound.request, bound.session, bound.configuration = request, session, configuration
     if is_loaded(data):
         bound.accessed, bound.modified = data.accessed, data.modified
@@ -73,9 +74,8 @@ def owner_of(data: SessionBase) -> tuple[str, str] | None:
 
 
 @cache
-def _bound_store(engine: str) -> Any:
-    """The engine of the project; its data are checked when they are loaded, if ever."""
-    base: Any = import_module(engine).SessionStore
+def _bound_store(base: Any) -> Any:
+    """The store of the project; its data are checked when they are loaded, if ever."""
 
     class BoundStore(base):  # type: ignore[misc]
         request: HttpRequest
