@@ -162,6 +162,22 @@ def test_a_new_password_logs_the_others_out_and_renews_this_one(
     assert here.who() == ""
 
 
+def test_a_new_password_gives_the_session_no_more_than_it_had(
+    stack: str, manager: SessionManager
+) -> None:
+    with override_settings(SESSIONGATE={"manager": manager, "scopes": lambda _user: ["admin"]}):
+        add_user()
+        browser = Browser(stack)
+        token = manager.create_session("alice", scopes=["read"], claims={"theme": "dark"})
+        browser.client.cookies[COOKIE] = token
+        words = {"old_password": PASSWORD, "new_password1": "Xy-12345", "new_password2": "Xy-12345"}
+        assert browser.post("/password", words).status_code == 302
+        assert browser.token != token
+        found = manager.validate_session(browser.token)
+        assert found is not None
+        assert (found["scopes"], found["theme"]) == (["read"], "dark")
+
+
 def test_a_new_password_of_somebody_else_changes_not_whose_session_it_is(stack: str) -> None:
     """REST framework sets ``request.user`` to whom another class of its authentication found."""
     add_user()

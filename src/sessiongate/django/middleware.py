@@ -16,6 +16,7 @@ from django.http import HttpResponse
 from django.utils.cache import patch_cache_control, patch_vary_headers
 from django.utils.functional import SimpleLazyObject
 
+from sessiongate.core.row import scopes_and_claims_of
 from sessiongate.django import data
 from sessiongate.django.apps import SessionGateConfig
 from sessiongate.django.configuration import configured
@@ -189,7 +190,8 @@ class SessionAuthMiddleware(AuthenticationMiddleware):
             user, username = cast("AbstractBaseUser", request.user), row.username
             # REST framework puts there whom another class of its authentication has found.
             if user.is_authenticated and current.configuration.username_of(user) == username:
-                current.open(user, remember=row.remembered)
+                scopes, claims = scopes_and_claims_of(row)
+                current.open(user, remember=row.remembered, scopes=scopes, claims=claims)
                 manager = current.configuration.manager
                 manager.invalidate_user_sessions(username, keep=session.session)
         elif not data.is_owned(stored):
