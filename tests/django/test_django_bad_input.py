@@ -252,7 +252,7 @@ def test_the_command_lists_and_ends_sessions(tmp_path: Path) -> None:
         assert len(command()) == 3
         assert [line.split()[1] for line in command("bob")] == ["bob"]
         handle = command("alice")[0].split()[0]
-        assert command("alice", "--end", handle) == [f"ended {handle} of alice"]
+        assert command("alice", f"--end={handle}") == [f"ended {handle} of alice"]
         with pytest.raises(CommandError, match="no session"):
             command("bob", "--end", command("alice")[0].split()[0])
         assert command("alice", "--end-all") == ["ended 1 session of alice"]

@@ -33,7 +33,11 @@ class Command(BaseCommand):
             help="Whose sessions, by the user_field of the setting; all if left out.",
         )
         ends = parser.add_mutually_exclusive_group()
-        ends.add_argument("--end", metavar="HANDLE", help="End this session of the user.")
+        ends.add_argument(
+            "--end",
+            metavar="HANDLE",
+            help="End this session of the user; --end=HANDLE, as a handle may begin with a dash.",
+        )
         ends.add_argument(
             "--end-all", action="store_true", help="Log the user out everywhere, at once."
         )
