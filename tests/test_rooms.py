@@ -40,6 +40,7 @@ ROOMS = {
     "managers/*.py": (*PURE, "managers/*.py", "feed/*.py", "stores/memory.py"),
     "machines/service_tokens.py": (*PURE, "managers/*.py", "http/request_session.py"),
     "machines/*.py": (*PURE, "managers/*.py", "machines/*.py"),
+    "device_bound/*.py": (*PURE, "device_bound/*.py"),
     "http/*.py": (*PURE, "managers/*.py", "machines/*.py", "feed/watch.py", "http/*"),
     "kits/*.py": (*PURE, "http/*", "kits/*"),
     **dict.fromkeys(MIDDLEWARE, (*PURE, "managers/*.py", "feed/streams.py", "http/*")),
@@ -59,7 +60,7 @@ FOR_TYPES = "stores/base.py"
 """Whoever is handed a store may name its type."""
 
 OUTSIDERS = {
-    "jwt": ("keys/jwt.py",),
+    "jwt": ("keys/jwt.py", "device_bound/proofs.py"),
     "redis": ("stores/redis.py", "stores/_redis_*.py"),
     "psycopg": ("stores/postgres.py", "stores/_postgres_*.py"),
     "psycopg_pool": ("stores/postgres.py", "stores/_postgres_*.py"),
