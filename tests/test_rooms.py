@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 ROOT = Path(sessiongate.__file__).parent
 FILES = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*.py"))
 
-PURE = ("errors.py", "events.py", "core/*.py", "keys/*.py", "tokens/*.py")
+PURE = (
+    *("errors.py", "events.py", "core/*.py", "keys/*.py", "tokens/*.py"),
+    *("reports/outages.py", "reports/scrubbing.py", "reports/warnings.py"),
+)
 """No I/O, no clock, no framework: all the rules."""
 MIDDLEWARE = ("asgi.py", "wsgi.py")
 KITS = ("flask.py", "starlette.py", "fastapi.py")
@@ -36,12 +39,20 @@ ROOMS = {
         *("errors.py", "core/row.py", "core/steps.py", "core/locks.py"),
         *("core/arguments.py", "core/recent.py", "events.py", "stores/*"),
     ),
+    "reports/*.py": (*PURE, "reports/*.py"),
     "feed/*.py": (*PURE, "feed/*.py"),
-    "managers/*.py": (*PURE, "managers/*.py", "feed/*.py", "stores/memory.py"),
+    "administration/*.py": (*PURE, "administration/*.py", "feed/hub.py"),
+    "managers/*.py": (
+        *(*PURE, "managers/*.py", "administration/*.py", "reports/*.py"),
+        *("feed/*.py", "stores/memory.py"),
+    ),
     "machines/service_tokens.py": (*PURE, "managers/*.py", "http/request_session.py"),
-    "machines/*.py": (*PURE, "managers/*.py", "machines/*.py"),
+    "machines/*.py": (*PURE, "reports/*.py", "managers/*.py", "machines/*.py"),
     "device_bound/*.py": (*PURE, "device_bound/*.py"),
-    "http/*.py": (*PURE, "managers/*.py", "machines/*.py", "feed/watch.py", "http/*"),
+    "http/*.py": (
+        *(*PURE, "reports/*.py", "managers/*.py", "machines/*.py"),
+        *("feed/watch.py", "http/*"),
+    ),
     "kits/*.py": (*PURE, "http/*", "kits/*"),
     **dict.fromkeys(MIDDLEWARE, (*PURE, "managers/*.py", "feed/streams.py", "http/*")),
     **dict.fromkeys(KITS, (*PURE, "managers/*.py", "http/*", "kits/*", *MIDDLEWARE, *KITS)),

@@ -104,8 +104,8 @@ class SessionAuthMiddleware:
                 session.pending_flow = authenticator.failing(session, error)
         if session.pending_flow is not None:
             await authenticator.manager.arun(session.pending_flow)
-        if authenticator.manager.observer is not None:
-            authenticator.manager.observer.checked(session)
+        if authenticator.reporter.observer is not None:
+            authenticator.reporter.observer.checked(session)
         if session.store_failed:
             if kind == "websocket":
                 await receive()  # the connect, in place of the app

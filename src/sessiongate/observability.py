@@ -83,7 +83,7 @@ def instrument(
     if not isinstance(manager, SessionManager):
         msg = f"manager must be a SessionManager or APITokens, not {type(manager).__name__}"
         raise TypeError(msg)
-    if manager.observer is not None:
+    if manager.reporter.observer is not None:
         manager.logger.warning("instrument() was called twice for %r: once is enough", manager)
         return
     if name is None:
@@ -91,7 +91,7 @@ def instrument(
     common = {"sessiongate.manager": name}
     # A meter of its own for each name: of two gauges of one meter, the second is ignored.
     meter = metrics.get_meter(_SCOPE, version(_SCOPE), meter_provider, attributes=common)
-    manager.observer = observer = _Observer(meter, common)
+    manager.reporter.observer = observer = _Observer(meter, common)
     manager.operations.on_nearby = observer.looked
     _gauge(meter, manager.hub, common)
     # As the middleware has it: of its own class only.

@@ -48,9 +48,9 @@ class SessionAuthMiddleware:
         check_app(app, "wsgi")
         self.app = app
         self._authenticator = RequestAuthenticator(manager, **options)
-        manager.check_listener()
-        if self._authenticator.settings.api_tokens is not None:
-            self._authenticator.settings.api_tokens.manager.check_listener()
+        manager.reporter.check_listener()
+        if self._authenticator.for_api_tokens is not None:
+            self._authenticator.for_api_tokens.reporter.check_listener()
         self._fields = ResponseFields(self._authenticator.settings, str)
 
     def __call__(  # noqa: C901, PLR0915 - in one piece, for every call is paid by every request
@@ -88,8 +88,8 @@ class SessionAuthMiddleware:
         session = authenticator.parse_request(method, cookies, authorizations, client, passive)
         if session.pending_flow is not None:
             authenticator.manager.run(session.pending_flow)
-        if authenticator.manager.observer is not None:
-            authenticator.manager.observer.checked(session)
+        if authenticator.reporter.observer is not None:
+            authenticator.reporter.observer.checked(session)
         if session.store_failed:
             return self._answer_unavailable(environ, start_response)
         environ["sessiongate"] = session

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from sessiongate import JWTSessionManager, SessionManager
-from sessiongate.core.diagnostics import scrubbed
+from sessiongate.reports.scrubbing import scrubbed
 
 HARMLESS = [
     "Redis at cache:6379 failed: AuthenticationError: invalid username-password pair.",

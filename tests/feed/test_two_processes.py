@@ -58,7 +58,7 @@ def test_a_watch_hears_of_an_end(fresh_store: Callable[[], Store], how: str) -> 
     store = fresh_store()
     mine, other = manager_of(store), manager_of(store)
     token = mine.create_session("alice") or ""
-    row = mine.run(mine.operations.listing.of_user(mine.now(), "alice"))[0]
+    row = mine.run(mine.administration.listing.of_user(mine.now(), "alice"))[0]
     heard = threading.Event()
     watch = mine.hub.watch(row)
     watch.call(heard.set)

@@ -16,7 +16,7 @@ from tests.tokens.conftest import pems, private_keys
 from tests.tokens.forger import decode, encode
 
 from sessiongate import JWTSessionManager, SessionManager
-from sessiongate.core.diagnostics import Throttle
+from sessiongate.reports.outages import Throttle
 from sessiongate.testing import ManualClock
 
 if TYPE_CHECKING:

@@ -29,8 +29,8 @@ from tests.http.harness import (
     renew,
 )
 
-from sessiongate.core.diagnostics import Outages
 from sessiongate.errors import StoreError
+from sessiongate.reports.outages import Outages
 
 if TYPE_CHECKING:
     from sessiongate import Event

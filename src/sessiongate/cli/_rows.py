@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 from rich.progress import track
 
+from sessiongate.administration.listing import BATCH_SIZE
 from sessiongate.cli._kinds import SESSIONS, TOKENS, Kind, details, device, kind_of
 from sessiongate.cli._output import (
     ago,
@@ -24,7 +25,6 @@ from sessiongate.cli._output import (
 )
 from sessiongate.cli._store import URL, AsJSON, Sessions, Timeout, checked, sessions_at
 from sessiongate.core.arguments import check_username, is_handle
-from sessiongate.core.listing import BATCH_SIZE
 from sessiongate.machines.codec import PREFIX
 
 if TYPE_CHECKING:

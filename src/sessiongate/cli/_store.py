@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
 
 import typer
 
+from sessiongate.administration.flows import Administration
+from sessiongate.administration.listing import BATCH_SIZE
 from sessiongate.core.decisions import Decisions
-from sessiongate.core.listing import BATCH_SIZE
 from sessiongate.core.row import SECOND
 from sessiongate.core.steps import ask, no_listener, run
 from sessiongate.errors import ConfigurationError
@@ -68,6 +69,7 @@ class Sessions:
         self.now = round(time.time() * SECOND)
         self.store = store
         self._decisions = Decisions(store.codec)
+        self._many = Administration(self._decisions)
 
     def find(self, handle: str) -> Row | None:
         """A session, the expired included; nothing is touched or removed."""
@@ -75,18 +77,18 @@ class Sessions:
 
     def of(self, username: str) -> tuple[Row, ...]:
         """The live sessions of a user, oldest first."""
-        return self._run(self._decisions.listing.of_user(self.now, username))
+        return self._run(self._many.listing.of_user(self.now, username))
 
     def pages(self) -> Iterator[tuple[Row, ...]]:
         """All live sessions, oldest first, in bites that keep no store from its other work."""
         after = None
-        while rows := self._run(self._decisions.listing.page(self.now, BATCH_SIZE, after)):
+        while rows := self._run(self._many.listing.page(self.now, BATCH_SIZE, after)):
             yield rows
             after = rows[-1].sid
 
     def first(self) -> tuple[Row, ...]:
         """The oldest live session, if there is one."""
-        return self._run(self._decisions.listing.page(self.now, 1, None))
+        return self._run(self._many.listing.page(self.now, 1, None))
 
     def counts(self) -> tuple[int, int]:
         """How many are live, and how many have expired and wait for the next purge."""
@@ -99,7 +101,7 @@ class Sessions:
 
     def end_user(self, username: str, keep: str | None) -> list[Event]:
         """End all sessions of a user but one: the event of each end."""
-        return self._ended(self._decisions.close_user(self.now, username, keep))
+        return self._ended(self._many.close_user(self.now, username, keep))
 
     def _ended(self, flow: Flow[Any]) -> list[Event]:
         events: list[Event] = []

@@ -7,16 +7,13 @@ was not read.
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from sessiongate.core.admission import Admission
-from sessiongate.core.arguments import check_username
-from sessiongate.core.listing import BATCH_SIZE, Listing
 from sessiongate.core.recent import Superseded
-from sessiongate.core.rotation import NOW, Change, change, close, present
-from sessiongate.core.row import FOREVER, Record, Row, event_of, record_of, renewed_of, row_of
-from sessiongate.core.steps import CROWDED, TRIES, locked
+from sessiongate.core.rotation import NOW, Change, close, present
+from sessiongate.core.row import FOREVER, Record, Row, event_of, record_of, renewed_of
+from sessiongate.core.steps import CROWDED, TRIES
 from sessiongate.errors import StoreError
 
 if TYPE_CHECKING:
@@ -44,12 +41,10 @@ class Decisions:
     """The flows that need no token, for the records of one codec. Holds no session."""
 
     def __init__(self, codec: RowCodec) -> None:
-        self._rows, self._decode = codec, codec.decode
+        self.rows: RowCodec = codec
+        self._decode = codec.decode
         self.admission: Admission = Admission(codec)
-        self.listing: Listing = Listing(codec)
         self.superseded: Superseded = Superseded()
-
-    # One session.
 
     def admit(self, login: Login) -> Flow[Row | None]:
         """Let a user in, by ``admission``: the session to use, or ``None`` at a limit."""
@@ -66,24 +61,24 @@ class Decisions:
         sid, generation = payload.sid, payload.generation
         if payload.expires_at <= now:
             # An expired row is removed, so that a clock set back does not revive it.
-            yield from self._settle(data, sid, now, lambda row: row)
+            yield from self.settle(data, sid, now, lambda row: row)
             return None
-        row, answer = yield from self._settle(
+        row, answer = yield from self.settle(
             data, sid, now, lambda row: present(row, generation, now, policy, renewal)
         )
         if row is None or answer is None:
             return None
         if type(answer) is not Row:
-            yield self._ended("replayed", row, now, transport)
+            yield self.ended("replayed", row, now, transport)
             return None
         if answer.generation != row.generation:
-            yield self._renewed(answer, now, transport, renewal)
+            yield self.renewed(answer, now, transport, renewal)
         return answer
 
     def look(self, now: int, sid: str) -> Flow[Row | None]:
         """Return the live row of this sid, untouched; ``None`` if there is none."""
         data = yield "read", sid
-        row, found = yield from self._settle(data, sid, now, lambda row: row)
+        row, found = yield from self.settle(data, sid, now, lambda row: row)
         return row if found else None
 
     def close(
@@ -101,16 +96,16 @@ class Decisions:
         ``named``: no token was presented, so nothing can be a replay.
         """
         data = yield "read", sid
-        row, answer = yield from self._settle(
+        row, answer = yield from self.settle(
             data, sid, now, lambda row: close(row, generation, username, now)
         )
         if row is None or answer is None:
             return None
         ending: Ending = "replayed" if answer == "replayed" and not named else "logout"
-        yield self._ended(ending, row, now, transport)
+        yield self.ended(ending, row, now, transport)
         return row.username if ending == "logout" else None
 
-    def _settle(
+    def settle(
         self, data: Any, sid: str, now: int, decide: Callable[[Row], Answer]
     ) -> Step[tuple[Row | None, Answer]]:
         """Carry out what ``decide`` says of the row that was read, or of what is there by then.
@@ -140,7 +135,7 @@ class Decisions:
             record = None
             if new is not None:
                 is_same = new.generation == row.generation
-                record = record_of(new, self._rows) if is_same else renewed_of(new, self._rows)
+                record = record_of(new, self.rows) if is_same else renewed_of(new, self.rows)
             try:
                 data = yield "swap", old, record, now
             except StoreError:
@@ -151,71 +146,8 @@ class Decisions:
                 return row, answer
         raise StoreError(CROWDED)
 
-    # Those of a user, and all.
-
-    def close_user(
-        self, now: int, username: str, keep: str | None, transport: str | None = None
-    ) -> Flow[int]:
-        """End all sessions of a user but ``keep``; return how many were live."""
-        begin = partial(self._close_user, check_username(username), keep, now)
-        ended: tuple[Record, ...] = yield from locked(username, False, begin)  # noqa: FBT003
-        for record in ended:
-            yield self._ended("logout", record, now, transport)
-        return len(ended)
-
-    def _close_user(
-        self, username: str, keep: str | None, now: int
-    ) -> Step[tuple[Record, ...] | None]:
-        seen, records = yield "of_user", username
-        to_end = [record for record in records if record.sid != keep]
-        if to_end and not (yield "commit", username, to_end, None, seen, None, now):
-            return None
-        return tuple(
-            record
-            for record in to_end
-            if now < record.expires_at and row_of(record, self._rows) is not None
-        )
-
-    def change_user(self, now: int, username: str, wanted: Change, policy: Policy) -> Flow[int]:
-        """Change all live sessions of a user, each in one step; return how many there were.
-
-        One that cannot be changed so keeps no other from it.
-        """
-        _, records = yield "of_user", check_username(username)
-        changed, unfit = 0, None
-        for record in records:
-            try:
-                row, answer = yield from self._settle(
-                    record.data, record.sid, now, lambda row: change(row, wanted, now, policy)
-                )
-            except ValueError as error:
-                unfit = unfit or error
-                continue
-            if type(answer) is Row:
-                changed += 1
-                if answer is not row:
-                    yield self._renewed(answer, now, None, wanted)
-        if unfit is not None:
-            raise unfit
-        return changed
-
-    def sweep(self, now: int) -> Flow[int]:
-        """Remove the expired sessions in batches; return how many there were."""
-        total = 0
-        while True:
-            removed: int = yield "sweep", now, BATCH_SIZE
-            total += removed
-            if removed < BATCH_SIZE:
-                return total
-
-    def count(self, now: int) -> Flow[int]:
-        return (yield "count", now)  # type: ignore[no-any-return]
-
-    def sweep_and_count(self, now: int) -> Flow[int]:
-        yield from self.sweep(now)
-        return (yield from self.count(now))
-
-    def _renewed(self, row: Row, now: int, transport: str | None, renewal: Renewal) -> Event:
+    def renewed(self, row: Row, now: int, transport: str | None, renewal: Renewal) -> Event:
+        """The event of a session that has a new token; older ones are sent no more."""
         if type(renewal) is not Change or transport is not None:
             # Of a change from outside, no client knows: what is on its way to one is still good.
             self.superseded.add(row.sid, row.generation)
@@ -224,9 +156,10 @@ class Decisions:
         reason = "refreshed" if renewal == NOW else "due"
         return event_of("rotated", row, now, transport, reason)
 
-    def _ended(
+    def ended(
         self, ending: Ending, session: Row | Record, now: int, transport: str | None
     ) -> Event:
+        """The event of a session that has ended; its tokens are sent no more."""
         self.superseded.add(session.sid, FOREVER)
         reason = "requested" if ending == "logout" else "stale_token"
         return event_of(ending, session, now, transport, reason)

@@ -21,15 +21,12 @@ from sessiongate.core.arguments import (
     check_scopes,
     check_scopes_and_claims,
     check_username,
-    is_handle,
     to_json,
 )
 from sessiongate.core.decisions import Decisions
-from sessiongate.core.diagnostics import scrubbed
 from sessiongate.core.recent import remembering
 from sessiongate.core.rotation import PASSIVE, Change, Policy, present
 from sessiongate.core.row import FOREVER, Row, to_datetime
-from sessiongate.events import Event
 from sessiongate.tokens import LONGEST_TOKEN
 
 if TYPE_CHECKING:
@@ -253,30 +250,6 @@ class Operations(Decisions):
         stated = payload.expires_at - self.codec.leeway
         newest = payload.generation == row.generation
         return newest and payload.expires_at != FOREVER and stated > row.expires_at
-
-    def failed(self, now: int, verb: str, error: Exception) -> Event:
-        """The event of a verb that the store did not carry out, with the store's reason."""
-        words = scrubbed(str(error))
-        reason = f"{verb}: {words}" if words else verb
-        return Event("store_failed", to_datetime(now), reason=reason)
-
-    def close_of(
-        self, now: int, username: str, handle: object, transport: str | None = None
-    ) -> Flow[bool]:
-        """End the session of that handle; return whether it was this user's."""
-        check_username(username)
-        if not is_handle(handle):
-            return False
-        closing = self.close(now, handle, username=username, transport=transport)
-        return (yield from closing) is not None
-
-    def look_up(self, now: int, key: object) -> Flow[Row | None]:
-        """The live session that has this key in ``sessions`` now; it is not touched."""
-        payload = self.codec.parse_key(key)
-        if payload is None:
-            return None
-        row = yield from self.look(now, payload.sid)
-        return row if row is not None and row.generation == payload.generation else None
 
     def sent_until(self, row: Row) -> int:
         """How long the client is to keep the token, in microseconds.

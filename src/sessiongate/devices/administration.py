@@ -5,7 +5,6 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
-from sessiongate.core.arguments import check_username
 from sessiongate.core.row import to_datetime
 from sessiongate.devices import AllDevicesPage, UserDevice, page, with_query
 from sessiongate.devices.endpoints import (
@@ -116,4 +115,5 @@ class AllEndpoints(Endpoints):
 
 def _rows(asked: Asked, username: str, limit: int, after: str | None) -> Flow[tuple[Row, ...]]:
     manager = asked.session.settings.manager
-    return on(manager, manager.page(check_username(username) if username else None, limit, after))
+    page = manager.administration.page(manager.now(), username or None, limit, after)
+    return on(manager, page)

@@ -118,7 +118,7 @@ class TokenEndpoints(Endpoints):
 
     def _close(self, asked: Asked) -> Flow[bool]:
         manager, session = self._manager, asked.session
-        closing = manager.operations.close_of(
+        closing = manager.administration.close_of(
             manager.now(), session.user.identity, asked.handle, session.transport
         )
         return on(manager, closing)

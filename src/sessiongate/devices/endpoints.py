@@ -83,7 +83,7 @@ class Asked(NamedTuple):
 
     def devices(self) -> Flow[tuple[Device, ...]]:
         """The sessions of the user, in the order of a page."""
-        listing = self.session.settings.manager.operations.listing
+        listing = self.session.settings.manager.administration.listing
         rows = yield from self._here(listing.of_user(*self._user))
         devices = [Device(**device_fields(self, row)) for row in rows]
         devices.sort(key=lambda device: (device.is_current, device.last_accessed), reverse=True)
@@ -93,20 +93,20 @@ class Asked(NamedTuple):
         """End the named session, if it is this user's or ``anybodys``; one's own is a logout."""
         if self.handle == self.session.session:
             return (yield from self._here(self.session.closing()))
-        operations, transport = self.session.settings.manager.operations, self.session.transport
+        manager, transport = self.session.settings.manager, self.session.transport
         if not anybodys:
-            closing_own = operations.close_of(*self._user, self.handle, transport=transport)
+            closing_own = manager.administration.close_of(*self._user, self.handle, transport)
             return (yield from self._here(closing_own))
         if not is_handle(self.handle):
             return False
-        closing = operations.close(self.now, self.handle, transport=transport)
+        closing = manager.operations.close(self.now, self.handle, transport=transport)
         return (yield from self._here(closing)) is not None
 
     def end_user(self, username: str) -> Flow[int]:
         """End all sessions of a user, but for the one that asks: how many."""
-        operations, transport = self.session.settings.manager.operations, self.session.transport
-        here = self.session.session
-        return self._here(operations.close_user(self.now, username, here, transport=transport))
+        manager, session = self.session.settings.manager, self.session
+        here, transport = session.session, session.transport
+        return self._here(manager.administration.close_user(self.now, username, here, transport))
 
     def end_others(self) -> Flow[int]:
         """End all other sessions of the user: how many."""

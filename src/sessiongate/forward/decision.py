@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Final, Protocol
 from urllib.parse import quote
 
 from sessiongate.core.arguments import check_choice
-from sessiongate.core.diagnostics import Throttle
 from sessiongate.errors import ConfigurationError, NoSessionError
 from sessiongate.forward.demands import Demands, read_demands, split_uri
 from sessiongate.forward.original import (
@@ -22,6 +21,7 @@ from sessiongate.forward.original import (
 )
 from sessiongate.http.refusals import Refusal, refuse
 from sessiongate.kits.guard import SEE_OTHER
+from sessiongate.reports.outages import Throttle
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

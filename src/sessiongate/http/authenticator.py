@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from sessiongate.http.origin import Client
     from sessiongate.http.paths import FindRule
     from sessiongate.managers import SessionManager
+    from sessiongate.reports.reporter import Reporter
 
 _REFUSED: Final = frozenset({401, 403})
 _SERVER_ERROR: Final = 500
@@ -62,7 +63,8 @@ class RequestAuthenticator:
         """Whether the store is to be awaited."""
         self._operations = manager.operations
         self._tokens = TokenReader(self.settings.cookie, manager.operations.read)
-        self._outages = manager.outages
+        self.reporter: Reporter = manager.reporter
+        self._outages = manager.reporter.outages
         self._now = manager.now
         skip, passive = self.settings.skip, self.settings.passive
         self.minds_paths: bool = bool(skip or passive)
@@ -126,7 +128,7 @@ class RequestAuthenticator:
     def apply_data(self, session: RequestSession, check: Check, data: Any) -> None:
         """Apply what the store has read; a ``pending_flow`` where the session has to change."""
         if self._outages.pending:
-            self.manager.log_answer()
+            self.reporter.answered()
         found = self._operations.interpret(check, data)
         if found is None or type(found) is Row:
             self._set_user(session, found, check[1])
@@ -148,7 +150,7 @@ class RequestAuthenticator:
     def failing(self, session: RequestSession, error: StoreError) -> Flow[None]:
         """Note that the store could not be read, and emit the event."""
         session.store_failed = True
-        yield self._operations.failed(self._now(), "read", error)
+        yield self.reporter.failed("read", error)
 
     def _run(self, session: RequestSession, flow: Flow[Row | None], now: int) -> Flow[None]:
         with suppress(StoreError):
@@ -179,7 +181,7 @@ class RequestAuthenticator:
         """What the response of this status is to carry; ``None``: nothing of the session."""
         session.response_started = True
         for verb in session.not_awaited:
-            self.manager.logger.error(_NEVER_AWAITED, verb)
+            self.reporter.logger.error(_NEVER_AWAITED, verb)
         changes = None
         if session.delivery is not NO_DELIVERY:
             changes = self._deliver(session, status)
@@ -217,7 +219,7 @@ class RequestAuthenticator:
             if len(token) <= cookie.longest_value:
                 set_cookies += (cookie.issue(token, seconds_left, persists=row.remembered),)
             else:
-                self.manager.logger.error(_TOO_LARGE, row.sid)
+                self.reporter.logger.error(_TOO_LARGE, row.sid)
         header = token if delivery.by_header else None
         return ResponseChanges(status, set_cookies, header, by_itself=rotated_at is not None)
 

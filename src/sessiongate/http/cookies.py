@@ -6,8 +6,8 @@ import re
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
-from sessiongate.core.diagnostics import warn
 from sessiongate.errors import ConfigurationError, CookieNameWarning
+from sessiongate.reports.warnings import warn
 
 _TAKEN_BY: Final = (
     "a cookie named 'session' is also what Flask's own session (flash(), Flask-WTF) and "

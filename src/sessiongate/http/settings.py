@@ -6,13 +6,13 @@ import re
 from typing import TYPE_CHECKING, Any, Final, TypedDict
 
 from sessiongate.core.arguments import check_text
-from sessiongate.core.diagnostics import Throttle
 from sessiongate.errors import ConfigurationError
 from sessiongate.http.cookies import SessionCookie
 from sessiongate.http.origin import check_origins
 from sessiongate.http.paths import path_rules
 from sessiongate.machines.api_tokens import APITokens
 from sessiongate.managers import SessionManager
+from sessiongate.reports.outages import Throttle
 from sessiongate.tokens import LONGEST_TOKEN
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ import secrets
 from base64 import b64decode
 from typing import Final, NoReturn
 
-from sessiongate.core.diagnostics import warn
 from sessiongate.errors import ConfigurationError, WeakKeyWarning
+from sessiongate.reports.warnings import warn
 
 MAKE_ONE: Final = 'python -c "import secrets; print(secrets.token_urlsafe(64))"'
 

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple
 
 from sessiongate.core.arguments import (
     SessionOptions,
     check_count,
     check_text,
-    check_username,
     microseconds,
 )
 from sessiongate.core.row import FOREVER, device_of, scopes_and_claims_of, to_datetime
 from sessiongate.errors import TokenLimitError
 from sessiongate.machines.codec import APITokenCodec
 from sessiongate.managers import SessionManager
+from sessiongate.reports.reporter import Reporter
 
 if TYPE_CHECKING:
     import logging
@@ -26,30 +25,30 @@ if TYPE_CHECKING:
     from sessiongate.core.arguments import Seconds
     from sessiongate.core.row import Row
     from sessiongate.core.steps import Flow
-    from sessiongate.events import Event, EventKind, Listener
+    from sessiongate.events import Listener
     from sessiongate.stores.base import Store
     from sessiongate.tokens import Codec
 
-_KINDS: Final[Mapping[EventKind, EventKind]] = {"login": "token_created", "logout": "token_revoked"}
 _NEVER: Final = 0
 """``last_accessed`` of a new token, so that its first use is written at once; and ``rotated_at`` of
 each, by which its row is known."""
 
 
-class APITokenManager(SessionManager):
-    """The sessions behind API tokens: no timeout, no rotation, events of their own kinds."""
+class APITokenReporter(Reporter):
+    """Reports API tokens, by events of their own kinds."""
 
     _line: ClassVar = "API token: %s: user %r, token %s, by %s (%s)"
     _limit_lines: ClassVar = {"user": "Reached max_per_user limit of API tokens (%s)"}
+    _kinds: ClassVar = {"login": "token_created", "logout": "token_revoked"}
+
+
+class APITokenManager(SessionManager):
+    """The sessions behind API tokens: no timeout, no rotation, events of their own kinds."""
+
+    _reporter: ClassVar = APITokenReporter
 
     def _make_codec(self, secret_key: Any, timeout: int, *, strict: bool) -> Codec:  # noqa: ARG002
         return APITokenCodec(secret_key, strict=strict)
-
-    def emit(self, event: Event) -> None:
-        super().emit(replace(event, kind=_KINDS.get(event.kind, event.kind)))
-
-    async def aemit(self, event: Event) -> None:
-        await super().aemit(replace(event, kind=_KINDS.get(event.kind, event.kind)))
 
 
 class WantedToken(NamedTuple):
@@ -218,7 +217,7 @@ class APITokens:
 
     def listing(self, username: str) -> Flow[tuple[Row, ...]]:
         """``tokens`` as a flow, of rows."""
-        return self.manager.operations.listing.of_user(self.manager.now(), check_username(username))
+        return self.manager.administration.of_user(self.manager.now(), username)
 
 
 def is_api_token(row: Row) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
+from sessiongate.administration.flows import Administration
 from sessiongate.core.admission import Login
 from sessiongate.core.decisions import Decisions
 from sessiongate.core.steps import aask, arun, ask, run
@@ -119,7 +120,8 @@ def step_of(command: Command, store: Store, *, full: bool = False) -> Step[Any]:
             closing = decisions.close(now, sid, generation=generation, username=username)
             return _step(closing, outcomes.of_close)
         case CloseUser(username, keep, now):
-            return _step(decisions.close_user(now, username, keep), outcomes.of_close_user)
+            closing_all = Administration(decisions).close_user(now, username, keep)
+            return _step(closing_all, outcomes.of_close_user)
         case List(username, now):
             return _step(_list(decisions, now, username))
         case _:
@@ -127,7 +129,7 @@ def step_of(command: Command, store: Store, *, full: bool = False) -> Step[Any]:
 
 
 def _list(decisions: Decisions, now: int, username: str | None) -> Flow[tuple[Row, ...]]:
-    listing = decisions.listing
+    listing = Administration(decisions).listing
     return listing.all(now) if username is None else listing.of_user(now, username)
 
 

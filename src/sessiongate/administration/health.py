@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from typing import TYPE_CHECKING, TypedDict
 
-from sessiongate.core.diagnostics import scrubbed
+from sessiongate.reports.scrubbing import scrubbed
 
 if TYPE_CHECKING:
     from sessiongate.errors import StoreError

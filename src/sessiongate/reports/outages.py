@@ -1,36 +1,14 @@
-"""What people are told: not too often, without secrets, and at the line that can mend it."""
+"""Few log lines for what happens often: a store that is down, what others send."""
 
 from __future__ import annotations
 
-import inspect
 import math
-import re
-import warnings
 from typing import Final
 
 from sessiongate.core.locks import fork_safe_lock
 from sessiongate.core.row import SECOND
 
 _PERIOD: Final = 60 * SECOND
-
-_READ: Final = 4000
-_KEPT: Final = 300
-"""Characters."""
-_REMOVED: Final = "…"
-_CREDENTIALS: Final = re.compile(
-    r"\bsgp?_[\w.~+/=-]{16,}"  # a token of ours
-    r"|\beyJ[\w-]*(?:\.[\w-]*){1,4}"  # a JWT, signed or encrypted
-    r"|(?<=://)\S*(?=@)"  # a user and a password in a URL
-    r"|(?:(?<=\bpassword=)|(?<=\bpasswd=)|(?<=\bpwd=)|(?<=\bsecret=)|(?<=\btoken=))"
-    r"""(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|[^\s&,;)]+)"""
-    r"|(?<![0-9A-Fa-f])[0-9A-Fa-f]{32,}(?![0-9A-Fa-f])",  # a digest
-    re.IGNORECASE | re.ASCII,
-)
-_ID_LIKE: Final = re.compile(r"(?<![\w-])(?=[\w-]*[a-z])(?=[\w-]*[A-Z])[\w-]{22,}", re.ASCII)
-"""The id of a session is random letters of both cases, digits, ``-`` and ``_``."""
-_CLASS_NAME: Final = re.compile(r"[A-Z][A-Za-z]+")
-_FEW: Final = 4
-"""One letter in as many, at most, is a capital in a name that a person chose."""
 
 
 class Throttle:
@@ -96,32 +74,3 @@ class Outages:
     def _take_count(self) -> int:
         count, self._unlogged = self._unlogged, 0
         return count
-
-
-def scrubbed(text: str) -> str:
-    """The text of a driver's error, safe to log: one line, at most 300 characters, no credentials.
-
-    Drivers quote a URL with its password, or a key that holds a session's id. The stores remove
-    these; this is the second net. ``…`` stands in place of what may be secret.
-    """
-    if len(text) > _READ:
-        text = text[:_READ].rpartition(" ")[0]  # half a secret would not be known as one
-    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
-    line = _ID_LIKE.sub(_unless_a_class, _CREDENTIALS.sub(_REMOVED, line))
-    return line if len(line) <= _KEPT else f"{line[: _KEPT - 1]}…"
-
-
-def _unless_a_class(found: re.Match[str]) -> str:
-    """Such as ``AuthenticationWrongNumberOfArgsError``, which is no id."""
-    word = found[0]
-    capitals = sum(map(str.isupper, word))
-    chosen = _CLASS_NAME.fullmatch(word) is not None and capitals * _FEW <= len(word)
-    return word if chosen else _REMOVED
-
-
-def warn(message: str, category: type[Warning]) -> None:
-    """Warn of the line outside of this package that can mend the cause."""
-    level, frame = 0, inspect.currentframe()
-    while frame is not None and frame.f_globals.get("__name__", "").startswith("sessiongate."):
-        level, frame = level + 1, frame.f_back
-    warnings.warn(message, category, stacklevel=level + 1)

@@ -1,0 +1,1 @@
+"""What concerns more than one session: those of a user, and all. No plain request comes here."""
