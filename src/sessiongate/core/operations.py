@@ -25,12 +25,12 @@ from sessiongate.core.arguments import (
 )
 from sessiongate.core.decisions import Decisions
 from sessiongate.core.recent import remembering
-from sessiongate.core.rotation import PASSIVE, Change, Policy, present
+from sessiongate.core.rotation import PASSIVE, PROOF_SLACK, Change, Policy, present
 from sessiongate.core.row import FOREVER, Row, to_datetime
 from sessiongate.tokens import LONGEST_TOKEN
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from datetime import datetime
 
     from sessiongate.core.decisions import Check
@@ -74,13 +74,13 @@ class Operations(Decisions):
         username: str,
         options: SessionOptions,
         *,
-        replaces: tuple[str, ...] = (),
+        replaces: Mapping[str, int | None] | None = None,
         transport: str | None = None,
         longest: int = LONGEST_TOKEN,
         opening: Callable[[str], None] | None = None,
         **fields: Any,
     ) -> Flow[Granted | None]:
-        """Open a session, or ``None`` at a limit; ``replaces``: the sids of those it ends.
+        """Open a session, or ``None`` at a limit; ``replaces``: those it ends, as in ``Login``.
 
         ``opening`` is called with the new sid before the store is asked: who is cancelled meanwhile
         knows which session may be there. ``longest``: characters of the token. ``fields``: times of
@@ -113,7 +113,7 @@ class Operations(Decisions):
             existing=policy.existing
             if existing is None
             else check_choice(existing, "existing", EXISTING),
-            replaces=replaces,
+            replaces=replaces or {},
             limit=policy.limit,
             user_limit=policy.user_limit,
             evict=policy.evict,
@@ -217,7 +217,7 @@ class Operations(Decisions):
 
         There is a flow where the session has to change first.
         """
-        payload, now, renewal, _ = check
+        payload, now, renewal, transport = check
         if data is None:
             if self._on_missing is not None:
                 self._on_missing(payload.sid)
@@ -232,6 +232,8 @@ class Operations(Decisions):
             if payload.expires_at != FOREVER and self._outlives(payload, row):
                 return None
             answer = present(row, payload.generation, now, self.policy, renewal)
+            if row.bound_key and (answer is None or transport == "bearer"):
+                return self.unproved(row, now, transport)  # a copied cookie is no bearer token
             if answer is None:
                 return None
             if answer is row:
@@ -256,13 +258,15 @@ class Operations(Decisions):
 
         A session that goes on without a new token outlives its ``expires_at`` of now.
         """
+        if row.bound_key:
+            return row.proved_until - PROOF_SLACK
         rotates = self.policy.rotate_after != FOREVER or not self.policy.touch_extends
         return row.expires_at if rotates else row.lifetime_ends_at
 
     def rotates_at(self, row: Row) -> int | None:
         """When the token is due, in microseconds; ``None``: no request will rotate it."""
         due = row.rotated_at + self.policy.rotate_after
-        return None if row.shared or due >= row.expires_at else due
+        return None if row.shared or row.bound_key or due >= row.expires_at else due
 
     def expires_at(self, row: Row) -> datetime:
         """When the session ends if no further request comes, as its token states it."""

@@ -154,6 +154,12 @@ class RequestSession:
         return row is not None and row.remembered
 
     @property
+    def device_bound(self) -> bool:
+        """Whether a key of the client's device has to renew the cookie, again and again."""
+        row = self.user.row
+        return row is not None and bool(row.bound_key)
+
+    @property
     def rotates_at(self) -> datetime | None:
         """From when on a request rotates the token; ``None``: no request will."""
         row = self.user.row
@@ -304,8 +310,8 @@ class RequestSession:
             self.settings.report_cross_site("a logout did nothing", self._cross_site)
             return False
         manager, transport = self.settings.manager, self.transport or self.credentials.transport
-        for sid in self._sessions_that_came():
-            yield from manager.operations.close(manager.now(), sid, transport=transport)
+        for sid, came in self._sessions_that_came().items():
+            yield from manager.operations.close(manager.now(), sid, came=came, transport=transport)
         by_cookie = self._cross_site is None and not by_header
         self.delivery = TokenDelivery(cookie="expire" if by_cookie else self._expired_cookie())
         self._set_session(None, None)
@@ -371,8 +377,8 @@ class RequestSession:
         is_held = self.delivery.cookie == "issue" or (ours and credentials.cookies > 0)
         return "expire" if is_held else None
 
-    def _sessions_that_came(self, *, own_cookie: bool = False) -> tuple[str, ...]:
-        """The sids of all genuine tokens that came, and of what was opened since.
+    def _sessions_that_came(self, *, own_cookie: bool = False) -> dict[str, int]:
+        """The sids and generations of all genuine tokens that came, and of what was opened since.
 
         Not of a cookie that another site sent along, unless it is taken for our ``own_cookie``.
         """
@@ -380,10 +386,10 @@ class RequestSession:
         tokens = credentials.tokens if ours or own_cookie or credentials.by_authorization else ()
         if ours:
             tokens += credentials.beside
-        sids = [token.sid for token in tokens]
+        came = {token.sid: token.generation for token in tokens}
         if self.user.row is not None:
-            sids.append(self.user.row.sid)
-        return tuple(dict.fromkeys(sids))
+            came[self.user.row.sid] = self.user.row.generation
+        return came
 
     def _set_session(self, row: Row | None, transport: Transport | None) -> None:
         self.user.row, self.transport, self.problem = row, transport, None

@@ -124,7 +124,7 @@ class _Program:
             row,
             self.now,
             choice(("reuse", "new", "new", "replace")),
-            choice(((), (), (self._sid(),), (self._sid(), self._sid()))),
+            dict.fromkeys(choice(((), (), (self._sid(),), (self._sid(), self._sid())))),
             choice((None, 3, 4, 5)),
             choice((None, None, 1, 2, 3)),
             choice((False, True)),
