@@ -34,10 +34,9 @@ _STARTS = frozenset({"http.response.start", "websocket.accept", f"{DENIAL}.start
 class SessionAuthMiddleware:
     """Attaches the user to each request and rotates the token in the response.
 
-    Sets ``scope["user"]`` and ``scope["auth"]`` as Starlette does, and
-    ``scope["sessiongate"]``, the ``RequestSession``. Takes the keywords of
-    ``MiddlewareSettings``. Handles ``http`` and ``websocket`` scopes; all others
-    pass through untouched. Never blocks the event loop.
+    Sets ``scope["user"]`` and ``scope["auth"]`` as Starlette does, and ``scope["sessiongate"]``,
+    the ``RequestSession``. Takes the keywords of ``MiddlewareSettings``. Handles ``http`` and
+    ``websocket`` scopes; all others pass through untouched. Never blocks the event loop.
 
     A request whose credential is not valid goes on as an anonymous one. Only
     where the store cannot say who it is, the answer is a 503 of the middleware.

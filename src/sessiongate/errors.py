@@ -75,8 +75,7 @@ class NoSessionError(SessionGateError, ValueError):
 class ResponseStartedError(SessionGateError, RuntimeError):
     """``login()`` or ``refresh()`` was called after the headers had gone out.
 
-    Nothing was changed in the store: the new token could not have reached the
-    client.
+    Nothing was changed in the store: the new token could not have reached the client.
     """
 
     code = "response_started"

@@ -274,14 +274,13 @@ class _LoginRequired(_Demand):
     def __call__(self, *endpoint: Any, **demands: Any) -> Any:
         """Let only logged-in users in: as a dependency, which gives the ``User``.
 
-        ``Depends(login_required)``, or ``Depends(login_required(fresh=300))``;
-        for a parameter, or in the ``dependencies`` of an operation, a router or
-        an app. A websocket is refused before it is accepted. As a decorator it
-        is that of ``sessiongate.starlette``, and the document does not show it.
-        Demands and errors are the same there. Refusals are FastAPI's
+        ``Depends(login_required)``, or ``Depends(login_required(fresh=300))``; for a parameter, or
+        in the ``dependencies`` of an operation, a router or an app. A websocket is refused before
+        it is accepted. As a decorator it is that of ``sessiongate.starlette``, and the document
+        does not show it. Demands and errors are the same there. Refusals are FastAPI's
         ``HTTPException``: error handlers of the app see them. An entry of
-        ``app.dependency_overrides`` for ``current_user`` or ``login_required``
-        holds for all demands; their scopes are looked for in what it returns.
+        ``app.dependency_overrides`` for ``current_user`` or ``login_required`` holds for all
+        demands; their scopes are looked for in what it returns.
         """
         if "connection" in demands or "user" in demands:
             return super().__call__(**demands)

@@ -138,14 +138,11 @@ def login_required(
             URL takes no argument here.
 
     Raises:
-        TypeError, ValueError: What is decorated is no function, or an argument
-            is unfit; at once.
-        ConfigurationError: This is no request that passed the middleware; at
-            the request.
+        TypeError, ValueError: What is decorated is no function, or an argument is unfit; at once.
+        ConfigurationError: This is no request that passed the middleware; at the request.
 
-    Refusals are ``LoginRequired`` (401), ``ScopeRequired`` and
-    ``SessionRefused`` (403) and ``CredentialsRefused`` (400): error handlers
-    of the app see them.
+    Refusals are ``LoginRequired`` (401), ``ScopeRequired`` and ``SessionRefused`` (403) and
+    ``CredentialsRefused`` (400): error handlers of the app see them.
     """
     guard = Guard(**demands)
 

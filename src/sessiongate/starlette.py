@@ -61,8 +61,7 @@ def login_user(
     """Open a session for this client and return its token; to be awaited.
 
     See ``RequestSession.login`` for keywords and errors. Sync endpoints call
-    ``request.scope["sessiongate"].login(...)`` instead, which gives ``None`` at
-    a limit.
+    ``request.scope["sessiongate"].login(...)`` instead, which gives ``None`` at a limit.
 
     Raises:
         HTTPException: 403: a limit is reached, or the request came from
@@ -103,22 +102,19 @@ def login_required(
 ) -> Any:
     """Let only logged-in users reach an endpoint.
 
-    For sync and async endpoints, methods of ``HTTPEndpoint``, websockets, and
-    FastAPI's path operations that take a ``request``. A websocket is refused
-    before it is accepted.
+    For sync and async endpoints, methods of ``HTTPEndpoint``, websockets, and FastAPI's path
+    operations that take a ``request``. A websocket is refused before it is accepted.
 
     Args:
         endpoint: The endpoint, where the decorator is used without parentheses.
-        demands: ``scopes``: the session needs all of them, else 403.
-            ``fresh``: seconds since the user last proved who they are, else
-            401. ``api_tokens``: whether an API token will do as well; by default,
-            where ``scopes`` are named. ``login_url``: where a browser is sent
-            (303) instead of a 401: a path, a route's name or a function of the
-            request; the way back is in ``next``, to be read with ``safe_redirect``.
+        demands: ``scopes``: the session needs all of them, else 403. ``fresh``: seconds since the
+            user last proved who they are, else 401. ``api_tokens``: whether an API token will do as
+            well; by default, where ``scopes`` are named. ``login_url``: where a browser is sent
+            (303) instead of a 401: a path, a route's name or a function of the request; the way
+            back is in ``next``, to be read with ``safe_redirect``.
 
     Raises:
-        TypeError, ValueError: What is decorated is no function, or an argument
-            is unfit; at once.
+        TypeError, ValueError: What is decorated is no function, or an argument is unfit; at once.
         ConfigurationError: There is no middleware, or the endpoint takes
             neither a ``request`` nor a ``websocket``; at the request.
     """

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 from sessiongate.core.row import device_of, scopes_and_claims_of
 from sessiongate.devices import labels
-from sessiongate.machines.api_tokens import is_api_token, name_of
+from sessiongate.machines.rows import is_api_token, name_of
 
 if TYPE_CHECKING:
     from sessiongate.core.row import Row

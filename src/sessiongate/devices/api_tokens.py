@@ -20,7 +20,8 @@ from sessiongate.devices.endpoints import (
     see_other,
 )
 from sessiongate.errors import TokenLimitError
-from sessiongate.machines.api_tokens import APITokens, WantedToken, details_of
+from sessiongate.machines.api_tokens import APITokens, WantedToken
+from sessiongate.machines.rows import details_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

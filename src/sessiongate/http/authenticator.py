@@ -13,14 +13,12 @@ from typing import TYPE_CHECKING, Any, Final, Unpack
 from sessiongate.core.rotation import NEVER, PASSIVE, WHEN_DUE
 from sessiongate.core.row import SECOND, Row
 from sessiongate.errors import StoreError
-from sessiongate.http.api_token_session import APITokenSession, brings_api_token
 from sessiongate.http.credentials import TokenReader
 from sessiongate.http.origin import SAFE_METHODS, find_cross_site
 from sessiongate.http.refusals import UNAVAILABLE
 from sessiongate.http.request_session import NO_DELIVERY, RequestSession, SkippedSessions
 from sessiongate.http.response import ResponseChanges
 from sessiongate.http.settings import MiddlewareOptions, MiddlewareSettings
-from sessiongate.machines.api_tokens import APITokenManager
 
 if TYPE_CHECKING:
     from sessiongate.core.decisions import Check
@@ -46,7 +44,12 @@ class RequestAuthenticator:
     """
 
     def __init__(
-        self, manager: SessionManager, *, awaits: bool = False, **options: Unpack[MiddlewareOptions]
+        self,
+        manager: SessionManager,
+        *,
+        awaits: bool = False,
+        make_session: type[RequestSession] = RequestSession,
+        **options: Unpack[MiddlewareOptions],
     ) -> None:
         self.settings: MiddlewareSettings = MiddlewareSettings(manager, **options)
         self.manager = manager
@@ -54,10 +57,14 @@ class RequestAuthenticator:
         self.for_api_tokens: RequestAuthenticator | None = None
         """Who decides instead where an API token came; ``None``: they are not accepted."""
         if api_tokens is not None:
-            self.for_api_tokens = RequestAuthenticator(api_tokens.manager, awaits=awaits, **options)
-        self._make_session = (
-            APITokenSession if isinstance(manager, APITokenManager) else RequestSession
-        )
+            self._brings_api_token = api_tokens.came_with
+            self.for_api_tokens = RequestAuthenticator(
+                api_tokens.manager,
+                awaits=awaits,
+                make_session=api_tokens.request_session,
+                **options,
+            )
+        self._make_session = make_session
         # Of its own class only: what inherits from it may block.
         self.awaits: bool = awaits and bool(vars(type(manager.asked)).get("blocking", True))
         """Whether the store is to be awaited."""
@@ -74,9 +81,12 @@ class RequestAuthenticator:
         self.skipped: SkippedSessions = SkippedSessions(self.settings)
 
     def choose(self, authorizations: list[bytes]) -> RequestAuthenticator:
-        """Who decides about a request: for one that brings an API token, nothing else counts."""
-        decides = self.for_api_tokens if brings_api_token(authorizations) else None
-        return decides or self
+        """Who decides about a request: for one that brings an API token, nothing else counts.
+
+        To be asked only if there is somebody ``for_api_tokens``.
+        """
+        brings_one = self._brings_api_token(authorizations)
+        return (brings_one and self.for_api_tokens) or self
 
     def parse_request(
         self,

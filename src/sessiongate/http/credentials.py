@@ -1,10 +1,9 @@
 """The one reader of credentials, for both stacks, on bytes; no store is asked.
 
-Invariant: whatever bytes come, it finds the values that were sent under our
-name, or refuses, or finds nothing; it never raises. Names are compared byte
-for byte; nothing is unquoted or decoded; a broken neighbour never hides our
-cookie; the cost is linear in the bytes, whatever repeats in them (RFC
-6265bis, section 5.8; RFC 6750, section 2.1).
+Invariant: whatever bytes come, it finds the values that were sent under our name, or refuses, or
+finds nothing; it never raises. Names are compared byte for byte; nothing is unquoted or decoded; a
+broken neighbour never hides our cookie; the cost is linear in the bytes, whatever repeats in them
+(RFC 6265bis, section 5.8; RFC 6750, section 2.1).
 """
 
 from __future__ import annotations

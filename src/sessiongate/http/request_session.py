@@ -188,11 +188,10 @@ class RequestSession:
     def login(self, username: str, **options: Unpack[LoginOptions]) -> str | None:
         """Open a session for this client and return its token, or ``None`` at a limit.
 
-        Always one of its own: two browsers cannot share a rotating token, so
-        ``existing="reuse"`` counts as ``"new"``. Every session whose genuine token
-        came with the request ends in the same step (ASVS 7.2.4). ``device`` is by
-        default the user agent and the IP, unless the middleware has
-        ``record_device=False``; ``{}`` for nothing.
+        Always one of its own: two browsers cannot share a rotating token, so ``existing="reuse"``
+        counts as ``"new"``. Every session whose genuine token came with the request ends in the
+        same step (ASVS 7.2.4). ``device`` is by default the user agent and the IP, unless the
+        middleware has ``record_device=False``; ``{}`` for nothing.
 
         Args:
             username: As in ``create_session``, like the keywords of it.

@@ -10,7 +10,6 @@ from sessiongate.errors import ConfigurationError
 from sessiongate.http.cookies import SessionCookie
 from sessiongate.http.origin import check_origins
 from sessiongate.http.paths import path_rules
-from sessiongate.machines.api_tokens import APITokens
 from sessiongate.managers import SessionManager
 from sessiongate.reports.outages import Throttle
 from sessiongate.tokens import LONGEST_TOKEN
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from sessiongate.http.credentials import Transport
     from sessiongate.http.origin import CrossSite
     from sessiongate.http.paths import FindRule, Paths
+    from sessiongate.machines.api_tokens import APITokens
 
 _HEADER: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}")
 _REALM: Final = re.compile(r"[ !#-\[\]-~]*")
@@ -60,10 +60,9 @@ class MiddlewareSettings:
         realm: Named in ``WWW-Authenticate`` challenges.
         record_device: Keep the user agent and the IP with a session that is
             opened by ``login`` without ``device=``, until it ends.
-        passive: Paths whose requests are answered as usual, but do not count
-            as activity: they neither rotate the token nor extend the session.
-            For polls. Prefixes match whole segments of the path below
-            ``root_path`` or ``SCRIPT_NAME``; or a function of that path.
+        passive: Paths whose requests are answered as usual, but do not count as activity: they
+            neither rotate the token nor extend the session. For polls. Prefixes match whole
+            segments of the path below ``root_path`` or ``SCRIPT_NAME``; or a function of that path.
         skip: Paths whose requests are anonymous: no credential is read. For
             static files and health checks, never for a login or logout page.
         api_tokens: Accept these as ``Authorization: Bearer sgp_…``, for the views that say
@@ -98,7 +97,8 @@ class MiddlewareSettings:
         if not _REALM.fullmatch(check_text(realm, "realm")):
             msg = "realm must be ASCII without quotes and backslashes"
             raise ConfigurationError(msg)
-        if api_tokens is not None and not isinstance(api_tokens, APITokens):
+        tokens_manager = getattr(api_tokens, "manager", None)
+        if api_tokens is not None and not isinstance(tokens_manager, SessionManager):
             msg = "api_tokens must be an APITokens, such as APITokens(store=…, secret_key=…)"
             raise TypeError(msg)
         if api_tokens is not None and api_tokens.manager.store is manager.store:

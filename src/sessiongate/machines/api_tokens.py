@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from sessiongate.core.arguments import (
     SessionOptions,
@@ -11,16 +11,17 @@ from sessiongate.core.arguments import (
     check_text,
     microseconds,
 )
-from sessiongate.core.row import FOREVER, device_of, scopes_and_claims_of, to_datetime
+from sessiongate.core.row import FOREVER
 from sessiongate.errors import TokenLimitError
 from sessiongate.machines.codec import APITokenCodec
+from sessiongate.machines.request_session import APITokenSession, brings_api_token
+from sessiongate.machines.rows import NEVER, details_of
 from sessiongate.managers import SessionManager
 from sessiongate.reports.reporter import Reporter
 
 if TYPE_CHECKING:
     import logging
     from collections.abc import Callable, Iterable, Mapping
-    from datetime import datetime
 
     from sessiongate.core.arguments import Seconds
     from sessiongate.core.row import Row
@@ -28,10 +29,6 @@ if TYPE_CHECKING:
     from sessiongate.events import Listener
     from sessiongate.stores.base import Store
     from sessiongate.tokens import Codec
-
-_NEVER: Final = 0
-"""``last_accessed`` of a new token, so that its first use is written at once; and ``rotated_at`` of
-each, by which its row is known."""
 
 
 class APITokenReporter(Reporter):
@@ -90,6 +87,9 @@ class APITokens:
             ``ConfigurationError``.
     """
 
+    request_session: ClassVar = APITokenSession
+    came_with: ClassVar = staticmethod(brings_api_token)
+
     def __init__(
         self,
         *,
@@ -115,7 +115,7 @@ class APITokens:
             logger=logger,
             on_event=on_event,
         )
-        """What the middlewares build on; users need none of it."""
+        """What the middlewares build on, like the next two; users need none of it."""
 
     def __repr__(self) -> str:
         return f"<APITokens on {type(self.manager.store).__name__}>"
@@ -204,8 +204,8 @@ class APITokens:
             now,
             wanted.username,
             options,
-            last_accessed=_NEVER,
-            rotated_at=_NEVER,
+            last_accessed=NEVER,
+            rotated_at=NEVER,
             expires_at=ends_at,
             lifetime_ends_at=ends_at,
         )
@@ -218,31 +218,3 @@ class APITokens:
     def listing(self, username: str) -> Flow[tuple[Row, ...]]:
         """``tokens`` as a flow, of rows."""
         return self.manager.administration.of_user(self.manager.now(), username)
-
-
-def is_api_token(row: Row) -> bool:
-    """Whether the row is an API token's; that of a session says when its token was made."""
-    return row.rotated_at == _NEVER
-
-
-def name_of(row: Row) -> str:
-    """What the user calls the token."""
-    device: dict[str, Any] = device_of(row) or {}
-    return str(device.get("name", ""))
-
-
-def details_of(row: Row) -> dict[str, Any]:
-    """What may be shown of a token; it opens nothing."""
-    return {
-        "handle": row.sid,
-        "name": name_of(row),
-        "scopes": list(scopes_and_claims_of(row)[0]),
-        "created_at": to_datetime(row.created_at),
-        "last_used": None if row.last_accessed == _NEVER else to_datetime(row.last_accessed),
-        "expires_at": end_of(row),
-    }
-
-
-def end_of(row: Row) -> datetime | None:
-    """When the token ends by itself; ``None``: it does not."""
-    return None if row.expires_at >= FOREVER else to_datetime(row.expires_at)

@@ -61,9 +61,8 @@ def login_as(  # noqa: PLR0913 - one keyword for each rule
         base_url: Where the requests will go, if the client does not say it.
 
     Raises:
-        ConfigurationError: No middleware is found behind the client, the client
-            would not send the cookie there, or the manager is at a limit.
-            Nothing stays open.
+        ConfigurationError: No middleware is found behind the client, the client would not send the
+            cookie there, or the manager is at a limit. Nothing stays open.
         StoreError: The store is down; nothing was opened.
         TypeError, ValueError: An argument is unfit; nothing was opened.
     """

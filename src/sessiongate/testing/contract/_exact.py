@@ -1,8 +1,7 @@
 """Outcomes that are equal only to what they are.
 
-Named tuples are equal to all tuples of the same content: without this a store
-that answers ``Ended`` for ``Replayed``, ``1`` for ``True``, or a bare tuple for
-a ``Row`` would pass.
+Named tuples are equal to all tuples of the same content: without this a store that answers
+``Ended`` for ``Replayed``, ``1`` for ``True``, or a bare tuple for a ``Row`` would pass.
 """
 # What is compared may be anything.
 # pyright: reportUnknownArgumentType=false, reportUnknownMemberType=false

@@ -1,9 +1,8 @@
 """Decisions against each other, in every order of their trips, one after the other.
 
-A decision is several trips to the store, and others come in between. Whatever
-the order, the outcomes and what is stored at last must be those of one order in
-which each decision was carried out as a whole. This needs no threads and no
-luck: every order of two is tried, and many of three.
+A decision is several trips to the store, and others come in between. Whatever the order, the
+outcomes and what is stored at last must be those of one order in which each decision was carried
+out as a whole. This needs no threads and no luck: every order of two is tried, and many of three.
 """
 
 from __future__ import annotations

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Final, NoReturn, final
 from sessiongate.core.row import FOREVER
 from sessiongate.errors import APITokenError
 from sessiongate.http.request_session import RequestSession
-from sessiongate.machines.api_tokens import name_of
 from sessiongate.machines.codec import PREFIX
+from sessiongate.machines.rows import name_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
