@@ -46,7 +46,7 @@ ROOMS = {
         *(*PURE, "managers/*.py", "administration/*.py", "reports/*.py"),
         *("feed/*.py", "stores/memory.py"),
     ),
-    "device_bound/*.py": (*PURE, "device_bound/*.py"),
+    "device_bound/*.py": (*PURE, "managers/*.py", "http/*", "device_bound/*"),
     "machines/*.py": (
         *(*PURE, "reports/*.py", "managers/*.py", "machines/*.py"),
         "http/request_session.py",
@@ -56,7 +56,9 @@ ROOMS = {
         *("feed/watch.py", "http/*"),
     ),
     "kits/*.py": (*PURE, "http/*", "kits/*"),
-    **dict.fromkeys(MIDDLEWARE, (*PURE, "managers/*.py", "feed/streams.py", "http/*")),
+    **dict.fromkeys(
+        MIDDLEWARE, (*PURE, "managers/*.py", "feed/streams.py", "http/*", "device_bound/*")
+    ),
     **dict.fromkeys(KITS, (*PURE, "managers/*.py", "http/*", "kits/*", *MIDDLEWARE, *KITS)),
     **dict.fromkeys(MOUNTED, (*PURE, "machines/*.py", "http/*", "kits/*", "devices/*", *KITS)),
     "forward/*.py": (*PURE, "managers/*.py", "http/*", "kits/*", "forward/*", *MIDDLEWARE),
@@ -85,6 +87,7 @@ OUTSIDERS = {
         "fastapi.py",
         "asgi.py",
         "feed/streams.py",
+        "device_bound/asgi.py",
         "devices/starlette.py",
         "forward/asgi.py",
     ),

@@ -50,6 +50,10 @@ class SessionAuthMiddleware:
         self._authenticator = RequestAuthenticator(manager, awaits=True, **options)
         encode = partial(str.encode, encoding="latin-1")
         self._fields = ResponseFields(self._authenticator.settings, encode)
+        if self._authenticator.settings.device_bound:
+            from sessiongate.device_bound.asgi import BoundApp  # noqa: PLC0415 - needs an extra
+
+            self.app = BoundApp(app, self._authenticator)
         self._closing: set[asyncio.Future[None]] = set()
 
     async def __call__(  # noqa: C901, PLR0912, PLR0915 - in one piece: each request pays for each call

@@ -52,6 +52,10 @@ class SessionAuthMiddleware:
         if self._authenticator.for_api_tokens is not None:
             self._authenticator.for_api_tokens.reporter.check_listener()
         self._fields = ResponseFields(self._authenticator.settings, str)
+        if self._authenticator.settings.device_bound:
+            from sessiongate.device_bound.wsgi import BoundApp  # noqa: PLC0415 - needs an extra
+
+            self.app = BoundApp(app, self._authenticator)
 
     def __call__(  # noqa: C901, PLR0915 - in one piece, for every call is paid by every request
         self, environ: WSGIEnvironment, start_response: StartResponse

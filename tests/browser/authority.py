@@ -13,7 +13,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
+from cryptography.hazmat.primitives.asymmetric.ec import (
+    SECP256R1,
+    EllipticCurvePublicKey,
+    generate_private_key,
+)
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
@@ -58,16 +62,21 @@ class Authority:
         )
         files = self._directory / "certificate.pem", self._directory / "key.pem"
         files[0].write_bytes(certificate.public_bytes(Encoding.PEM))
-        files[1].write_bytes(
-            key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-        )
+        files[1].write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
         return str(files[0]), str(files[1])
 
 
-def _builder(subject: x509.Name, issuer: x509.Name, key: object) -> x509.CertificateBuilder:
+def _builder(
+    subject: x509.Name, issuer: x509.Name, key: EllipticCurvePublicKey
+) -> x509.CertificateBuilder:
     now = datetime.now(UTC)
     return x509.CertificateBuilder(
-        issuer, subject, key, x509.random_serial_number(), now - _DAY, now + _DAY  # type: ignore[arg-type]
+        issuer,
+        subject,
+        key,
+        x509.random_serial_number(),
+        now - _DAY,
+        now + _DAY,
     )
 
 

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 SID = "A" * 22
 NOW = 1_700_000_000 * SECOND
 LONG = 600 * SECOND
-KEY = "k" * 64
-OURS = Challenges(KEY, valid_for=LONG)
+KEY = b"k" * 64
+OURS = Challenges([KEY], valid_for=LONG)
 
 
 @pytest.mark.parametrize("purpose", ["bind", "refresh"])
@@ -38,13 +38,13 @@ def test_a_challenge_of_a_clock_that_is_ahead_counts() -> None:
 
 
 def test_all_keys_verify_and_the_first_signs() -> None:
-    old, new = "o" * 64, "n" * 64
-    text = Challenges(old, valid_for=LONG).issue("refresh", SID, 1, NOW)
+    old, new = b"o" * 64, b"n" * 64
+    text = Challenges([old], valid_for=LONG).issue("refresh", SID, 1, NOW)
     both = Challenges([new, old], valid_for=LONG)
     assert both.read("refresh", text, NOW) == (SID, 1)
     assert OURS.read("refresh", text, NOW) is None
     text = both.issue("refresh", SID, 1, NOW)
-    assert Challenges(new, valid_for=LONG).read("refresh", text, NOW) == (SID, 1)
+    assert Challenges([new], valid_for=LONG).read("refresh", text, NOW) == (SID, 1)
 
 
 def test_what_was_altered_is_none_of_ours() -> None:

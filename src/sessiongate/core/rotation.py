@@ -152,13 +152,11 @@ def present(  # noqa: PLR0912 - in one piece, for each request pays for each cal
     session ends.
     """
     current = generation == row.generation  # nearly always, and then it is ``CURRENT``
-    if not current:
+    if not current or row.bound_key:
         answer = TABLE[classify(row, generation, now)]
         if answer != ACCEPT:
             is_old_request = type(renewal) is Change and not renewal.came_now
             return "replayed" if answer == END and not is_old_request else None
-    elif row.bound_key and now >= row.proved_until:
-        return None
     counts = current and renewal == WHEN_DUE and not row.shared
     if counts:
         if now - row.rotated_at >= policy.rotate_after and not row.bound_key:

@@ -9,11 +9,13 @@ from __future__ import annotations
 import hmac
 import re
 from base64 import urlsafe_b64encode
-from typing import Final, Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
 
 from sessiongate.core.row import SECOND
-from sessiongate.keys.secret import check_secret, key_list
 from sessiongate.tokens import GENERATION
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 Purpose: TypeAlias = Literal["bind", "refresh"]
 """A challenge for the one is none for the other."""
@@ -37,12 +39,8 @@ class Challenges:
     ``valid_for`` in microseconds.
     """
 
-    def __init__(self, secret_key: object, *, valid_for: int) -> None:
-        # A key of its own for this use: the same secret signs the tokens.
-        self._keys = [
-            hmac.digest(check_secret(given), b"sessiongate device-bound challenge v1", "sha256")
-            for given in key_list(secret_key)
-        ]
+    def __init__(self, keys: Sequence[bytes], *, valid_for: int) -> None:
+        self._keys = keys
         self._valid_for = valid_for
 
     def issue(self, purpose: Purpose, sid: str, generation: int, now: int) -> str:

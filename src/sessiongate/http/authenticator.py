@@ -80,6 +80,11 @@ class RequestAuthenticator:
         self.find_passive: FindRule = passive or _no_rule
         self.skipped: SkippedSessions = SkippedSessions(self.settings)
 
+    def skip_also(self, rule: FindRule) -> None:
+        """Look for no credential where this rule says so, and only then where ``skip`` does."""
+        others, self.minds_paths = self.find_skipped, True
+        self.find_skipped = lambda path: rule(path) or others(path)
+
     def choose(self, authorizations: list[bytes]) -> RequestAuthenticator:
         """Who decides about a request: for one that brings an API token, nothing else counts.
 
@@ -152,7 +157,8 @@ class RequestAuthenticator:
         credentials = session.credentials
         session.transport = credentials.transport
         session.user.row = row
-        if row.generation != credentials.sent_generation and not row.shared:
+        is_newer = row.generation != credentials.sent_generation
+        if is_newer and not (row.shared or row.bound_key):
             session.send_token(row, rotated_at=now)
             if self.manager.store.shared:
                 self.manager.hub.start()  # another process may end it before the response
@@ -225,9 +231,10 @@ class RequestAuthenticator:
         token = self._operations.codec.mint(row)
         if delivery.cookie in {"issue", "renew"}:
             ends_at = self._operations.sent_until(row)
+            persists = row.remembered or bool(row.bound_key)
             seconds_left = max(1, -(-(ends_at - now) // SECOND))
             if len(token) <= cookie.longest_value:
-                set_cookies += (cookie.issue(token, seconds_left, persists=row.remembered),)
+                set_cookies += (cookie.issue(token, seconds_left, persists=persists),)
             else:
                 self.reporter.logger.error(_TOO_LARGE, row.sid)
         header = token if delivery.by_header else None
