@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tests.forward.gates import AUDIENCE, DUE, STACKS, Gate, bearer, cookie, described
 
@@ -232,7 +232,6 @@ def test_paths_of_the_middleware_are_the_original_ones(gate: Gate) -> None:
     assert gate.ask("", *described(uri="/public/polls"), cookie(token)).session
 
 
-@settings(deadline=None)
 @given(username=st.text(min_size=1, max_size=40))
 def test_each_name_goes_into_a_header_and_comes_out_of_it(username: str) -> None:
     gate = Gate("wsgi")

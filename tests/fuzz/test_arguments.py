@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tests.fuzz.corpus import REDIRECTS, replay
 from tests.tokens.material import forms
@@ -64,7 +64,6 @@ LOGINS = st.fixed_dictionaries(
 )
 
 
-@settings(deadline=None)
 @pytest.mark.parametrize("manager", [OPAQUE, JWT], ids=["opaque", "jwt"])
 @given(st.text(min_size=1) | THINGS, LOGINS)
 def test_a_login_is_kept_as_it_was_given(
@@ -94,7 +93,6 @@ def plain(value: Any) -> Any:
     return json.loads(json.dumps(value, default=dict))
 
 
-@settings(deadline=None)
 @given(THINGS)
 def test_no_thing_is_a_token(value: Any) -> None:
     for manager in (OPAQUE, JWT):
@@ -122,7 +120,6 @@ NAMES = [
 ]
 
 
-@settings(deadline=None)
 @given(
     key=st.sampled_from(["RSA", "P-256", "Ed25519"]),
     form=st.sampled_from(NAMES),
@@ -146,7 +143,6 @@ def test_no_public_key_is_a_secret(
         check_secret(given_key)
 
 
-@settings(deadline=None)
 @given(st.binary(min_size=32) | st.text(min_size=32).map(str.strip))
 def test_a_secret_is_used_as_it_is_or_refused(secret: bytes | str) -> None:
     try:
@@ -156,14 +152,12 @@ def test_a_secret_is_used_as_it_is_or_refused(secret: bytes | str) -> None:
     assert taken == (secret.encode() if isinstance(secret, str) else secret)
 
 
-@settings(deadline=None)
 @given(st.binary(min_size=24, max_size=64))
 def test_no_random_secret_is_taken_for_a_key(raw: bytes) -> None:
     for secret in (raw.hex(), b64encode(raw).decode()):
         assert check_secret(secret) == secret.encode()
 
 
-@settings(deadline=None)
 @given(st.text("/\\:@?#.%;e \t\n\r\x00\x08\x7f\x85\xa0\u2028\uff0f", max_size=12) | st.text())
 @replay(REDIRECTS)
 def test_a_redirect_stays_here(target: str) -> None:

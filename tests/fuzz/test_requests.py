@@ -10,7 +10,7 @@ from functools import cache
 from typing import Any
 from urllib.parse import urlsplit
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tests.fuzz.corpus import CREDENTIALS, ORIGINS, replay
 from tests.http.harness import COOKIE, Response, Site, Stack, make_site
@@ -106,7 +106,6 @@ def plainly(cookies: list[bytes], authorizations: list[bytes]) -> bool:
     return by_cookie or (words[0].lower() == b"bearer" and words[-1] == b"TOKEN")
 
 
-@settings(deadline=None)
 @given(st.sampled_from(["opaque", "jwt"]), COOKIES, AUTHORIZATIONS, METHODS)
 @replay((kind, *case, "GET") for kind in ("opaque", "jwt") for case in CREDENTIALS)
 def test_both_stacks_let_in_the_same_and_nobody_else(
@@ -133,7 +132,6 @@ def test_the_genuine_token_is_let_in() -> None:
             assert ask(stack, kind, [], [b"Bearer TOKEN"], "GET").who == "alice"
 
 
-@settings(deadline=None)
 @given(st.lists(SITES, max_size=2), st.lists(ORIGIN, max_size=2), st.lists(HOSTS, max_size=2))
 @replay(ORIGINS)
 def test_a_cross_site_request_is_none_of_ours(
@@ -179,7 +177,6 @@ def parts(origin: bytes) -> tuple[Any, ...] | None:
     return found.scheme, found.hostname, port or defaults.get(found.scheme)
 
 
-@settings(deadline=None)
 @given(METHODS, st.lists(SITES, max_size=2), st.lists(ORIGIN, max_size=2))
 def test_both_stacks_refuse_the_same_as_cross_site(
     method: str, fetch_site: list[bytes], origins: list[bytes]

@@ -7,7 +7,7 @@ from functools import cache
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tests.fuzz.corpus import FIELDS, replay
 from tests.http.harness import (
@@ -87,7 +87,6 @@ def answer(stack: Stack, headers: list[Header], status: int, doing: str) -> Resp
     return response
 
 
-@settings(deadline=None)
 @given(HEADERS, STATUS, DOINGS)
 @replay(
     (headers, 200, doing)
@@ -216,7 +215,6 @@ def cookies(draw: st.DrawFn) -> dict[str, Any]:
     return options
 
 
-@settings(deadline=None)
 @given(cookies(), st.text("abcXYZ019-_.", max_size=40), st.integers(-10, 10**12))
 def test_a_cookie_is_legal_whatever_the_options(
     options: dict[str, Any], token: str, seconds_left: int

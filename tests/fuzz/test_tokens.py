@@ -12,7 +12,7 @@ from typing import Any
 
 import jwt
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tests.fuzz.corpus import OPAQUE, PAYLOADS, replay
 from tests.fuzz.rows import ROW
@@ -115,7 +115,6 @@ def pyjwt(token: str) -> dict[str, Any] | None:
         return None
 
 
-@settings(deadline=None)
 @given(tokens())
 @replay([GENUINE, f"{GENUINE}=", f"{HEADER}.{PAYLOAD}.", f"{HEADER}..{SIGNATURE}", "..", "." * 9])
 def test_what_pyjwt_refuses_we_refuse(token: str) -> None:
@@ -138,7 +137,6 @@ def test_what_pyjwt_refuses_we_refuse(token: str) -> None:
     assert told["expires_at"] == FACTS["exp"], "what a token says extends nothing"
 
 
-@settings(deadline=None)
 @given(payloads().map(bytes.decode))
 @replay(PAYLOADS)
 def test_a_right_signature_is_not_enough(payload: str) -> None:
@@ -166,7 +164,6 @@ SIDS = st.text("ABCdef012_-", min_size=16, max_size=40)
 GENERATIONS = st.integers(0, 2**53 - 1)
 
 
-@settings(deadline=None)
 @given(SIDS, GENERATIONS)
 def test_an_opaque_token_says_what_it_was_minted_for(sid: str, generation: int) -> None:
     row = ROW._replace(sid=sid, generation=generation)
@@ -197,7 +194,6 @@ OPAQUE_MANAGER = SessionManager(
 )
 
 
-@settings(deadline=None)
 @given(mutants() | st.text())
 @replay(OPAQUE)
 def test_only_what_was_minted_is_a_token(token: str) -> None:
@@ -217,7 +213,6 @@ OTHERS = [one.create_session("bob") or "" for one in STRANGERS]
 
 
 @pytest.mark.parametrize("verb", ["validate_session", "refresh_session", "session_username"])
-@settings(deadline=None)
 @given(token=JSON | st.binary() | tokens())
 def test_no_verb_raises_nor_touches_another_session(verb: str, token: Any) -> None:
     for one, other in zip(STRANGERS, OTHERS, strict=True):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from tests.http.harness import COOKIE, Header, Site, make_site
 from tests.http.reading import plainly
@@ -73,7 +73,6 @@ class World:
 WORLDS = st.sampled_from(["opaque", "jwt"])
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(WORLDS, fields, st.sampled_from(["GET", "HEAD", "POST", "OPTIONS", "DELETE"]))
 @example("opaque", [(b"cookie", OURS + b"=<alice>"), (b"authorization", b"Bearer <bob>")], "GET")
 @example("opaque", [(b"cookie", OURS + b"=<alice>"), (b"cookie", OURS + b"=<bob>")], "GET")

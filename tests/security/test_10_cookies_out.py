@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tests.http.harness import PLAIN, Call, Reply, Site, attributes, bearer, cookie, set_cookies
 
@@ -139,7 +139,6 @@ OPTIONS = st.fixed_dictionaries(
 )
 
 
-@settings(deadline=None)
 @given(OPTIONS, st.integers(1, 10**9))
 def test_whatever_the_options_the_output_is_legal(options: dict[str, Any], seconds: int) -> None:
     try:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import jwt
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tests.http.harness import bearer, cookie, make_site
 from tests.tokens.forger import SECRET, Forger
@@ -269,7 +269,6 @@ def pyjwt_accepts(token: str) -> bool:
     return True
 
 
-@settings(deadline=None)
 @given(
     st.dictionaries(NAMES, VALUES, max_size=3),
     st.sets(NAMES, max_size=1),

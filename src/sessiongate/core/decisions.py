@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from sessiongate.core.admission import Admission
 from sessiongate.core.recent import Recent, Superseded
 from sessiongate.core.rotation import NOW, Change, close, may_end, present
 from sessiongate.core.row import FOREVER, Record, Row, event_of, record_of, renewed_of
@@ -19,7 +18,6 @@ from sessiongate.errors import StoreError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sessiongate.core.admission import Login
     from sessiongate.core.rotation import Policy, Renewal
     from sessiongate.core.row import RowCodec
     from sessiongate.core.steps import Flow, Step
@@ -43,18 +41,8 @@ class Decisions:
     def __init__(self, codec: RowCodec) -> None:
         self.rows: RowCodec = codec
         self._decode = codec.decode
-        self.admission: Admission = Admission(codec)
         self.superseded: Superseded = Superseded()
         self._unproved: Recent[str, int] = Recent()
-
-    def admit(self, login: Login) -> Flow[Row | None]:
-        """Let a user in, by ``admission``: the session to use, or ``None`` at a limit."""
-        row, events = yield from self.admission.open(login)
-        for event in events:
-            if event.kind == "logout" and event.session is not None:
-                self.superseded.add(event.session, FOREVER)
-            yield event
-        return row
 
     def touch(self, check: Check, data: Any, policy: Policy) -> Flow[Row | None]:
         """Present a token to what was read, by the table of ``rotation``."""

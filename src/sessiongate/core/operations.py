@@ -5,23 +5,14 @@ A flow yields calls of the store and events; ``steps`` runs it. A forged token c
 
 from __future__ import annotations
 
-import secrets
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from sessiongate.core.admission import Login
 from sessiongate.core.arguments import (
-    EXISTING,
     SessionChanges,
-    SessionOptions,
-    check_choice,
     check_claims,
-    check_flag,
     check_keywords,
     check_scopes,
-    check_scopes_and_claims,
-    check_username,
-    to_json,
 )
 from sessiongate.core.decisions import Decisions
 from sessiongate.core.recent import remembering
@@ -30,20 +21,13 @@ from sessiongate.core.row import FOREVER, Row, to_datetime
 from sessiongate.tokens import LONGEST_TOKEN
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
     from datetime import datetime
 
     from sessiongate.core.decisions import Check
     from sessiongate.core.rotation import Renewal
     from sessiongate.core.steps import Flow
     from sessiongate.tokens import Codec, TokenPayload
-
-
-class Granted(NamedTuple):
-    """A session that was opened, or found, and its token."""
-
-    row: Row
-    token: str
 
 
 class Operations(Decisions):
@@ -67,65 +51,6 @@ class Operations(Decisions):
         # Two verbs that few stores have.
         self._replace_at_once = getattr(store, "replace", None)
         self._on_missing = getattr(store, "missed", None)
-
-    def open(
-        self,
-        now: int,
-        username: str,
-        options: SessionOptions,
-        *,
-        replaces: Mapping[str, int | None] | None = None,
-        transport: str | None = None,
-        longest: int = LONGEST_TOKEN,
-        opening: Callable[[str], None] | None = None,
-        **fields: Any,
-    ) -> Flow[Granted | None]:
-        """Open a session, or ``None`` at a limit; ``replaces``: those it ends, as in ``Login``.
-
-        ``opening`` is called with the new sid before the store is asked: who is cancelled meanwhile
-        knows which session may be there. ``longest``: characters of the token. ``fields``: times of
-        the row that are not those of a login.
-        """
-        check_keywords(options, SessionOptions.__optional_keys__)
-        policy, device = self.policy, options.get("device")
-        remembered = check_flag(options.get("remember", False), "remember")
-        existing = options.get("existing")
-        issued_at = now - now % policy.time_resolution
-        lifetime_ends_at = min(issued_at + policy.lifetime, FOREVER)
-        row = Row(
-            sid=secrets.token_urlsafe(16),
-            username=check_username(username),
-            created_at=now,
-            last_accessed=now,
-            expires_at=min(issued_at + policy.timeout_of(remembered=remembered), lifetime_ends_at),
-            lifetime_ends_at=lifetime_ends_at,
-            rotated_at=issued_at,
-            scopes_and_claims=check_scopes_and_claims(
-                options.get("scopes", ()), options.get("claims")
-            ),
-            device="" if device is None else to_json(device, "device"),
-            remembered=remembered,
-        )
-        row = row._replace(**fields) if fields else row
-        login = Login(
-            row=row,
-            now=now,
-            existing=policy.existing
-            if existing is None
-            else check_choice(existing, "existing", EXISTING),
-            replaces=replaces or {},
-            limit=policy.limit,
-            user_limit=policy.user_limit,
-            evict=policy.evict,
-            transport=transport,
-        )
-        token = self._mint_within(row, longest)
-        if opening is not None:
-            opening(row.sid)
-        session = yield from self.admit(login)
-        if session is None:
-            return None
-        return Granted(session, token if session is row else self.codec.mint(session))
 
     def is_genuine(self, token: str) -> bool:
         """Whether the token was minted by these keys; nothing is asked and nothing logged."""
@@ -156,11 +81,12 @@ class Operations(Decisions):
         return Change(
             None if scopes is None else check_scopes(scopes),
             None if claims is None else check_claims(claims),
-            partial(self._mint_within, longest=longest),
+            partial(self.mint_within, longest=longest),
             came_now,
         )
 
-    def _mint_within(self, row: Row, longest: int) -> str:
+    def mint_within(self, row: Row, longest: int) -> str:
+        """The token of a row; ``ValueError`` if it has more characters."""
         token = self.codec.mint(row)
         if len(token) > longest:
             msg = f"claims and scopes make a token of {len(token)} characters, more than {longest}"

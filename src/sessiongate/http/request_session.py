@@ -280,7 +280,7 @@ class RequestSession:
             options["device"] = describe(self._client)
         by_cookie, opened_before = transport == "cookie", self.opened
         try:
-            granted = yield from operations.open(
+            granted = yield from manager.logins.open(
                 manager.now(),
                 username,
                 cast(SessionOptions, options),

@@ -200,7 +200,7 @@ class APITokens:
             claims=wanted.claims,
             device={"name": check_text(wanted.name, "name")},
         )
-        granted = yield from manager.operations.open(
+        granted = yield from manager.logins.open(
             now,
             wanted.username,
             options,

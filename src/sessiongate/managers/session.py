@@ -20,6 +20,7 @@ from typing import (
 
 from sessiongate.administration.flows import Administration
 from sessiongate.administration.verbs import AdministrationVerbs
+from sessiongate.admission.logins import Granted, Logins
 from sessiongate.core.arguments import (
     EXISTING,
     Seconds,
@@ -30,7 +31,7 @@ from sessiongate.core.arguments import (
     check_store,
     microseconds,
 )
-from sessiongate.core.operations import Granted, Operations
+from sessiongate.core.operations import Operations
 from sessiongate.core.rotation import NEVER, NOW, Policy
 from sessiongate.core.row import FOREVER, SECOND, Row, scopes_and_claims_of
 from sessiongate.core.steps import aask, arun, ask, run
@@ -177,6 +178,7 @@ class SessionManager(AdministrationVerbs):
             logger, on_event, self.now, policy, codec.is_foreign
         )
         self.operations: Operations = Operations(codec, policy, self._store, self.reporter.refused)
+        self.logins: Logins = Logins(self.operations)
         self.administration: Administration = Administration(self.operations)
         near = 0 if near_cache is None else microseconds(near_cache, "near_cache", positive=True)
         open_feed = getattr(self._store, "feed", None)
@@ -241,11 +243,11 @@ class SessionManager(AdministrationVerbs):
         Raises:
             ValueError, TypeError: An argument is unfit; nothing was opened.
         """
-        return _token(self.run(self.operations.open(self.now(), username, options)))
+        return _token(self.run(self.logins.open(self.now(), username, options)))
 
     async def acreate_session(self, username: str, **options: Unpack[SessionOptions]) -> str | None:
         """``create_session``, to await."""
-        return _token(await self.arun(self.operations.open(self.now(), username, options)))
+        return _token(await self.arun(self.logins.open(self.now(), username, options)))
 
     def validate_session(self, session_id: str) -> dict[str, Any] | None:
         """Who a token speaks for, or ``None`` if it is not valid.

@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from sessiongate.administration.flows import Administration
-from sessiongate.core.admission import Login
+from sessiongate.admission.rules import Admission, Login
 from sessiongate.core.decisions import Decisions
 from sessiongate.core.steps import aask, arun, ask, run
 from sessiongate.errors import StoreError
@@ -42,7 +42,7 @@ __all__ = [
 ]
 
 Open: TypeAlias = Login
-"""Let a user in: ``core.admission``."""
+"""Let a user in: ``admission.rules``."""
 
 
 class Touch(NamedTuple):
@@ -108,10 +108,11 @@ def step_of(command: Command, store: Store, *, full: bool = False) -> Step[Any]:
     ``full``: whether a login guesses that the limit has been reached.
     """
     decisions = Decisions(store.codec)
-    decisions.admission.full = full
+    admission = Admission(store.codec, decisions.superseded)
+    admission.full = full
     match command:
         case Login():
-            return _step(decisions.admit(command), outcomes.of_login)
+            return _step(admission.admit(command), outcomes.of_login)
         case Touch():
             return _step(_touch(decisions, command), outcomes.of_touch)
         case Read(sid, now):

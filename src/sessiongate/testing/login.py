@@ -14,7 +14,7 @@ from sessiongate.testing._search import authenticator_of
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from sessiongate.core.operations import Granted
+    from sessiongate.admission.logins import Granted
     from sessiongate.core.steps import Flow
     from sessiongate.http.authenticator import RequestAuthenticator
     from sessiongate.http.cookies import SessionCookie
@@ -150,7 +150,7 @@ def _entering(
 ) -> Flow[Login]:
     options["existing"] = "new"
     check_choice(transport, "transport", TRANSPORTS)
-    granted = yield from authenticator.manager.operations.open(
+    granted = yield from authenticator.manager.logins.open(
         authenticator.manager.now(),
         username,
         options,

@@ -41,6 +41,6 @@ def user(
     made = User(manager.information)
     if username is not None:
         options = SessionOptions(scopes=scopes, claims=claims)
-        granted = manager.run(manager.operations.open(manager.now(), username, options))
+        granted = manager.run(manager.logins.open(manager.now(), username, options))
         made.row = None if granted is None else granted.row
     return made

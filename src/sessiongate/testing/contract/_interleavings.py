@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import pytest
 
-from sessiongate.core.admission import Login
+from sessiongate.admission.rules import Login
 from sessiongate.core.rotation import NEVER, NOW, PASSIVE, Change
 from sessiongate.core.row import FOREVER, SECOND
 from sessiongate.stores.memory import MemoryStore

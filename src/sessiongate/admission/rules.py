@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from sessiongate.core.arguments import ExistingPolicy
+    from sessiongate.core.recent import Superseded
     from sessiongate.core.row import RowCodec
-    from sessiongate.core.steps import Step
+    from sessiongate.core.steps import Flow, Step
     from sessiongate.events import EventKind
 
 Outcome: TypeAlias = tuple[Row | None, list[Event]]
@@ -58,16 +59,25 @@ class Login(NamedTuple):
 class Admission:
     """Decides logins on the records of one codec."""
 
-    def __init__(self, codec: RowCodec) -> None:
+    def __init__(self, codec: RowCodec, superseded: Superseded) -> None:
         self.codec = codec
+        self._superseded = superseded
         self.full: bool = False
         """Whether the last look found the total at its limit.
 
         Only a guess for the next login: it saves a trip, and ``commit`` checks it.
         """
 
-    def open(self, login: Login) -> Step[Outcome]:
-        """Let a user in, or say why not."""
+    def admit(self, login: Login) -> Flow[Row | None]:
+        """Let a user in: the session to use, or ``None`` at a limit."""
+        row, events = yield from self._open(login)
+        for event in events:
+            if event.kind == "logout" and event.session is not None:
+                self._superseded.add(event.session, FOREVER)
+            yield event
+        return row
+
+    def _open(self, login: Login) -> Step[Outcome]:
         guess = login.evict or not self.full
         if not (self.full or login.needs_user_sessions):
             # Nearly always there is room, and this is the only trip.

@@ -1,0 +1,1 @@
+"""Who may open a session, and what a limit does: decided for logins alone."""
