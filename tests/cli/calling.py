@@ -120,7 +120,7 @@ def session(sid: str, username: str = "alice", *, expires_at: int, **fields: Any
         scopes_and_claims="",
         device="",
     )._replace(**fields)
-    return Open(row, SECOND, "new", {}, None, None, evict=False)
+    return Open(row, SECOND, "new", (), None, None, evict=False)
 
 
 def everything(store: Store) -> tuple[Any, Any]:

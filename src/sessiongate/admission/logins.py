@@ -20,7 +20,7 @@ from sessiongate.core.row import FOREVER, Row
 from sessiongate.tokens import LONGEST_TOKEN
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from sessiongate.core.operations import Operations
     from sessiongate.core.steps import Flow
@@ -46,7 +46,7 @@ class Logins:
         username: str,
         options: SessionOptions,
         *,
-        replaces: Mapping[str, int | None] | None = None,
+        replaces: tuple[tuple[str, int | None], ...] = (),
         transport: str | None = None,
         longest: int = LONGEST_TOKEN,
         opening: Callable[[str], None] | None = None,
@@ -85,7 +85,7 @@ class Logins:
             existing=policy.existing
             if existing is None
             else check_choice(existing, "existing", EXISTING),
-            replaces=replaces or {},
+            replaces=replaces,
             limit=policy.limit,
             user_limit=policy.user_limit,
             evict=policy.evict,

@@ -12,7 +12,7 @@ from sessiongate.core.steps import locked
 from sessiongate.events import Event
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
     from sessiongate.core.arguments import ExistingPolicy
     from sessiongate.core.recent import Superseded
@@ -40,7 +40,7 @@ class Login(NamedTuple):
     row: Row
     now: int
     existing: ExistingPolicy
-    replaces: Mapping[str, int | None]
+    replaces: tuple[tuple[str, int | None], ...]
     """Sids, each with the generation of the token that came for it; ``None``: it ends as it is."""
     limit: int | None
     """Live sessions of the whole store, the new one included."""
@@ -186,15 +186,15 @@ class _Attempt:
 
     def _replace(self) -> Step[None]:
         login = self._login
-        for sid, came in login.replaces.items():
+        for sid, came in login.replaces:
             if sid in self._mine:
                 record, row = self._mine[sid]
-                if may_end(row, came, login.now):
+                if came is None or may_end(row, came, login.now):
                     self._end([record], "replaced")
             elif sid not in self._out:
                 data = yield "read", sid
                 other = None if data is None else self._codec.decode(data, sid)
-                if other is not None and may_end(other, came, login.now):
+                if other is not None and (came is None or may_end(other, came, login.now)):
                     live = login.now < other.expires_at
                     record = Record(sid, other.username, other.expires_at, data)
                     self._end([record], "replaced" if live else None)

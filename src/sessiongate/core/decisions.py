@@ -93,7 +93,11 @@ class Decisions:
             data,
             sid,
             now,
-            lambda row: close(row, generation, username, now) if may_end(row, came, now) else None,
+            lambda row: (
+                close(row, generation, username, now)
+                if came is None or may_end(row, came, now)
+                else None
+            ),
         )
         if row is None or answer is None:
             return None

@@ -133,14 +133,13 @@ def _classify_bound(row: Row, generation: int, now: int) -> str:
     return UNPROVED
 
 
-def may_end(row: Row, generation: int | None, now: int) -> bool:
-    """Whether the holder of a genuine token may end its session; ``None``: no token was asked for.
+def may_end(row: Row, generation: int, now: int) -> bool:
+    """Whether the holder of a genuine token may end its session.
 
-    The holder of a copied cookie may not log the owner out.
+    Of any token, even one that was retired: but who holds a copied cookie of a bound session may
+    not log its owner out.
     """
-    return not (row.bound_key and generation is not None) or (
-        TABLE[_classify_bound(row, generation, now)] == ACCEPT
-    )
+    return not row.bound_key or TABLE[_classify_bound(row, generation, now)] == ACCEPT
 
 
 def present(  # noqa: PLR0912 - in one piece, for each request pays for each call

@@ -309,7 +309,7 @@ class RequestSession:
             self.settings.report_cross_site("a logout did nothing", self._cross_site)
             return False
         manager, transport = self.settings.manager, self.transport or self.credentials.transport
-        for sid, came in self._sessions_that_came().items():
+        for sid, came in self._sessions_that_came():
             yield from manager.operations.close(manager.now(), sid, came=came, transport=transport)
         by_cookie = self._cross_site is None and not by_header
         self.delivery = TokenDelivery(cookie="expire" if by_cookie else self._expired_cookie())
@@ -376,7 +376,7 @@ class RequestSession:
         is_held = self.delivery.cookie == "issue" or (ours and credentials.cookies > 0)
         return "expire" if is_held else None
 
-    def _sessions_that_came(self, *, own_cookie: bool = False) -> dict[str, int]:
+    def _sessions_that_came(self, *, own_cookie: bool = False) -> tuple[tuple[str, int], ...]:
         """The sids and generations of all genuine tokens that came, and of what was opened since.
 
         Not of a cookie that another site sent along, unless it is taken for our ``own_cookie``.
@@ -388,7 +388,7 @@ class RequestSession:
         came = {token.sid: token.generation for token in tokens}
         if self.user.row is not None:
             came[self.user.row.sid] = self.user.row.generation
-        return came
+        return tuple(came.items())
 
     def _set_session(self, row: Row | None, transport: Transport | None) -> None:
         self.user.row, self.transport, self.problem = row, transport, None

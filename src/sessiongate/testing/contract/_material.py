@@ -62,7 +62,9 @@ def login(
     evict: bool = False,
 ) -> Open:
     """An ``Open`` without limits, but for those given."""
-    return Open(row, now, existing, dict.fromkeys(replaces), limit, user_limit, evict)
+    return Open(
+        row, now, existing, tuple((sid, None) for sid in replaces), limit, user_limit, evict
+    )
 
 
 def touch(
