@@ -93,10 +93,10 @@ class Binding:
         keys = settings.manager.keys_for(b"sessiongate device-bound challenge v1")
         # A browser that has slept keeps the last one: it is sent a new one, and posts again.
         self._challenges = Challenges(keys, valid_for=2 * self._bound_for)
-        authenticator.skip_also(find_endpoint)
+        authenticator.serve(find_endpoint, self.offer)
 
-    def offer(self, session: RequestSession, root: str) -> Field | None:
-        """What the response adds, if anything, where the session has just been handed out.
+    def offer(self, session: RequestSession) -> tuple[Field, ...]:
+        """What the response that hands out a token carries besides.
 
         The binding is offered to who has logged in and to nobody else: whoever holds a copy of an
         unbound cookie would bind it to a key of their own.
@@ -104,14 +104,16 @@ class Binding:
         delivery = session.delivery
         row = delivery.row
         if row is None or delivery.cookie != "issue" or row.bound_key:
-            return None
+            return ()
         now = self._manager.now()
         challenge = self._challenges.issue("bind", row.sid, row.generation, now)
-        return fields.registration(root + _BIND, challenge, ALGORITHM)
+        path = session.root.rstrip("/") + _BIND
+        return (fields.registration(path, challenge, ALGORITHM),)
 
     def answer(self, asked: Asked) -> Flow[Answer]:
         """The response to a request for one of the two paths."""
         method, root, path, find = asked
+        root = root.rstrip("/")
         if method != "POST":
             return _refuse(405, ("Allow", "POST"))
         proof = fields.read_proof(find)

@@ -1,22 +1,22 @@
-"""Between the WSGI middleware and the app: the two paths, and the offer after a login."""
+"""The two paths of device-bound sessions, as a WSGI app beside the middleware's own."""
 
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sessiongate.device_bound.binding import RULE, Binding, unavailable
 from sessiongate.errors import StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
     from sessiongate.http.authenticator import RequestAuthenticator
 
 
-class BoundApp:
-    """The app of a middleware with ``device_bound=True``."""
+class Endpoints:
+    """Answers on the two paths; all other requests go on to the app."""
 
     def __init__(self, app: WSGIApplication, authenticator: RequestAuthenticator) -> None:
         self._app = app
@@ -24,31 +24,16 @@ class BoundApp:
         self._binding = Binding(authenticator)
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        session, root = environ["sessiongate"], _text(environ, "SCRIPT_NAME").rstrip("/")
-        if session.skipped == RULE:
-            return self._answer(environ, root, start_response)
+        if environ["sessiongate"].skipped != RULE:
+            return self._app(environ, start_response)
 
-        def start_with_offer(
-            status: str, headers: list[tuple[str, str]], exc_info: Any = None, /
-        ) -> Callable[[bytes], object]:
-            offer = None if session.opened is None else self._binding.offer(session, root)
-            if offer is not None:
-                headers = [*headers, offer]
-            if exc_info is None:
-                return start_response(status, headers)
-            return start_response(status, headers, exc_info)
-
-        return self._app(environ, start_with_offer)
-
-    def _answer(
-        self, environ: WSGIEnvironment, root: str, start_response: StartResponse
-    ) -> list[bytes]:
         def find(name: bytes) -> Sequence[bytes]:
             value = environ.get(f"HTTP_{name.decode().upper().replace('-', '_')}")
             return [] if value is None else [value.encode("latin-1", "replace")]
 
         try:
-            asked = environ["REQUEST_METHOD"], root, _text(environ, "PATH_INFO"), find
+            root, path = (_text(environ, name) for name in ("SCRIPT_NAME", "PATH_INFO"))
+            asked = environ["REQUEST_METHOD"], root, path, find
             answer = self._manager.run(self._binding.answer(asked))
         except StoreError:
             answer = unavailable()

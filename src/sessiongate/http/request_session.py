@@ -108,6 +108,8 @@ class RequestSession:
     """The same, for an answer that ends between two chunks with its session."""
     skipped: str | None = None
     """The rule of ``skip`` that covers this request, so that no credential was read."""
+    root: str = ""
+    """The path of the mount, where the path matters to the middleware."""
     response_started: bool = False
     store_failed: bool = False
     """Whether the store failed this request, so that its answer is a 503."""
