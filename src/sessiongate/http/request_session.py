@@ -162,6 +162,14 @@ class RequestSession:
         return row is not None and bool(row.bound_key)
 
     @property
+    def proved_until(self) -> datetime | None:
+        """When a bound cookie is over, unless the device proves its key; ``None``: not bound."""
+        row = self.user.row
+        if row is None or not row.bound_key:
+            return None
+        return to_datetime(self.settings.manager.operations.sent_until(row))
+
+    @property
     def rotates_at(self) -> datetime | None:
         """From when on a request rotates the token; ``None``: no request will."""
         row = self.user.row
