@@ -51,6 +51,11 @@ class Authority:
         _certutil(*at, "-N", "--empty-password")
         _certutil(*at, "-A", "-n", "tests", "-t", "C,,", "-i", str(self.file))
 
+    def trust(self, certificate: Path) -> None:
+        """Let the browser take this one certificate, which has signed itself."""
+        at = ("-d", f"sql:{self.home / '.pki' / 'nssdb'}")
+        _certutil(*at, "-A", "-n", certificate.name, "-t", "P,,", "-i", str(certificate))
+
     def certify(self, hosts: Iterable[str]) -> tuple[str, str]:
         """The files of a certificate for these hosts and of its key."""
         key = generate_private_key(SECP256R1())

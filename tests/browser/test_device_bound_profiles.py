@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.browser.binding import FLAGS, FLAGS_WITH_QUOTA, ask, log_in_or_skip, who
+from tests.browser.binding import FLAGS, FLAGS_WITH_QUOTA, Watched, ask, log_in_or_skip, who
 from tests.browser.bound_sites import BOUND_FOR, Sites
 from tests.browser.chromium import LONG, running_chromium, running_with_profile
+from tests.examples.running_demo import Demo
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -51,3 +52,21 @@ def test_beyond_its_quota_a_browser_comes_without_the_cookie_and_nobody_is_logge
         assert row["handle"]
         assert ask(watched.tab, "/login?username=alice", "POST")[0] == 200  # sets it right
         assert who(watched.tab) == "alice"
+
+
+def test_the_demo_shows_that_its_session_is_bound(tmp_path: Path, authority: Authority) -> None:
+    with Demo.start(tmp_path, "--device-bound") as demo:
+        authority.trust(tmp_path / "certificate.pem")
+        with running_chromium(authority.home, FLAGS) as browser:
+            visitor = browser.new_context()
+            visitor.set_default_timeout(LONG)
+            watched = Watched(visitor, f"{demo.flask}/login")
+            watched.tab.get_by_label("Username").fill("alice")
+            watched.tab.get_by_label("Password").fill(demo.password)
+            watched.tab.get_by_role("button", name="Log in").click()
+            watched.wait_for("created", "Success")
+            visitor.clear_cookies()
+            for page in ("/account", "/devices"):
+                watched.tab.goto(f"{demo.flask}{page}")
+                assert watched.tab.get_by_text("bound to").first.is_visible()
+            assert ("refreshed", "Refreshed") in watched.events
