@@ -169,6 +169,17 @@ def test_the_answer_to_a_proof_is_lost(site: Site, browser: Browser) -> None:
     assert browser.who == "alice"
 
 
+def test_the_answer_to_the_first_proof_is_lost(site: Site, browser: Browser) -> None:
+    """The browser has used its first bound cookie just now: that is no reason to refuse it."""
+    held = browser.token
+    site.clock.advance(BOUND_FOR - 100)
+    assert browser.who == "alice"
+    assert browser.refresh().status == 200
+    browser.token = held
+    site.clock.advance(60)
+    assert browser.who == "alice"
+
+
 def test_the_answer_to_the_binding_is_lost(site: Site) -> None:
     browser = Browser(site)
     browser.log_in()

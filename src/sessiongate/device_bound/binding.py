@@ -24,6 +24,7 @@ from sessiongate.http.refusals import UNAVAILABLE
 
 if TYPE_CHECKING:
     from sessiongate.core.steps import Flow
+    from sessiongate.device_bound.challenges import Purpose
     from sessiongate.device_bound.fields import Field, Find
     from sessiongate.http.authenticator import RequestAuthenticator
     from sessiongate.http.cookies import SessionCookie
@@ -151,7 +152,9 @@ class Binding:
     def _refresh(self, sid: str, text: str, identifier: str) -> Flow[Answer]:
         now, until = self._times()
         proof = self._proofs.read(text, registers=False)
-        said = proof and self._challenges.read("refresh", proof.challenge, now)
+        read, challenge = self._challenges.read, "" if proof is None else proof.challenge
+        arrived = read("refresh", challenge, now)
+        said = arrived or read("retry", challenge, now)
 
         def decide(row: Row) -> Row | None:
             if not row.bound_key:
@@ -159,14 +162,14 @@ class Binding:
             answers = said == (row.sid, row.generation)
             if proof is None or not answers or not self._proofs.verify(proof, row.bound_key):
                 return row
-            return rules.prove(row, now, until)
+            return rules.prove(row, now, until, arrived=arrived is not None)
 
         data = yield "read", sid
         before, row = yield from self._operations.settle(data, sid, now, decide)
         if before is None or type(row) is not Row:
             return Answer(200, fields.forget(identifier), media_type=_JSON)
         if row is before:
-            return _refuse(403, self._next_challenge(row, identifier, now))
+            return _refuse(403, self._next_challenge("retry", row, identifier, now))
         self._operations.superseded.add(row.sid, row.generation)
         yield event_of("rotated", row, now, "cookie", "proved")
         return self._hand_out(row, identifier, now)
@@ -179,11 +182,11 @@ class Binding:
     def _hand_out(self, row: Row, identifier: str, now: int) -> Answer:
         token = self._operations.codec.mint(row)
         cookie = self._cookie.issue(token, self._bound_for // SECOND, persists=True)
-        challenge = self._next_challenge(row, identifier, now)
+        challenge = self._next_challenge("refresh", row, identifier, now)
         return Answer(200, headers=(("Set-Cookie", cookie), challenge))
 
-    def _next_challenge(self, row: Row, identifier: str, now: int) -> Field:
-        challenge = self._challenges.issue("refresh", row.sid, row.generation, now)
+    def _next_challenge(self, purpose: Purpose, row: Row, identifier: str, now: int) -> Field:
+        challenge = self._challenges.issue(purpose, row.sid, row.generation, now)
         return fields.next_challenge(challenge, identifier)
 
     def _agrees(self, sid: str, find: Find, now: int) -> bool:

@@ -17,8 +17,9 @@ from sessiongate.tokens import GENERATION
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-Purpose: TypeAlias = Literal["bind", "refresh"]
-"""A challenge for the one is none for the other."""
+Purpose: TypeAlias = Literal["bind", "refresh", "retry"]
+"""A challenge for the one is none for the other. That of a ``"refresh"`` comes with a token; that
+of a ``"retry"`` alone, to a browser that may not have got the token before."""
 
 _MAC_BYTES: Final = 16
 _FORM: Final = re.compile(

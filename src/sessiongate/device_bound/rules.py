@@ -34,19 +34,24 @@ def bind(row: Row, generation: int, key: str, now: int, until: int) -> Row | Non
     )
 
 
-def prove(row: Row, now: int, until: int) -> Row:
-    """The row after a proof by its key.
+def prove(row: Row, now: int, until: int, *, arrived: bool) -> Row:
+    """The row after a proof by its key; ``arrived``: its browser has the token before.
 
-    The tokens of the proof before stay accepted as long as they would have been: an answer may be
-    lost. It is no activity, for the browser proves its key for a poll as well: the session is
-    extended by the request that waits for the proof.
+    The tokens of the proof before stay accepted as long as they would have been, for this answer
+    may get lost. If the answer before was lost as well, those before it are what the browser has.
+
+    It is no activity, for a browser proves its key for a poll as well: the session is extended by
+    the request that waits for the proof.
     """
-    overlaps = now < row.previous_until  # the answer before may be lost, too
+    if arrived or now >= row.previous_until:
+        oldest, previous_until = row.oldest_accepted, row.proved_until
+    else:
+        oldest, previous_until = row.revoked_below, min(row.previous_until, row.proved_until)
     return row._replace(
         generation=row.generation + 1,
         rotated_at=now,
-        previous_until=min(row.previous_until, row.proved_until) if overlaps else row.proved_until,
+        previous_until=previous_until,
         oldest_accepted=row.generation + 1,
-        revoked_below=row.revoked_below if overlaps else row.oldest_accepted,
+        revoked_below=oldest,
         proved_until=until,
     )
