@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Final
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sessiongate.core.rotation import NOW, PROOF_SLACK, WHEN_DUE, Change, Policy, close, present
+from sessiongate.core.rotation import (
+    NOW,
+    PASSIVE,
+    PROOF_SLACK,
+    WHEN_DUE,
+    Change,
+    Policy,
+    close,
+    present,
+)
 from sessiongate.core.row import SECOND, Row
 from sessiongate.device_bound.rules import bind, prove
 from sessiongate.testing.contract._material import session
@@ -65,6 +74,13 @@ class Played:
         self.row = answer
         return True
 
+    def look(self) -> None:
+        """At all tokens that there are, as polls would show them."""
+        for generation, proved_at in self.proved_at.items():
+            if isinstance(present(self.row, generation, self.now, POLICY, PASSIVE), Row):
+                assert self.now < proved_at + COUNTS, "it has outlived its proof"
+                assert generation not in self.retired
+
     def prove(self, *, lost: bool) -> None:
         """By a browser whose answer may be lost; it is sent a challenge first, if need be."""
         arrived, self.lost = not self.lost, lost
@@ -99,6 +115,7 @@ def test_no_token_outlives_its_proof(steps: list[tuple[str, int]]) -> None:
             renewal = NOW if step == "refresh" else scopes(f"s{number}")
             if played.present(played.row.generation, renewal):
                 played.held = played.row.generation
+        played.look()
     assert played.present(played.row.generation) == (
         played.now < played.proved_at[played.row.generation] + COUNTS
     )
