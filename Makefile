@@ -16,14 +16,14 @@ WHEEL_VENV ?= .venv-wheel
 LOCK ?= test-wheel
 # What depends on the interpreter and on what is in the wheel; not the servers around it.
 WHEEL_TESTS ?= tests/managers tests/observability tests/tokens tests/http tests/security tests/frameworks tests/devices \
-	tests/cli tests/testing tests/budget tests/stores/test_contract.py tests/stores/test_sqlite.py \
+	tests/django tests/cli tests/testing tests/budget tests/stores/test_contract.py tests/stores/test_sqlite.py \
 	tests/test_public_names.py tests/machines/test_service_token*.py
 
 # Tests start a hundred processes: each would compile the package again.
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-forward test test-slow fuzz coverage package sbom test-wheel lint spelling workflows types \
+.PHONY: help demo demo-forward test test-slow fuzz chaos coverage package sbom test-wheel lint spelling workflows types \
 	public-types format words docs bench bench-scale bench-servers bench-threads budget lock clean
 
 help:  ## What can be made
@@ -55,6 +55,9 @@ test-slow: $(VENV)/test.installed  ## Run the tests that take long
 
 fuzz: $(VENV)/test.installed  ## Fuzz for as long as you like: ARGS='--minutes 60'
 	$(BIN)/python tests/fuzz/run.py $(ARGS)
+
+chaos: $(VENV)/test.installed  ## Processes, faults and a judge: ARGS='--minutes 10 --store redis'
+	$(BIN)/python -m tests.feed.chaos.run $(ARGS)
 
 coverage: $(VENV)/test.installed  ## Run the quick tests with the branch coverage gate
 	$(PYTEST) -m "not slow" --cov --cov-report=term $(EXTRA)

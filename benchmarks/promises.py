@@ -162,6 +162,12 @@ REQUESTS: Final = (
         1 / 6,
         "Flask login_required, against Flask-Login's",
     ),
+    _against(
+        "sessiongate: Django, request.user, SQLite",
+        "Django: request.user, SQLite",
+        0.5,
+        "Django's request.user, against its own sessions in SQLite",
+    ),
     Promise(
         "FastAPI current_user, against a dependency that returns the user",
         (_NO_DEPENDENCY, _PLAIN_DEPENDENCY, _CURRENT_USER),
@@ -201,10 +207,26 @@ REQUESTS: Final = (
         usually=True,
     ),
     _against(
+        "MariaDB: check",
+        "MariaDB: SQLAlchemy's read by primary key",
+        1.5,
+        "MariaDB check, against SQLAlchemy's read by primary key",
+        usually=True,
+    ),
+    _against(
         "SQLite: check",
         "SQLite: read by primary key",
         1.5,
         "SQLite check, against a read by primary key",
+    ),
+    *(
+        _against(
+            f"{name}: near hit",
+            "memory: check that writes nothing",
+            1.1,
+            f"a check of {name} that the near cache answers, against one in memory",
+        )
+        for name in ("SQLite", "Redis", "PostgreSQL")
     ),
     *_ISSUE,
     _against(

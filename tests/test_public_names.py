@@ -195,10 +195,10 @@ def test_types_are_shipped() -> None:
 def test_every_public_name_is_documented(module: str) -> None:
     found = importlib.import_module(module)
     assert found.__doc__
-    assert list(_undocumented(found)) == []
+    assert list(undocumented(found)) == []
 
 
-def _undocumented(module: Any) -> Iterator[str]:
+def undocumented(module: Any) -> Iterator[str]:
     for name in module.__all__:
         thing = getattr(module, name)
         if inspect.isclass(thing):

@@ -28,7 +28,8 @@ PURE = (
 """No I/O, no clock, no framework: all the rules."""
 MIDDLEWARE = ("asgi.py", "wsgi.py")
 KITS = ("flask.py", "starlette.py", "fastapi.py")
-MOUNTED = ("devices/flask.py", "devices/starlette.py")
+DJANGO = ("django/*.py", "drf.py")
+MOUNTED = ("devices/flask.py", "devices/starlette.py", "devices/django.py")
 """Pages that an app mounts, as one framework wants them."""
 TOOLS = ("cli/*", "testing/*")
 """They may use everything, and nothing uses them."""
@@ -61,7 +62,11 @@ ROOMS = {
         MIDDLEWARE, (*PURE, "managers/*.py", "feed/streams.py", "http/*", "device_bound/*")
     ),
     **dict.fromkeys(KITS, (*PURE, "managers/*.py", "http/*", "kits/*", *MIDDLEWARE, *KITS)),
-    **dict.fromkeys(MOUNTED, (*PURE, "machines/*.py", "http/*", "kits/*", "devices/*", *KITS)),
+    "django/management/*": (*PURE, "managers/*.py", "devices/labels.py", *DJANGO),
+    **dict.fromkeys(DJANGO, (*PURE, "managers/*.py", "http/*", "kits/*", *MIDDLEWARE, *DJANGO)),
+    **dict.fromkeys(
+        MOUNTED, (*PURE, "machines/*.py", "http/*", "kits/*", "devices/*", *KITS, *DJANGO)
+    ),
     "forward/*.py": (*PURE, "managers/*.py", "http/*", "kits/*", "forward/*", *MIDDLEWARE),
     "devices/*.py": (*PURE, "managers/*.py", "machines/*.py", "http/*", "kits/*", "devices/*"),
     "observability.py": (
@@ -80,6 +85,7 @@ OUTSIDERS = {
     "redis": ("stores/redis.py", "stores/_redis_*.py"),
     "psycopg": ("stores/postgres.py", "stores/_postgres_*.py"),
     "psycopg_pool": ("stores/postgres.py", "stores/_postgres_*.py"),
+    "sqlalchemy": ("stores/sqlalchemy.py", "stores/_sqlalchemy_*.py"),
     "sqlite3": ("stores/sqlite.py", "stores/_sqlite_*.py"),
     "werkzeug": ("flask.py", "wsgi.py", "http/cookies.py"),
     "flask": ("flask.py", "devices/flask.py"),
@@ -93,6 +99,9 @@ OUTSIDERS = {
         "forward/asgi.py",
     ),
     "fastapi": ("fastapi.py",),
+    "django": (*DJANGO, "devices/django.py"),
+    "asgiref": DJANGO,
+    "rest_framework": ("drf.py",),
     "opentelemetry": ("observability.py",),
 }
 """Who may know a library, besides the tools; the rest of the world is nobody's."""
@@ -263,6 +272,9 @@ def test_a_room_imports_what_it_may(file: str) -> None:
         ("http/authenticator.py", "from sessiongate.devices.labels import name_of"),
         ("forward/decision.py", "from sessiongate.starlette import login_required"),
         ("asgi.py", "from sessiongate.forward import ForwardAuth"),
+        ("django/users.py", "from rest_framework.permissions import BasePermission"),
+        ("django/middleware.py", "from sessiongate.flask import login_required"),
+        ("kits/guard.py", "from django.http import HttpRequest"),
     ],
 )
 def test_a_breach_would_be_found(file: str, line: str) -> None:
@@ -303,6 +315,7 @@ def test_no_two_files_need_each_other(room: str) -> None:
         ("sessiongate.devices", "jwt redis psycopg flask werkzeug starlette asyncio"),
         ("sessiongate.devices.flask", "jwt redis psycopg starlette fastapi"),
         ("sessiongate.devices.starlette", "jwt redis psycopg flask werkzeug fastapi"),
+        ("sessiongate.django", "jwt redis psycopg flask starlette werkzeug fastapi"),
     ],
 )
 def test_a_part_loads_only_what_it_needs(module: str, unneeded: str) -> None:

@@ -10,6 +10,7 @@ from sessiongate.errors import StoreError
 from sessiongate.feed.streams import OpenStream
 from sessiongate.http import websockets
 from sessiongate.http.authenticator import RequestAuthenticator
+from sessiongate.http.fields import find_in_headers
 from sessiongate.http.response import ResponseFields
 from sessiongate.http.websockets import DENIAL, POLICY_VIOLATION, SUBPROTOCOL, WEBSOCKET
 from sessiongate.http.wrong_stack import check_app, qualified_name
@@ -28,6 +29,7 @@ __all__ = ["SessionAuthMiddleware"]
 _READ = frozenset({b"cookie", b"authorization", b"upgrade"})
 """The fields of each request that are read; others where they are needed."""
 _EVENTS = b"text/event-stream"
+_CONTENT_TYPE = b"content-type"
 _STARTS = frozenset({"http.response.start", "websocket.accept", f"{DENIAL}.start"})
 
 
@@ -96,7 +98,7 @@ class SessionAuthMiddleware:
             others = _take_subprotocol(scope, authorizations)
             if kind == "websocket":
                 mark = authenticator.manager.hub.mark()
-        client = _find, headers, scope.get("client")
+        client = find_in_headers, headers, scope.get("client")
         if authorizations and authenticator.for_api_tokens is not None:
             authenticator = authenticator.choose(authorizations)
         session = authenticator.parse_request(method, cookies, authorizations, client, passive)
@@ -139,17 +141,18 @@ class SessionAuthMiddleware:
                 await send(message)
                 return
             changes = authenticator.prepare_response(session, message.get("status", 101))
-            headers = self._fields.apply(message.get("headers") or (), changes)
-            message = {**message, "headers": headers}
+            given = message.get("headers") or ()
+            message = {**message, "headers": self._fields.apply(given, changes)}
             if changes is not None and "status" in message:
                 message["status"] = changes.status
             if others is not None and message["type"] == "websocket.accept":
                 message["subprotocol"] = message.get("subprotocol") or SUBPROTOCOL
             await send(message)
             session.opened = None
-            if task is not None and stream is None and session.user.row is not None:
-                for name, value in headers:
-                    if value[:17] == _EVENTS and name.lower() == b"content-type":
+            if task is not None and stream is None:
+                for name, value in given:
+                    # Most values are shorter: to ask that is cheaper than to cut them.
+                    if len(value) > 16 and value[:17] == _EVENTS and name.lower() == _CONTENT_TYPE:  # noqa: PLR2004
                         stream = OpenStream(session.ended, send, task=task)
                         send = stream.send
 
@@ -200,14 +203,12 @@ def _path_below(root: str, path: str) -> str:
     return path[len(root) :] if f"{path}/".startswith(f"{root}/") else path
 
 
-def _find(headers: list[tuple[bytes, bytes]], name: bytes) -> list[bytes]:
-    return [value for known, value in headers if known == name]
-
-
 def _take_subprotocol(scope: Scope, authorizations: list[bytes]) -> list[str] | None:
     """Read a token that came as a subprotocol; the others, if the answer has to name one."""
     if scope["type"] == "http":
-        offered = websockets.split_subprotocols(_find(scope["headers"], b"sec-websocket-protocol"))
+        offered = websockets.split_subprotocols(
+            find_in_headers(scope["headers"], b"sec-websocket-protocol")
+        )
         websockets.take_subprotocol(offered, authorizations)
         return None
     others = websockets.take_subprotocol(scope.get("subprotocols") or (), authorizations)

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any, Final, Unpack
 from sessiongate.errors import StoreError
 from sessiongate.http import websockets
 from sessiongate.http.authenticator import RequestAuthenticator
+from sessiongate.http.fields import CLIENT_FIELDS, find_in_environ
 from sessiongate.http.response import ResponseFields
 from sessiongate.http.websockets import SUBPROTOCOL, WEBSOCKET
 from sessiongate.http.wrong_stack import check_app, qualified_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
     from sessiongate.http.request_session import RequestSession
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
 
 __all__ = ["SessionAuthMiddleware"]
 
-_FIELDS: Final = ("HTTP_SEC_FETCH_SITE", "HTTP_ORIGIN", "HTTP_HOST", "HTTP_USER_AGENT")
-"""The fields that only some requests need."""
 _EVENTS: Final = "text/event-stream"
 _SWITCHING: Final = 101
 _UNAVAILABLE: Final = "503 Service Unavailable"
@@ -79,16 +78,18 @@ class SessionAuthMiddleware:
             if key in environ:
                 values.append(environ[key].encode("latin-1", "replace"))
         others: list[str] | None = None
-        upgrades = _find(environ, b"upgrade") if "HTTP_UPGRADE" in environ else ()
+        upgrades = find_in_environ(environ, b"upgrade") if "HTTP_UPGRADE" in environ else ()
         if upgrades and websockets.is_handshake(method, upgrades[0]):
             method = WEBSOCKET
-            offered = websockets.split_subprotocols(_find(environ, b"sec-websocket-protocol"))
+            offered = websockets.split_subprotocols(
+                find_in_environ(environ, b"sec-websocket-protocol")
+            )
             others = websockets.take_subprotocol(offered, authorizations)
             if others is not None:
                 environ["HTTP_SEC_WEBSOCKET_PROTOCOL"] = ", ".join(others)
         # Not the environ itself, in which the session is going to be: neither would go at once.
-        fields = {key: environ[key] for key in _FIELDS if key in environ}
-        client = _find, fields, (environ.get("REMOTE_ADDR"),)
+        fields = {key: environ[key] for key in CLIENT_FIELDS if key in environ}
+        client = find_in_environ, fields, (environ.get("REMOTE_ADDR"),)
         if authorizations and authenticator.for_api_tokens is not None:
             authenticator = authenticator.choose(authorizations)
         session = authenticator.parse_request(method, cookies, authorizations, client, passive)
@@ -205,11 +206,6 @@ def _path_of(environ: WSGIEnvironment, name: str = "PATH_INFO") -> str:
     """The path below ``SCRIPT_NAME``, from the Latin-1 that PEP 3333 has it in."""
     path: str = environ.get(name, "")
     return path.encode("latin-1", "replace").decode(errors="replace")
-
-
-def _find(environ: Mapping[str, Any], name: bytes) -> list[bytes]:
-    value = environ.get(f"HTTP_{name.decode().upper().replace('-', '_')}")
-    return [] if value is None else [value.encode("latin-1", "replace")]
 
 
 def _set_remote_user(environ: WSGIEnvironment, session: RequestSession) -> None:

@@ -7,18 +7,25 @@ from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from sqlalchemy import create_engine
 from tests.device_bound.playing import BOUND_FOR, OVER, Browser
-from tests.http.harness import cookie, leave
+from tests.http.harness import cookie, leave, make_site
 from tests.stores.postgres_server import PostgresServer
 from tests.stores.redis_server import RedisServer
 
-from sessiongate.stores import MemoryStore, PostgresStore, RedisStore, SQLiteStore
+from sessiongate.stores import (
+    MemoryStore,
+    PostgresStore,
+    RedisStore,
+    SQLAlchemyStore,
+    SQLiteStore,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.http.harness import MakeSite
+    from tests.http.harness import MakeSite, Site
 
     from sessiongate.stores import Store
 
@@ -46,8 +53,19 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
         yield stack.enter_context(closing(opened))
 
 
+def test_a_bound_session_in_the_database_of_an_app(tmp_path: Path) -> None:
+    engine = create_engine(f"sqlite:///{tmp_path / 'app.db'}")
+    store = SQLAlchemyStore(engine, timeout=PATIENCE)
+    live_through(make_site("wsgi", "opaque", options={"device_bound": True}, store=store))
+    engine.dispose()
+
+
 def test_a_bound_session_on_a_store(make: MakeSite, store: Store) -> None:
-    site = make(store=store)
+    live_through(make(store=store))
+
+
+def live_through(site: Site) -> None:
+    """From the login to the logout, with a proof, and a copy that is refused."""
     site.clock.advance(time.time() - site.clock())  # engines remove what is over by their clock
     browser = Browser(site).logged_in()
     copy = cookie(browser.token)

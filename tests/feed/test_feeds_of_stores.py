@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
@@ -11,9 +12,11 @@ from tests.http.harness import KEY
 
 from sessiongate import SessionManager, StoreError
 from sessiongate.core.row import FOREVER
+from sessiongate.stores import SQLiteStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from sessiongate.stores import Store
     from sessiongate.stores.base import Feed, News
@@ -130,3 +133,19 @@ def test_a_feed_that_was_closed_is_an_error_or_silent(store: Store) -> None:
     if type(store).__name__ in {"RedisStore", "PostgresStore"}:
         with pytest.raises(StoreError):
             feed.wait(0.01)
+
+
+def test_news_that_was_removed_unread_is_missed(tmp_path: Path) -> None:
+    path = tmp_path / "sessions.db"
+    with closing(SQLiteStore(path, timeout=PATIENCE)) as store:
+        manager = manager_of(store)
+        token = manager.create_session("alice") or ""
+        with closing(opened(store)) as feed, closing(sqlite3.connect(path)) as other:
+            other.execute("DELETE FROM news")
+            other.commit()
+            assert told(feed) == []
+            assert manager.invalidate_session(token)[0]
+            other.execute("DELETE FROM news")
+            other.commit()
+            with pytest.raises(StoreError, match="more news"):
+                told(feed)

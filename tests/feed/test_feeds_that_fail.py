@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ import redis
 from tests.feed.test_two_processes import manager_of
 
 from sessiongate import StoreError
+from sessiongate.core.recent import Superseded
 from sessiongate.core.row import FOREVER
 from sessiongate.feed.hub import Hub, Listener
 from sessiongate.stores import MemoryStore, RedisStore
@@ -170,6 +172,29 @@ def test_too_much_news_since_the_read_keeps_nothing(world: World) -> None:
     world.feed.script.append([(f"sid{number}", FOREVER) for number in range(20_000)])
     world.step()
     world.keep(mark)
+    assert world.found is None
+
+
+def test_news_that_comes_while_a_row_is_being_kept(world: World) -> None:
+    """Another thread brings it after the look at the tombstones and before the row is there."""
+    superseded = world.manager.operations.superseded
+    threads: list[threading.Thread] = []
+
+    class Overtaken(Superseded):
+        def covers(self, sid: str, generation: int) -> bool:
+            found = superseded.covers(sid, generation)
+            thread = threading.Thread(target=superseded.add, args=(sid, FOREVER))
+            threads.append(thread)
+            thread.start()
+            thread.join(0.2)  # it may have to wait for us
+            return found
+
+    world.prove()
+    world.hub._superseded = Overtaken()
+    mark = world.hub.mark()
+    world.keep(mark)
+    for thread in threads:
+        thread.join()
     assert world.found is None
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.stores.crowd import Crowd, Outcome, crowd_on, store_at
+from tests.stores.mariadb_server import MariaDBServer
 from tests.stores.postgres_server import PostgresServer
 from tests.stores.redis_server import RedisServer
 
@@ -42,7 +43,14 @@ def postgres_server() -> Iterator[PostgresServer]:
     server.close()
 
 
-@pytest.fixture(scope="module", params=["guide", "sqlite", "redis", "postgres"])
+@pytest.fixture(scope="module")
+def mariadb_server() -> Iterator[MariaDBServer]:
+    server = MariaDBServer()
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="module", params=["guide", "sqlite", "redis", "postgres", "mariadb"])
 def address(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
     folder = tmp_path_factory.mktemp("shared")
     if request.param == "guide":

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from sessiongate.device_bound.binding import PATHS, RULE, Binding, unavailable
 from sessiongate.errors import StoreError
+from sessiongate.http.fields import find_in_headers
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from starlette.types import ASGIApp, Receive, Scope, Send
 
     from sessiongate.http.authenticator import RequestAuthenticator
@@ -27,10 +27,7 @@ class Endpoints:
         if scope["type"] != "http" or scope["sessiongate"].skipped != RULE:
             await self._app(scope, receive, send)
             return
-
-        def find(name: bytes) -> Sequence[bytes]:
-            return [value for known, value in scope["headers"] if known == name]
-
+        find = partial(find_in_headers, list(scope["headers"]))
         path: str = scope["path"]
         below = path[path.rfind(f"{PATHS}/") :]
         try:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from sessiongate.device_bound.binding import RULE, Binding, unavailable
 from sessiongate.errors import StoreError
+from sessiongate.http.fields import find_in_environ
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
     from sessiongate.http.authenticator import RequestAuthenticator
@@ -26,11 +28,7 @@ class Endpoints:
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         if environ["sessiongate"].skipped != RULE:
             return self._app(environ, start_response)
-
-        def find(name: bytes) -> Sequence[bytes]:
-            value = environ.get(f"HTTP_{name.decode().upper().replace('-', '_')}")
-            return [] if value is None else [value.encode("latin-1", "replace")]
-
+        find = partial(find_in_environ, environ)
         try:
             root, path = (_text(environ, name) for name in ("SCRIPT_NAME", "PATH_INFO"))
             asked = environ["REQUEST_METHOD"], root, path, find

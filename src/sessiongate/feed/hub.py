@@ -13,7 +13,7 @@ import os
 import threading
 import time
 from functools import partial
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from weakref import WeakSet, ref
 
@@ -41,8 +41,13 @@ _PAUSES: Final = (0.02, 0.1, 0.5, 1.0)
 _PATIENCE: Final = 2.0
 """Seconds that a proof may take at the least, before the feed counts as broken."""
 _LEAST: Final = 0.001
-_NO_PROOF: Final = "the feed of the store is late: no proof came"
+_NO_PROOF: Final = (
+    "the feed of the store is late: no proof came. A pooler that shares connections, such as "
+    "pgbouncer in transaction mode, drops LISTEN: give the store a URL that goes past it"
+)
 _MOST_ROWS: Final = 50_000
+_FEW: Final = 64
+_NONE: Final[frozenset[Any]] = frozenset()
 _TICK: Final = 1.0
 """Seconds between two looks at the clock, which may have been set."""
 
@@ -132,10 +137,11 @@ class Hub:
         self._clock = clock
         self._lock = fork_safe_lock()
         self._rows: dict[str, Any] = {}
-        self._watched: dict[str, tuple[ref[Watch], ...]] = {}
+        self._watched: dict[str, set[ref[Watch]]] = {}
         """Weakly: a request that was given up needs no other end."""
         self._ends: list[tuple[int, str]] = []
-        """A heap of when watched sessions end, if nothing extends them."""
+        """A heap of when watched sessions end, if nothing extends them: each is there at least
+        once, and those that are not watched any more go once they are many."""
         self.begin()
         superseded.tell = self._tell
         _ALL.add(self)
@@ -220,8 +226,11 @@ class Hub:
         """
         watch = Watch(row.sid, row.expires_at, self._lock)
         with self._lock:
-            self._watched[row.sid] = (*self._watched.get(row.sid, ()), ref(watch))
-            heappush(self._ends, (row.expires_at, row.sid))
+            known = self._watched.setdefault(row.sid, set())
+            if len(known) & (len(known) - 1) == 0:  # so seldom that it costs little
+                known.difference_update([found for found in known if found() is None])
+            known.add(ref(watch))
+            self._note_end(row)
             if self._has_lost(mark):
                 self._due.add(row.sid)
         self._start()
@@ -234,19 +243,28 @@ class Hub:
     def unwatch(self, watch: Watch) -> None:
         """Forget a watch; twice is harmless."""
         with self._lock:
-            known = self._watched.get(watch.sid, ())
-            left = tuple(found for found in known if found() not in {None, watch})
-            if left:
-                self._watched[watch.sid] = left
-            else:
-                self._watched.pop(watch.sid, None)
+            known = self._watched.get(watch.sid)
+            if known is not None:
+                known.discard(ref(watch))
+                if not known:
+                    del self._watched[watch.sid]
+
+    def _note_end(self, row: Row) -> None:
+        """Have a session looked at when it ends; forget ends of what is not watched any more."""
+        heappush(self._ends, (row.expires_at, row.sid))
+        if len(self._ends) > 2 * len(self._watched) + _FEW:
+            all_watches = (map(_watch_of, known) for known in self._watched.values())
+            some = (next(filter(None, watches), None) for watches in all_watches)
+            self._ends = [(watch.expires_at, watch.sid) for watch in some if watch is not None]
+            heapify(self._ends)
 
     def _watches(self, sid: str) -> list[Watch]:
-        return [watch for found in self._watched.get(sid, ()) if (watch := found()) is not None]
+        known = self._watched.get(sid, _NONE).copy()  # other threads change it meanwhile
+        return [watch for found in known if (watch := found()) is not None]
 
     def _tell(self, sid: str, generation: int) -> None:
         """News: it counts at once."""
-        if self._rows:
+        if self._near:  # not only where there are rows: one may be about to be kept
             with self._lock:
                 self._rows.pop(sid, None)
         if generation == FOREVER and self._watched:
@@ -345,7 +363,8 @@ class Hub:
             watches = self._watches(sid)
             if not watches:
                 with self._lock:
-                    self._watched.pop(sid, None)
+                    if not self._watches(sid):  # none has come meanwhile
+                        self._watched.pop(sid, None)
                 continue
             try:
                 row = self._look(sid) if answers else None
@@ -364,7 +383,11 @@ class Hub:
         for watch in watches:
             watch.expires_at = row.expires_at
         with self._lock:
-            heappush(self._ends, (row.expires_at, row.sid))
+            self._note_end(row)
+
+
+def _watch_of(found: ref[Watch]) -> Watch | None:
+    return found()
 
 
 def _follow(listener: Listener, hub: Hub) -> float:

@@ -69,7 +69,7 @@ class Guard:
         if check_flag(api_tokens, "api_tokens") and fresh is not None:
             msg = "api_tokens=True contradicts fresh=: an API token cannot log in again"
             raise ValueError(msg)
-        self._for_sessions = not api_tokens
+        self.accepts_api_tokens: bool = api_tokens
         self._login_url = login_url
         if inspect.iscoroutinefunction(login_url):
             msg = "login_url must not be an async function: it is called, not awaited"
@@ -96,7 +96,7 @@ class Guard:
             if session.problem == "cross_site":
                 return CROSS_SITE  # the login page would come from that site as well
             refusal = _refuse_anonymous(session, realm)
-        elif self._for_sessions and session.api_token is not None:
+        elif session.api_token is not None and not self.accepts_api_tokens:
             return _challenge(403, "An API token is not accepted here", realm, error=_INSUFFICIENT)
         elif (lacking := self.check_scopes(user.scopes, realm)) is not None:
             return lacking

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _NEEDS_SESSION: Final = refuse(
     403, "An API token is not accepted here. Log in with a browser or an app.\n"
 )
-_TOO_MANY_SESSIONS: Final = refuse(
+TOO_MANY_SESSIONS: Final = refuse(
     403, "There are too many sessions: log out on another device, then try again.\n"
 )
 
@@ -36,7 +36,7 @@ def login(
     except APITokenError as error:
         raise refused(_NEEDS_SESSION) from error
     if token is None:
-        raise refused(_TOO_MANY_SESSIONS)
+        raise refused(TOO_MANY_SESSIONS)
     return token
 
 

@@ -107,7 +107,7 @@ class SessionManager(AdministrationVerbs):
         TypeError: An argument is of the wrong type.
     """
 
-    _reporter: ClassVar = Reporter
+    _reporter: ClassVar[type[Reporter]] = Reporter
 
     def __init__(  # noqa: PLR0913 - one keyword for each rule
         self,

@@ -41,7 +41,7 @@ class PostgresFeed:
         self._connection: Any = None
         try:
             self._connection = connect()
-            self._connection.execute(f'LISTEN "{channel}"')
+            self._connection.execute(f'LISTEN "{channel}"', prepare=False)
         except Exception as error:  # noqa: BLE001 - raised again
             raise self._broken(error) from None
 

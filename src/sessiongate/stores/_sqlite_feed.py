@@ -17,8 +17,11 @@ _PAUSE: Final = 0.02
 _MOST: Final = 1000
 _GAP: Final = "there was more news in the SQLite file than is kept"
 
-NEWS: Final = "SELECT id, sid, generation FROM news WHERE id > ? ORDER BY id LIMIT ?"
-NEWEST: Final = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'news'"
+_NEWS: Final = (  # with the newest number that was ever given, which tells of rows that are gone
+    "SELECT newest, id, sid, generation "
+    "FROM (SELECT coalesce(max(seq), 0) AS newest FROM sqlite_sequence WHERE name = 'news') "
+    "LEFT JOIN (SELECT * FROM news WHERE id > ? ORDER BY id LIMIT ?) ON 1 ORDER BY id"
+)
 
 
 class SQLiteFeed:
@@ -35,7 +38,7 @@ class SQLiteFeed:
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._query, self._sleep = query, sleep
-        ((self._last,),) = query(NEWEST, ())
+        ((self._last, *_),) = query(_NEWS, (0, 0))
         self._is_asked = False
 
     def probe(self) -> None:
@@ -45,12 +48,15 @@ class SQLiteFeed:
         asked, self._is_asked = self._is_asked, False
         if not asked:
             self._sleep(min(seconds, _PAUSE))
-        rows = self._query(NEWS, (self._last, _MOST))
-        if rows and rows[0][0] != self._last + 1:
+        rows = self._query(_NEWS, (self._last, _MOST))
+        newest, first, *_ = rows[0]
+        if first is None:
+            rows, first = (), newest + 1
+        if first != self._last + 1:
             raise StoreError(_GAP)
         if rows:
-            self._last = rows[-1][0]
-        found: list[News | None] = [(sid, generation) for _, sid, generation in rows]
+            self._last = rows[-1][1]
+        found: list[News | None] = [(sid, generation) for _, _, sid, generation in rows]
         if asked and len(rows) < _MOST:
             found.append(None)
         elif asked:
