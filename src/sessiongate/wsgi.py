@@ -93,7 +93,7 @@ class SessionAuthMiddleware:
         if authorizations and authenticator.for_api_tokens is not None:
             authenticator = authenticator.choose(authorizations)
         session = authenticator.parse_request(method, cookies, authorizations, client, passive)
-        if authenticator.minds_paths:
+        if self._endpoints is not None:
             session.root = _path_of(environ, "SCRIPT_NAME")
         if session.pending_flow is not None:
             authenticator.manager.run(session.pending_flow)

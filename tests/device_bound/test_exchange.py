@@ -343,6 +343,7 @@ def test_the_paths_are_posted_to(site: Site, browser: Browser, method: str) -> N
     [
         *("/.sessiongate", "/.sessiongate/", "/.sessiongate/bind/", "/.sessiongate/bindx"),
         *("/.sessiongate/refresh", "/.sessiongate/refresh/", "/.sessiongate/refresh/short"),
+        *("/.sessiongate/refresh/" + "\0" * 22, "/.sessiongate/refresh/" + "\xe4" * 22),
         *("/.sessiongate/refresh/" + "/" * 22, "/x/.sessiongate/bind", "/.SESSIONGATE/bind"),
     ],
 )

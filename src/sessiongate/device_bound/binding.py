@@ -7,6 +7,7 @@ that came from another site, a browser binds without its ``Lax`` cookie.
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
@@ -37,7 +38,7 @@ RULE: Final = f"{PATHS} of device_bound"
 
 _BIND: Final = f"{PATHS}/bind"
 _REFRESH: Final = f"{PATHS}/refresh/"
-_SID: Final = 22
+_REFRESHING: Final = re.compile(rf"{re.escape(_REFRESH)}[A-Za-z0-9_-]{{22}}", re.ASCII)
 _JSON: Final = "application/json"
 _LEAST: Final = 300 * SECOND
 _TOO_SHORT: Final = (
@@ -209,8 +210,7 @@ class Binding:
 
 def find_endpoint(path: str) -> str | None:
     """``RULE`` for one of the two paths, ``None`` for all others."""
-    is_refresh = path.startswith(_REFRESH) and len(path) == len(_REFRESH) + _SID
-    return RULE if path == _BIND or (is_refresh and "/" not in path[len(_REFRESH) :]) else None
+    return RULE if path == _BIND or _REFRESHING.fullmatch(path) else None
 
 
 def unavailable() -> Answer:

@@ -109,7 +109,7 @@ class RequestSession:
     skipped: str | None = None
     """The rule of ``skip`` that covers this request, so that no credential was read."""
     root: str = ""
-    """The path of the mount, where the path matters to the middleware."""
+    """The path of the mount, where sessions may be bound below it."""
     response_started: bool = False
     store_failed: bool = False
     """Whether the store failed this request, so that its answer is a 503."""
