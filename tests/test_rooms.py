@@ -256,6 +256,8 @@ def test_a_room_imports_what_it_may(file: str) -> None:
         ("http/authenticator.py", "def f():\n    from sessiongate import asgi"),
         ("http/authenticator.py", "from . import refusals"),
         ("http/authenticator.py", "from sessiongate.kits.guard import Guard"),
+        ("http/authenticator.py", "from sessiongate.device_bound.binding import Binding"),
+        ("device_bound/binding.py", "from sessiongate.wsgi import SessionAuthMiddleware"),
         ("kits/guard.py", "from sessiongate.flask import login_required"),
         ("kits/guard.py", "import starlette"),
         ("asgi.py", "from sessiongate.kits import refusals"),

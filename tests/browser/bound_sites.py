@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from tests.browser.pages import anything
+from tests.http.brittle import BrittleStore
 from tests.servers.running import serving_asgi, serving_wsgi
 from tests.servers.sites import flask_site, starlette_site
 
@@ -28,9 +29,10 @@ class Sites:
     """One site under each stack, over one manager whose clock the test moves."""
 
     def __init__(self, stack: ExitStack, certificate: tuple[str, str]) -> None:
-        self.clock, self.events = ManualClock(), list[Event]()
+        self.clock, self.events, self.store = ManualClock(), list[Event](), BrittleStore()
         self.manager = SessionManager(
             session_timeout=7200,
+            store=self.store,
             max_concurrent_sessions=None,
             secret_key="k" * 64,
             clock=self.clock,

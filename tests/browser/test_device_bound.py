@@ -214,6 +214,20 @@ def test_a_login_from_another_site_is_bound_and_its_links_arrive(
     assert arriving.value.status == 200
 
 
+def test_while_the_store_is_down_nobody_is_logged_out(
+    sites: Sites, visitor: BrowserContext, kind: str
+) -> None:
+    watched = Watched(visitor, f"{sites.at(kind)}/who")
+    log_in(watched)
+    sites.let_expire(visitor)
+    sites.store.down = True
+    assert who(watched.tab) is None
+    assert cookies(visitor) == []
+    sites.store.down = False
+    watched.wait_until(lambda: who(watched.tab) == "alice")
+    assert "ended" not in {what for what, _ in watched.events}
+
+
 def test_two_hosts_of_one_site_keep_their_sessions(sites: Sites, visitor: BrowserContext) -> None:
     one = Watched(visitor, f"{sites.at('starlette', 'one.site.test')}/who")
     two = Watched(visitor, f"{sites.at('starlette', 'two.site.test')}/who")
