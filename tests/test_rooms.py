@@ -39,7 +39,7 @@ ROOMS = {
     **dict.fromkeys(PURE, PURE),
     "stores/*.py": (
         *("errors.py", "core/row.py", "core/steps.py", "core/locks.py"),
-        *("core/arguments.py", "core/recent.py", "events.py", "stores/*"),
+        *("core/arguments.py", "core/buckets.py", "core/recent.py", "events.py", "stores/*"),
     ),
     "reports/*.py": (*PURE, "reports/*.py"),
     "feed/*.py": (*PURE, "feed/*.py"),

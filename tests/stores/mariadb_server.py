@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pymysql
 import pytest
 from tests.stores.ports import free_port
+from tests.stores.stopping import stop_now
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -133,7 +134,7 @@ class MariaDBServer:
     def freeze(self) -> None:
         """Let it answer nothing, while its port still accepts connections."""
         assert self._process is not None
-        self._process.send_signal(signal.SIGSTOP)
+        stop_now(self._process.pid)
 
     def thaw(self) -> None:
         assert self._process is not None

@@ -69,6 +69,7 @@ class Halfway(MovingStore):
         return done
 
 
+@pytest.mark.slow
 class TestHalfway(StoreContract):
     PROGRAMS, PAIRS, TRIPLES, ROUNDS = 5, 15, 15, 5
 

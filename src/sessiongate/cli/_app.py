@@ -15,7 +15,7 @@ from typing import Annotated, Any, Final
 import typer
 from typer.core import TyperGroup
 
-from sessiongate.cli import inspection, keys, sessions, tokens
+from sessiongate.cli import doctor, inspection, keys, sessions, tokens
 from sessiongate.cli._output import note
 from sessiongate.cli._store import checked
 from sessiongate.errors import ConfigurationError, StoreError
@@ -136,6 +136,7 @@ app.add_typer(tokens.app, name="tokens")
 app.command()(sessions.purge)
 app.command()(sessions.stats)
 app.command()(inspection.inspect)
+app.command()(doctor.doctor)
 app.command()(keys.keygen)
 app.command()(keys.jwks)
 app.command()(schema)

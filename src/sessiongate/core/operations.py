@@ -48,7 +48,8 @@ class Operations(Decisions):
         self.on_nearby: Callable[[bool], object] | None = None
         """Told of each look into the near cache, whether it saved the trip."""
         self._on_refused = on_refused
-        # Two verbs that few stores have.
+        # What few stores have.
+        self.is_sharded: bool = getattr(store, "sharded", False)
         self._replace_at_once = getattr(store, "replace", None)
         self._on_missing = getattr(store, "missed", None)
 

@@ -58,6 +58,11 @@ T = TypeVar("T")
 _KEY_REQUIRED: Final = (
     "secret_key is required with {}: every process must sign with the same key. Make one with: {}"
 )
+_NO_TOTAL: Final = (
+    "max_concurrent_sessions={} is a limit over all users, and this store keeps each user on one "
+    "of many nodes, which nobody can count at one moment: pass max_concurrent_sessions=None, and "
+    "max_sessions_per_user=… if you want a limit for each user"
+)
 _ON_LIMIT: Final = ("reject", "evict_oldest")
 
 
@@ -174,6 +179,8 @@ class SessionManager(AdministrationVerbs):
             user_limit=check_count(max_sessions_per_user, "max_sessions_per_user"),
             evict=check_choice(on_limit, "on_limit", _ON_LIMIT) == "evict_oldest",
         )
+        if policy.limit is not None and getattr(self._store, "sharded", False):
+            raise ConfigurationError(_NO_TOTAL.format(policy.limit))
         self.reporter: Reporter = self._reporter(
             logger, on_event, self.now, policy, codec.is_foreign
         )

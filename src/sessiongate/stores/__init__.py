@@ -47,6 +47,8 @@ _ON_DEMAND: Final = {
 _SCHEMES: Final = {
     "sqlite": "SQLiteStore",
     **dict.fromkeys(("redis", "rediss", "unix"), "RedisStore"),
+    **dict.fromkeys(("redis+sentinel", "rediss+sentinel"), "RedisStore"),
+    **dict.fromkeys(("redis+cluster", "rediss+cluster"), "RedisStore"),
     **dict.fromkeys(("postgresql", "postgres"), "PostgresStore"),
 }
 _OWN_OPTION: Final = {"RedisStore": "prefix", "PostgresStore": "schema", "SQLAlchemyStore": "name"}
@@ -69,7 +71,8 @@ def open_store(url: str, *, create: bool = True, timeout: Seconds | None = None)
     """Make the store that a URL names; nothing is connected yet.
 
     ``sqlite:///relative.db`` and ``sqlite:////absolute/path.db`` name a ``SQLiteStore``,
-    ``redis://``, ``rediss://`` and ``unix://`` a ``RedisStore``, ``postgresql://`` and
+    ``redis://``, ``rediss://``, ``unix://``, ``redis+sentinel://`` and ``redis+cluster://`` a
+    ``RedisStore``, ``postgresql://`` and
     ``postgres://`` a ``PostgresStore``. A Redis URL may name the ``prefix`` of the keys and a
     PostgreSQL URL the ``schema`` of the tables, as in ``redis://host/0?prefix=shop:``. The driver
     reads all else. A path is percent-decoded.

@@ -55,8 +55,8 @@ class MovingStore(Store):
             )
             raise ConfigurationError(msg)
         self._old, self._new = old, new
-        self.codec = new.codec
-        self.touch_every = max(old.touch_every, new.touch_every)
+        self.codec: Any = new.codec
+        self.touch_every: int = max(old.touch_every, new.touch_every)
 
     def __repr__(self) -> str:
         return f"<MovingStore from {self._old!r} to {self._new!r}>"
