@@ -27,7 +27,7 @@ PURE = (
 )
 """No I/O, no clock, no framework: all the rules."""
 MIDDLEWARE = ("asgi.py", "wsgi.py")
-KITS = ("flask.py", "starlette.py", "fastapi.py")
+KITS = ("flask.py", "starlette.py", "fastapi.py", "quart.py", "litestar.py")
 DJANGO = ("django/*.py", "drf.py")
 MOUNTED = ("devices/flask.py", "devices/starlette.py", "devices/django.py")
 """Pages that an app mounts, as one framework wants them."""
@@ -83,7 +83,7 @@ OUTSIDERS = {
     "psycopg": ("stores/postgres.py", "stores/_postgres_*.py"),
     "psycopg_pool": ("stores/postgres.py", "stores/_postgres_*.py"),
     "sqlite3": ("stores/sqlite.py", "stores/_sqlite_*.py"),
-    "werkzeug": ("flask.py", "wsgi.py", "http/cookies.py"),
+    "werkzeug": ("flask.py", "quart.py", "kits/werkzeug.py", "wsgi.py", "http/cookies.py"),
     "flask": ("flask.py", "devices/flask.py"),
     "starlette": (
         "starlette.py",
@@ -94,6 +94,8 @@ OUTSIDERS = {
         "forward/asgi.py",
     ),
     "fastapi": ("fastapi.py",),
+    "quart": ("quart.py",),
+    "litestar": ("litestar.py",),
     "django": (*DJANGO, "devices/django.py"),
     "asgiref": DJANGO,
     "rest_framework": ("drf.py",),
@@ -257,6 +259,7 @@ def test_a_room_imports_what_it_may(file: str) -> None:
         ("wsgi.py", "import starlette"),
         ("asgi.py", "import werkzeug"),
         ("starlette.py", "from fastapi import Depends"),
+        ("quart.py", "from flask import request"),
         ("flask.py", "if TYPE_CHECKING:\n    from sessiongate.testing import ManualClock"),
         ("asgi.py", "from sessiongate import testing"),
         ("asgi.py", "import requests"),
@@ -305,7 +308,8 @@ def test_no_two_files_need_each_other(room: str) -> None:
         ("sessiongate.stores", "redis psycopg sqlite3"),
         ("sessiongate.starlette", "jwt redis psycopg flask werkzeug fastapi"),
         ("sessiongate.fastapi", "jwt redis psycopg flask werkzeug"),
-        ("sessiongate.flask", "jwt redis psycopg starlette fastapi"),
+        ("sessiongate.flask", "jwt redis psycopg starlette fastapi quart"),
+        ("sessiongate.quart", "jwt redis psycopg starlette fastapi litestar"),
         ("sessiongate.forward", "jwt redis psycopg flask starlette werkzeug"),
         ("sessiongate.devices", "jwt redis psycopg flask werkzeug starlette asyncio"),
         ("sessiongate.devices.flask", "jwt redis psycopg starlette fastapi"),

@@ -9,12 +9,14 @@ import httpx
 import pytest
 from fastapi import FastAPI
 from flask import Flask
+from quart import Quart
 from starlette.applications import Starlette
 from tests.machines.issuing import KEYS, service_tokens
 from tests.servers.running import serving_asgi, serving_wsgi
 from tests.tokens.material import public_pem
 
 from sessiongate import JWTSessionManager, SessionCookie, SessionManager
+from sessiongate import quart as for_quart
 from sessiongate.asgi import SessionAuthMiddleware
 from sessiongate.fastapi import jwks_router
 from sessiongate.flask import install, jwks_blueprint
@@ -25,7 +27,7 @@ from sessiongate.testing import CountingStore, ManualClock
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-APPS = ["flask", "starlette", "fastapi", "fastapi, as a route"]
+APPS = ["flask", "starlette", "fastapi", "fastapi, as a route", "quart"]
 
 
 def app_of(kind: str, manager: SessionManager, tokens: Any, *path: str) -> Any:
@@ -36,6 +38,11 @@ def app_of(kind: str, manager: SessionManager, tokens: Any, *path: str) -> Any:
         install(flask, manager, cookie=cookie)
         flask.register_blueprint(jwks_blueprint(tokens, *path))
         return flask
+    if kind == "quart":
+        quart = Quart(__name__)
+        for_quart.install(quart, manager, cookie=cookie)
+        quart.register_blueprint(for_quart.jwks_blueprint(tokens, *path))
+        return quart
     app: Any = Starlette() if kind == "starlette" else FastAPI()
     if kind == "fastapi":
         app.include_router(jwks_router(tokens, *path))
