@@ -18,7 +18,7 @@ PATIENCE = 60
 """Seconds after which a test that hangs is one that fails."""
 
 
-@pytest.mark.parametrize("name", ["quart_app"])
+@pytest.mark.parametrize("name", ["quart_app", "litestar_app"])
 def test_the_example_keeps_a_login_until_the_logout(name: str) -> None:
     manager = make_manager(MemoryStore(), 64 * "k")
     accounts = Accounts()
