@@ -34,6 +34,7 @@ APART = (
     "docs/django.md",
     "docs/quick-start.md",
     "docs/login-page.md",
+    "docs/other-frameworks.md",
     "docs/testing.md",
 )
 """Pages whose blocks are alternatives, or files; tests of their own run them one by one."""
