@@ -1,4 +1,4 @@
-"""Redis and PostgreSQL servers of the benchmarks' own, with the settings they come with."""
+"""Redis, PostgreSQL and MariaDB servers of the benchmarks' own, with the settings they have."""
 
 from __future__ import annotations
 
@@ -17,7 +17,14 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["apart", "free_port", "postgres_server", "redis_server", "wait_for_port"]
+__all__ = [
+    "apart",
+    "free_port",
+    "mariadb_server",
+    "postgres_server",
+    "redis_server",
+    "wait_for_port",
+]
 
 _PATIENCE: Final = 30
 """Seconds that a server may take to start."""
@@ -81,12 +88,7 @@ def postgres_server() -> Iterator[str | None]:
     with TemporaryDirectory(prefix="sessiongate-") as folder:
         Path(folder).chmod(0o711)
         data = Path(folder) / "data"
-        data.mkdir(mode=0o700)
-        who: dict[str, Any] = {}
-        if os.getuid() == 0:  # which PostgreSQL refuses
-            owner = pwd.getpwnam("postgres")
-            os.chown(data, owner.pw_uid, owner.pw_gid)
-            who = {"user": owner.pw_uid, "group": owner.pw_gid, "extra_groups": []}
+        who = _owner(data, "postgres")
         initialise: list[str | Path] = [
             programs / "initdb",
             "-D",
@@ -105,6 +107,38 @@ def postgres_server() -> Iterator[str | None]:
             yield f"postgresql://owner@127.0.0.1:{port}/postgres"
 
 
+@contextmanager
+def mariadb_server() -> Iterator[str | None]:
+    """The URL of a durable server, as SQLAlchemy writes it; ``None`` where there is no MariaDB."""
+    server = shutil.which("mariadbd", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+    install = shutil.which("mariadb-install-db")
+    if server is None or install is None:
+        yield None
+        return
+    port = free_port()
+    with TemporaryDirectory(prefix="sessiongate-") as folder:
+        Path(folder).chmod(0o711)
+        data = Path(folder) / "data"
+        who = _owner(data, "nobody")
+        initialise = [install, "--no-defaults", f"--datadir={data}", "--skip-name-resolve"]
+        initialise.append("--auth-root-authentication-method=normal")
+        subprocess.run(initialise, check=True, capture_output=True, cwd="/", **who)  # noqa: S603
+        serve = [server, "--no-defaults", f"--datadir={data}", f"--port={port}"]
+        serve += ["--bind-address=127.0.0.1", f"--socket={data}/socket", "--skip-name-resolve"]
+        with _running(serve, port, stop=signal.SIGTERM, cwd="/", **who):
+            yield f"mysql+pymysql://root@127.0.0.1:{port}/test"
+
+
+def _owner(data: Path, name: str) -> dict[str, Any]:
+    """Make the folder of a server, and say who runs it: not root, which it refuses."""
+    data.mkdir(mode=0o700)
+    if os.getuid() != 0:
+        return {}
+    owner = pwd.getpwnam(name)
+    os.chown(data, owner.pw_uid, owner.pw_gid)
+    return {"user": owner.pw_uid, "group": owner.pw_gid, "extra_groups": []}
+
+
 def _postgres_programs() -> Path | None:
     found = shutil.which("initdb")
     if found is not None:
@@ -114,7 +148,9 @@ def _postgres_programs() -> Path | None:
 
 
 @contextmanager
-def _running(command: list[Any], port: int, **options: Any) -> Iterator[None]:
+def _running(
+    command: list[Any], port: int, stop: signal.Signals = signal.SIGINT, **options: Any
+) -> Iterator[None]:
     with subprocess.Popen(  # noqa: S603
         command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **options
     ) as process:
@@ -122,4 +158,4 @@ def _running(command: list[Any], port: int, **options: Any) -> Iterator[None]:
             wait_for_port(port)
             yield
         finally:
-            process.send_signal(signal.SIGINT)  # at once, whoever is connected
+            process.send_signal(stop)  # at once, whoever is connected

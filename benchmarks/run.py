@@ -1,6 +1,6 @@
 """Measure what users pay for a request: ``make bench``. Never fails on a number.
 
-Starts a Redis and a PostgreSQL of its own where they are installed.
+Starts a Redis, a PostgreSQL and a MariaDB of its own where they are installed.
 """
 
 from __future__ import annotations
@@ -14,14 +14,18 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final
 
+from sqlalchemy import create_engine
+from sqlalchemy.ext.asyncio import create_async_engine
+
 import imports
 import plots
-from backends import apart, postgres_server, redis_server
+from backends import apart, mariadb_server, postgres_server, redis_server
 from measure import ROUNDS, interleaved
 from promises import REQUESTS, Kept, Measured, judge
 from report import Report
 from rows import (
     asgi_frameworks,
+    device_bound,
     django_apps,
     feed,
     flask_apps,
@@ -30,7 +34,7 @@ from rows import (
     service_tokens,
     verbs,
 )
-from sessiongate.stores import MemoryStore, PostgresStore, RedisStore, SQLiteStore
+from sessiongate.stores import MemoryStore, PostgresStore, RedisStore, SQLAlchemyStore, SQLiteStore
 
 if TYPE_CHECKING:
     from sessiongate.stores import Store
@@ -38,19 +42,27 @@ if TYPE_CHECKING:
 _PACKAGES: Final = (
     *("sessiongate", "starlette", "fastapi", "litestar", "starsessions", "flask", "flask-login"),
     *("flask-session", "flask-jwt-extended", "django", "pyjwt", "werkzeug", "redis", "psycopg"),
+    *("sqlalchemy", "pymysql"),
 )
 
 _PATIENCE: Final = 10
 """Seconds; a busy machine may make a server slow, and a refusal would be no measurement."""
 
 
-async def measure(folder: Path, redis: str | None, postgres: str | None, rounds: int) -> None:
+async def measure(
+    folder: Path, redis: str | None, postgres: str | None, mariadb: str | None, rounds: int
+) -> None:
     """Take all measurements in one run, and say what came out."""
     stores: dict[str, Store] = {"SQLite": SQLiteStore(folder / "sessions.db", timeout=_PATIENCE)}
     if redis is not None:
         stores["Redis"] = RedisStore(redis, timeout=_PATIENCE)
     if postgres is not None:
         stores["PostgreSQL"] = PostgresStore(postgres, timeout=_PATIENCE)
+    engines = None
+    if mariadb is not None:
+        awaited = create_async_engine(mariadb.replace("pymysql", "asyncmy"))
+        engines = create_engine(mariadb), awaited
+        stores["MariaDB"] = SQLAlchemyStore(*engines, timeout=_PATIENCE)
     reads = verbs.bare_reads(folder, stores, postgres)
     plain = await plain_asgi.cases()
     remote = await plain_asgi.over_stores(stores, redis)
@@ -67,10 +79,12 @@ async def measure(folder: Path, redis: str | None, postgres: str | None, rounds:
     ]
     groups = [plain, remote, *frameworks]
     bad, issuing = hostile.cases(), await service_tokens.cases()
+    binding = await device_bound.cases()
     for group in [
         *groups,
         *on_stores,
         issuing,
+        binding,
         bad,
     ]:  # all together would push each other out of the caches
         await interleaved(group, rounds)
@@ -84,13 +98,12 @@ async def measure(folder: Path, redis: str | None, postgres: str | None, rounds:
         report.cases(f"Verbs of a manager: {group[0].name.partition(':')[0]}", group)
     report.cases("A check with near_cache=", near)
     report.cases("A token for another service", issuing)
+    report.cases("Device-bound sessions", binding)
     report.cases("Bad input", bad)
     loading = imports.measure()
     report.table(*imports.table(loading))
-    kept = [
-        *judge(REQUESTS, Measured([*groups, *on_stores, issuing, near])),
-        *imports.promises(loading),
-    ]
+    measured = Measured([*groups, *on_stores, issuing, binding, near])
+    kept = [*judge(REQUESTS, measured), *imports.promises(loading)]
     worst = max(case.minimum for case in bad)
     kept.append(Kept("bad input, µs at the worst", hostile.LIMIT, worst))
     kept += [*await feed.sockets(), *feed.logouts(stores)]
@@ -101,6 +114,9 @@ async def measure(folder: Path, redis: str | None, postgres: str | None, rounds:
     plots.bars("costs-stores", "What a verb costs on each store", on_stores)
     for store in stores.values():
         await store.aclose()
+    if engines is not None:
+        engines[0].dispose()
+        await engines[1].dispose()
 
 
 def main() -> None:
@@ -108,6 +124,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else "")
     parser.add_argument("--redis", metavar="URL", help="a server to use instead")
     parser.add_argument("--postgres", metavar="URL", help="a server to use instead")
+    parser.add_argument("--mariadb", metavar="URL", help="a server to use instead, by PyMySQL")
     parser.add_argument("--rounds", type=int, default=ROUNDS, help="more are more exact")
     options = parser.parse_args()
     logging.disable(logging.CRITICAL)
@@ -117,7 +134,8 @@ def main() -> None:
         with apart():
             redis = options.redis or stack.enter_context(redis_server())
             postgres = options.postgres or stack.enter_context(postgres_server())
-        asyncio.run(measure(folder, redis, postgres, options.rounds))
+            mariadb = options.mariadb or stack.enter_context(mariadb_server())
+        asyncio.run(measure(folder, redis, postgres, mariadb, options.rounds))
 
 
 if __name__ == "__main__":

@@ -39,7 +39,7 @@ ROOMS = {
     **dict.fromkeys(PURE, PURE),
     "stores/*.py": (
         *("errors.py", "core/row.py", "core/steps.py", "core/locks.py"),
-        *("core/arguments.py", "core/recent.py", "events.py", "stores/*"),
+        *("core/arguments.py", "core/buckets.py", "core/recent.py", "events.py", "stores/*"),
     ),
     "reports/*.py": (*PURE, "reports/*.py"),
     "feed/*.py": (*PURE, "feed/*.py"),
@@ -48,6 +48,7 @@ ROOMS = {
         *(*PURE, "managers/*.py", "administration/*.py", "reports/*.py"),
         *("feed/*.py", "stores/memory.py"),
     ),
+    "device_bound/*.py": (*PURE, "managers/*.py", "http/*", "device_bound/*"),
     "machines/*.py": (
         *(*PURE, "reports/*.py", "managers/*.py", "machines/*.py"),
         "http/request_session.py",
@@ -57,7 +58,9 @@ ROOMS = {
         *("feed/watch.py", "http/*"),
     ),
     "kits/*.py": (*PURE, "http/*", "kits/*"),
-    **dict.fromkeys(MIDDLEWARE, (*PURE, "managers/*.py", "feed/streams.py", "http/*")),
+    **dict.fromkeys(
+        MIDDLEWARE, (*PURE, "managers/*.py", "feed/streams.py", "http/*", "device_bound/*")
+    ),
     **dict.fromkeys(KITS, (*PURE, "managers/*.py", "http/*", "kits/*", *MIDDLEWARE, *KITS)),
     "django/management/*": (*PURE, "managers/*.py", "devices/labels.py", *DJANGO),
     **dict.fromkeys(DJANGO, (*PURE, "managers/*.py", "http/*", "kits/*", *MIDDLEWARE, *DJANGO)),
@@ -78,10 +81,11 @@ FOR_TYPES = ("stores/base.py", "machines/api_tokens.py")
 """Whoever is handed one of these may name its type."""
 
 OUTSIDERS = {
-    "jwt": ("keys/jwt.py",),
+    "jwt": ("keys/jwt.py", "device_bound/proofs.py"),
     "redis": ("stores/redis.py", "stores/_redis_*.py"),
     "psycopg": ("stores/postgres.py", "stores/_postgres_*.py"),
     "psycopg_pool": ("stores/postgres.py", "stores/_postgres_*.py"),
+    "sqlalchemy": ("stores/sqlalchemy.py", "stores/_sqlalchemy_*.py"),
     "sqlite3": ("stores/sqlite.py", "stores/_sqlite_*.py"),
     "werkzeug": ("flask.py", "quart.py", "kits/werkzeug.py", "wsgi.py", "http/cookies.py"),
     "flask": ("flask.py", "devices/flask.py"),
@@ -90,6 +94,7 @@ OUTSIDERS = {
         "fastapi.py",
         "asgi.py",
         "feed/streams.py",
+        "device_bound/asgi.py",
         "devices/starlette.py",
         "forward/asgi.py",
     ),
@@ -253,6 +258,8 @@ def test_a_room_imports_what_it_may(file: str) -> None:
         ("http/authenticator.py", "def f():\n    from sessiongate import asgi"),
         ("http/authenticator.py", "from . import refusals"),
         ("http/authenticator.py", "from sessiongate.kits.guard import Guard"),
+        ("http/authenticator.py", "from sessiongate.device_bound.binding import Binding"),
+        ("device_bound/binding.py", "from sessiongate.wsgi import SessionAuthMiddleware"),
         ("kits/guard.py", "from sessiongate.flask import login_required"),
         ("kits/guard.py", "import starlette"),
         ("asgi.py", "from sessiongate.kits import refusals"),

@@ -6,11 +6,12 @@ import sqlite3
 from typing import TYPE_CHECKING, Any
 
 from psycopg_pool import ConnectionPool
+from sqlalchemy import Engine, MetaData, bindparam, select
 
 from measure import Case
 from requesting import SECRET
 from sessiongate import SessionManager
-from sessiongate.stores import RedisStore
+from sessiongate.stores import RedisStore, SQLAlchemyStore
 from sessiongate.stores.engine import result_of
 
 if TYPE_CHECKING:
@@ -64,6 +65,10 @@ def bare_reads(folder: Path, stores: dict[str, Store], postgres_url: str | None)
     if postgres_url is not None:
         read = _postgres_read(postgres_url)
         reads["PostgreSQL"] = Case("PostgreSQL: pooled read by primary key", read, "floor")
+    mariadb = stores.get("MariaDB")
+    if isinstance(mariadb, SQLAlchemyStore):
+        read = _sqlalchemy_read(mariadb)
+        reads["MariaDB"] = Case("MariaDB: SQLAlchemy's read by primary key", read, "floor")
     return reads
 
 
@@ -78,6 +83,20 @@ def _redis_get(store: RedisStore) -> Any:
     client = result_of(store._clients.of(None)).client  # noqa: SLF001 - the same, to compare
     client.set("sessiongate-benchmark", "x" * 150)
     return lambda: client.get("sessiongate-benchmark")
+
+
+def _sqlalchemy_read(store: SQLAlchemyStore) -> Any:
+    store.count(0)  # makes the table
+    process: Any = store._threads  # noqa: SLF001 - the same engine, to compare
+    engine: Engine = process.engine
+    table = store.tables(MetaData())
+    query = select(table.c.data).where(table.c.opened == bindparam("key"))
+
+    def read() -> Any:
+        with engine.connect() as connection:
+            return connection.execute(query, {"key": 1}).first()
+
+    return read
 
 
 def _postgres_read(url: str) -> Any:

@@ -238,7 +238,7 @@ class _Demand:
     """A guard with demands of its own."""
 
     def __init__(self, **demands: Unpack[GuardOptions]) -> None:
-        self.scopes = check_scopes(demands.get("scopes", ()))
+        self.scopes: tuple[str, ...] = check_scopes(demands.get("scopes", ()))
         self._guard = Guard(**demands)
         # Litestar runs a guard in a thread unless it finds a coroutine function here.
         vars(self)["__call__"] = self._check

@@ -21,7 +21,7 @@ from sessiongate import ConfigurationError, JWTSessionManager, SessionCookie, Se
 from sessiongate.events import EventKind
 from sessiongate.http.settings import MiddlewareSettings
 from sessiongate.kits.guard import Guard
-from sessiongate.stores import MemoryStore, PostgresStore, RedisStore, SQLiteStore
+from sessiongate.stores import MemoryStore, PostgresStore, RedisStore, SQLAlchemyStore, SQLiteStore
 from sessiongate.testing import ManualClock
 from sessiongate.wsgi import SessionAuthMiddleware
 
@@ -569,7 +569,7 @@ def test_the_reference_of_the_configuration_is_complete(
     assert table_under("docs/configuration.md", heading) == expected
 
 
-@pytest.mark.parametrize("store", [SQLiteStore, RedisStore, PostgresStore])
+@pytest.mark.parametrize("store", [SQLiteStore, RedisStore, PostgresStore, SQLAlchemyStore])
 def test_so_it_is_for_the_stores(store: Any) -> None:
     text = (ROOT / "docs/configuration.md").read_text(encoding="utf-8").split("## The stores")[1]
     rows = text.split(f"`{store.__name__}(")[1].split("Store(")[0].splitlines()

@@ -17,7 +17,7 @@ from litestar import (
     post,
 )
 from litestar import websocket as websocket_route
-from litestar.exceptions import HTTPException
+from litestar.exceptions import HTTPException, WebSocketDisconnect
 from litestar.response import Template
 from litestar.template import TemplateConfig
 from litestar.testing import TestClient
@@ -248,6 +248,9 @@ def test_guards_stand_in_the_openapi_document() -> None:
         assert shown["security"] == [{"ApiKey": []}, {"SessionCookie": []}, {"BearerToken": []}]
         assert {"401", "403", "500"} <= shown["responses"].keys()
     assert "security" not in document["paths"]["/login/{username}"]["post"]
+    without: Any = Litestar([notes], plugins=[SessionAuth(SessionManager())]).openapi_schema
+    shown = without.to_schema()["paths"]["/notes"]["get"]
+    assert shown["security"] == [{"SessionCookie": ["read"]}, {"BearerToken": ["read"]}]
 
 
 def test_a_websocket_on_a_real_server() -> None:
@@ -271,6 +274,13 @@ def test_a_websocket_on_a_real_server() -> None:
 
     with serving_asgi(site(SessionAuth(manager))) as address:
         asyncio.run(visit(address))
+
+
+def test_a_refused_websocket_says_why() -> None:
+    with TestClient(site(SessionAuth(SessionManager()))) as client:
+        with pytest.raises(WebSocketDisconnect) as closed, client.websocket_connect("/talk"):
+            pass
+        assert (closed.value.code, closed.value.detail) == (1008, "Authentication is required.")
 
 
 def test_errors_name_the_remedy() -> None:

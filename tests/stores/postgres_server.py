@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 import psycopg
 import pytest
 from tests.stores.ports import free_port
+from tests.stores.stopping import stop_now
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -132,7 +133,7 @@ class PostgresServer:
     def freeze(self) -> None:
         """Let it answer nothing, while its port still accepts connections."""
         assert self._process is not None
-        self._signal(self._process, signal.SIGSTOP)
+        stop_now(self._process.pid, *_children(self._process))
 
     def thaw(self) -> None:
         assert self._process is not None

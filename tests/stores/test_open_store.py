@@ -9,7 +9,7 @@ import pytest
 from tests.stores.redis_server import RedisServer
 
 from sessiongate import ConfigurationError, SessionManager
-from sessiongate.stores import PostgresStore, RedisStore, SQLiteStore, open_store
+from sessiongate.stores import PostgresStore, RedisStore, SQLAlchemyStore, SQLiteStore, open_store
 
 if TYPE_CHECKING:
     from sessiongate.stores import Store
@@ -29,6 +29,9 @@ SECRET = "a-password-to-be-found"
         (f"postgresql://me:{SECRET}@there/shop", PostgresStore, "there/shop"),
         ("postgres://there/shop?sslmode=require&schema=logins", PostgresStore, "there/shop"),
         ("postgresql://one:1,two:2/shop?schema=logins", PostgresStore, "one,two/shop"),
+        (f"mysql+pymysql://me:{SECRET}@there/shop?name=a", SQLAlchemyStore, "there/shop"),
+        (f"mariadb+asyncmy://me:{SECRET}@there/shop", SQLAlchemyStore, "there/shop"),
+        (f"postgresql+psycopg://me:{SECRET}@there/shop", SQLAlchemyStore, "there/shop"),
     ],
 )
 def test_each_kind_of_url_opens_its_store(url: str, kind: type[Store], place: str) -> None:
@@ -58,7 +61,10 @@ def test_three_slashes_are_relative(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         (SECRET, "must begin with the kind of the store"),
         ("/tmp/a.db", "must begin with the kind of the store"),
         (f"mysql://me:{SECRET}@there/shop", "mysql: names no store"),
-        (f"postgresql+psycopg://me:{SECRET}@there/shop", "postgresql+psycopg: names no store"),
+        (f"mysql+nonsense://me:{SECRET}@there/shop", "as SQLAlchemy writes it"),
+        (f"mysql+pymysql://me:{SECRET}@there:port/shop", "as SQLAlchemy writes it"),
+        (f"mysql+pymysql://me:{SECRET}@there/shop?name=A", "plain lower-case name"),
+        (f"mysql+mysqlconnector://me:{SECRET}@there/shop", "the driver mysql is missing"),
         (f"redis:{SECRET}", "redis: names no store"),
         (f"me:{SECRET}@there", "names no store"),
         (f"sqlite://{SECRET}/a.db", "sqlite:///relative.db"),

@@ -325,7 +325,7 @@ def test_cancelled_calls_leave_no_connection_and_no_answer_behind(
                 call.cancel()
             await asyncio.gather(*calls, return_exceptions=True)
         answers = await asyncio.gather(
-            *(aexecute(store, Read(named(name), START)) for name in ("one", "two") * 4)
+            *(aexecute(store, Read(named(*name), START)) for name in (("one",), ("two", "bob")) * 4)
         )
         assert [row.username for row in answers if isinstance(row, Row)] == ["alice", "bob"] * 4
         await store.aclose()
@@ -522,8 +522,8 @@ def test_what_cannot_be_read_is_no_session_and_one_line_in_the_log(
     admin.execute(f"UPDATE sessiongate.session SET {change} WHERE username = 'mallory'".encode())
     caplog.clear()
     for command, outcome in (
-        (touch(session(), START), None),
-        (Read(named("one"), START), None),
+        (touch(session("one", "mallory"), START), None),
+        (Read(named("one", "mallory"), START), None),
         (List(None, START), (session("two"),)),
         (List("mallory", START), ()),
     ):
@@ -645,7 +645,7 @@ def test_a_stolen_dump_opens_no_session(server: PostgresServer, store: PostgresS
 def test_a_password_is_shown_nowhere(server: PostgresServer, using: Callable[..., Call]) -> None:
     wrong = server.url.replace(server.password, "a-wrong-password")
     with pytest.raises(StoreError, match=r"OperationalError.*password authentication") as failed:
-        using(wrong, connect_timeout=PATIENCE, timeout=PATIENCE)(Count(START))
+        using(wrong, **UNHURRIED)(Count(START))
     shown = "".join(traceback.format_exception(failed.value)) + repr(PostgresStore(wrong))
     assert "a-wrong-password" not in shown
     with pytest.raises(ConfigurationError) as refused:
@@ -721,7 +721,7 @@ def test_logins_logouts_and_sweeps_of_the_same_rows_never_wait_in_a_circle(
                 row,
                 now,
                 existing=random.choice(("new", "reuse", "replace")),
-                replaces=(named(f"{random.randrange(8)}-{number - 1}"),),
+                replaces=(named(f"{random.randrange(8)}-{number - 1}", user),),
                 limit=random.choice((None, 4, 6)),
                 user_limit=random.choice((None, 2)),
                 evict=True,
@@ -780,7 +780,7 @@ def test_the_number_of_rows_is_kept(store: PostgresStore, admin: psycopg.Connect
     assert tallied(admin) == counted(admin) == 9
     execute(store, CloseUser("user 1", None, START))
     execute(store, Sweep(START + 2, 1))
-    execute(store, Read(named(3), START + HOUR))
+    execute(store, Read(named(3, "user 0"), START + HOUR))
     execute(store, login(session("new", "user 2"), existing="replace"))
     assert tallied(admin) == counted(admin) > 0
     execute(store, login(session("other"), START + MINUTE))  # a few expired go with it
@@ -873,7 +873,7 @@ def test_an_interrupted_wait_leaves_no_answer_behind(
         with pytest.raises(KeyboardInterrupt):
             execute(store, Read(named("one"), START))
     admin.execute("ROLLBACK")
-    assert execute(store, Read(named("two"), START)) == session("two", "bob")
+    assert execute(store, Read(named("two", "bob"), START)) == session("two", "bob")
     store.close()
 
 

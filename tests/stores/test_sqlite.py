@@ -268,7 +268,7 @@ def test_nothing_is_searched_by_reading_all(store: SQLiteStore, other: sqlite3.C
         login(session(3), user_limit=1, limit=1, evict=True),
         touch(session(3), START, rotation=NOW),
         login(session(4, "bob"), limit=1, evict=True),
-        Close(named(4), START),
+        Close(named(4, "bob"), START),
         login(session(5)),
         CloseUser("alice", named(3), START),
         List("alice", START),
@@ -379,7 +379,8 @@ def test_a_name_that_is_no_text_fails_no_list(
     other.execute("UPDATE session SET username = CAST(x'ff616c' AS TEXT) WHERE username = 'alice'")
     _, records = store.of_user("alice")
     assert records == []
-    assert [record.sid for record in store.live(START, 9).records] == [named("one"), named("two")]
+    opened = [named("one"), named("two", "bob")]
+    assert [record.sid for record in store.live(START, 9).records] == opened
 
 
 def _warned(caplog: pytest.LogCaptureFixture, ask: Callable[[], object], lines: int) -> None:

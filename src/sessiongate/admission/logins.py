@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sessiongate.admission.rules import Admission, Login
@@ -16,6 +15,7 @@ from sessiongate.core.arguments import (
     check_username,
     to_json,
 )
+from sessiongate.core.buckets import new_sid
 from sessiongate.core.row import FOREVER, Row
 from sessiongate.tokens import LONGEST_TOKEN
 
@@ -46,13 +46,13 @@ class Logins:
         username: str,
         options: SessionOptions,
         *,
-        replaces: tuple[str, ...] = (),
+        replaces: tuple[tuple[str, int | None], ...] = (),
         transport: str | None = None,
         longest: int = LONGEST_TOKEN,
         opening: Callable[[str], None] | None = None,
         **fields: Any,
     ) -> Flow[Granted | None]:
-        """Open a session, or ``None`` at a limit; ``replaces``: the sids of those it ends.
+        """Open a session, or ``None`` at a limit; ``replaces``: those it ends, as in ``Login``.
 
         ``opening`` is called with the new sid before the store is asked: who is cancelled meanwhile
         knows which session may be there. ``longest``: characters of the token. ``fields``: times of
@@ -65,8 +65,8 @@ class Logins:
         issued_at = now - now % policy.time_resolution
         lifetime_ends_at = min(issued_at + policy.lifetime, FOREVER)
         row = Row(
-            sid=secrets.token_urlsafe(16),
-            username=check_username(username),
+            sid=new_sid(check_username(username), sharded=self._operations.is_sharded),
+            username=username,
             created_at=now,
             last_accessed=now,
             expires_at=min(issued_at + policy.timeout_of(remembered=remembered), lifetime_ends_at),

@@ -21,7 +21,7 @@ from sessiongate.reports.reporter import Reporter
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from sessiongate.core.arguments import Seconds
     from sessiongate.core.row import Row
@@ -42,7 +42,7 @@ class APITokenReporter(Reporter):
 class APITokenManager(SessionManager):
     """The sessions behind API tokens: no timeout, no rotation, events of their own kinds."""
 
-    _reporter: ClassVar = APITokenReporter
+    _reporter: ClassVar[type[Reporter]] = APITokenReporter
 
     def _make_codec(self, secret_key: Any, timeout: int, *, strict: bool) -> Codec:  # noqa: ARG002
         return APITokenCodec(secret_key, strict=strict)
@@ -87,8 +87,7 @@ class APITokens:
             ``ConfigurationError``.
     """
 
-    request_session: ClassVar = APITokenSession
-    came_with: ClassVar = staticmethod(brings_api_token)
+    request_session: ClassVar[type[APITokenSession]] = APITokenSession
 
     def __init__(
         self,
@@ -116,6 +115,11 @@ class APITokens:
             on_event=on_event,
         )
         """What the middlewares build on, like the next two; users need none of it."""
+
+    @staticmethod
+    def came_with(authorizations: Sequence[bytes]) -> bool:
+        """Whether a request brings an API token, so that nothing else of it counts."""
+        return brings_api_token(authorizations)
 
     def __repr__(self) -> str:
         return f"<APITokens on {type(self.manager.store).__name__}>"

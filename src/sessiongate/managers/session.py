@@ -38,7 +38,7 @@ from sessiongate.core.steps import aask, arun, ask, run
 from sessiongate.errors import ConfigurationError, StoreError
 from sessiongate.feed.hub import Hub
 from sessiongate.feed.near import NearStore
-from sessiongate.keys.secret import MAKE_ONE, random_secret
+from sessiongate.keys.secret import MAKE_ONE, derived, random_secret
 from sessiongate.reports.reporter import Reporter
 from sessiongate.stores.memory import MemoryStore
 from sessiongate.tokens.opaque import OpaqueCodec
@@ -57,6 +57,11 @@ T = TypeVar("T")
 
 _KEY_REQUIRED: Final = (
     "secret_key is required with {}: every process must sign with the same key. Make one with: {}"
+)
+_NO_TOTAL: Final = (
+    "max_concurrent_sessions={} is a limit over all users, and this store keeps each user on one "
+    "of many nodes, which nobody can count at one moment: pass max_concurrent_sessions=None, and "
+    "max_sessions_per_user=… if you want a limit for each user"
 )
 _ON_LIMIT: Final = ("reject", "evict_oldest")
 
@@ -107,7 +112,7 @@ class SessionManager(AdministrationVerbs):
         TypeError: An argument is of the wrong type.
     """
 
-    _reporter: ClassVar = Reporter
+    _reporter: ClassVar[type[Reporter]] = Reporter
 
     def __init__(  # noqa: PLR0913 - one keyword for each rule
         self,
@@ -174,6 +179,8 @@ class SessionManager(AdministrationVerbs):
             user_limit=check_count(max_sessions_per_user, "max_sessions_per_user"),
             evict=check_choice(on_limit, "on_limit", _ON_LIMIT) == "evict_oldest",
         )
+        if policy.limit is not None and getattr(self._store, "sharded", False):
+            raise ConfigurationError(_NO_TOTAL.format(policy.limit))
         self.reporter: Reporter = self._reporter(
             logger, on_event, self.now, policy, codec.is_foreign
         )
@@ -325,6 +332,10 @@ class SessionManager(AdministrationVerbs):
     def now(self) -> int:
         """The manager's clock, in microseconds."""
         return round(self._clock() * SECOND)
+
+    def keys_for(self, use: bytes) -> list[bytes]:
+        """Keys of their own for one more use, made from those of the tokens: the first signs."""
+        return derived(self._secret_key, use)
 
     def _read(self, token: object) -> TokenPayload | None:
         return self.operations.read(token, self.now())

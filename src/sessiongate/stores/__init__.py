@@ -17,34 +17,46 @@ from sessiongate.stores.memory import MemoryStore
 
 if TYPE_CHECKING:
     from sessiongate.core.arguments import Seconds
+    from sessiongate.stores.moving import MovingStore
     from sessiongate.stores.postgres import PostgresStore
     from sessiongate.stores.redis import RedisStore
+    from sessiongate.stores.sqlalchemy import SQLAlchemyStore
     from sessiongate.stores.sqlite import SQLiteStore
 
 __all__ = [
     "MemoryStore",
+    "MovingStore",
     "Page",
     "PostgresStore",
     "Record",
     "RedisStore",
+    "SQLAlchemyStore",
     "SQLiteStore",
     "Store",
     "codec",
     "open_store",
 ]
 
-_ON_DEMAND: Final = {"PostgresStore": "postgres", "RedisStore": "redis", "SQLiteStore": "sqlite"}
+_ON_DEMAND: Final = {
+    "MovingStore": "moving",
+    "PostgresStore": "postgres",
+    "RedisStore": "redis",
+    "SQLAlchemyStore": "sqlalchemy",
+    "SQLiteStore": "sqlite",
+}
 _SCHEMES: Final = {
     "sqlite": "SQLiteStore",
     **dict.fromkeys(("redis", "rediss", "unix"), "RedisStore"),
+    **dict.fromkeys(("redis+sentinel", "rediss+sentinel"), "RedisStore"),
+    **dict.fromkeys(("redis+cluster", "rediss+cluster"), "RedisStore"),
     **dict.fromkeys(("postgresql", "postgres"), "PostgresStore"),
 }
-_OWN_OPTION: Final = {"RedisStore": "prefix", "PostgresStore": "schema"}
+_OWN_OPTION: Final = {"RedisStore": "prefix", "PostgresStore": "schema", "SQLAlchemyStore": "name"}
 """What may stand in a URL and is not the driver's."""
 _KIND: Final = re.compile(r"([a-z][a-z0-9+.-]{0,31}):(//)?", re.ASCII | re.IGNORECASE)
 _KNOWN: Final = (
     "sqlite:///relative.db, sqlite:////absolute.db, redis://host:6379/0, rediss://…, unix://…, "
-    "postgresql://user@host:5432/database"
+    "postgresql://user@host:5432/database, mysql+pymysql://user@host:3306/database"
 )
 
 
@@ -59,10 +71,15 @@ def open_store(url: str, *, create: bool = True, timeout: Seconds | None = None)
     """Make the store that a URL names; nothing is connected yet.
 
     ``sqlite:///relative.db`` and ``sqlite:////absolute/path.db`` name a ``SQLiteStore``,
-    ``redis://``, ``rediss://`` and ``unix://`` a ``RedisStore``, ``postgresql://`` and
+    ``redis://``, ``rediss://``, ``unix://``, ``redis+sentinel://`` and ``redis+cluster://`` a
+    ``RedisStore``, ``postgresql://`` and
     ``postgres://`` a ``PostgresStore``. A Redis URL may name the ``prefix`` of the keys and a
     PostgreSQL URL the ``schema`` of the tables, as in ``redis://host/0?prefix=shop:``. The driver
     reads all else. A path is percent-decoded.
+
+    ``mysql+pymysql://`` and other URLs with a driver, as SQLAlchemy writes them, name a
+    ``SQLAlchemyStore`` with an engine of its own: to be called, or with an async driver to be
+    awaited. They may give the ``name`` of the tables.
 
     Args:
         url: Where the sessions are kept. A password in it appears in no message.
@@ -90,19 +107,20 @@ def open_store(url: str, *, create: bool = True, timeout: Seconds | None = None)
             "see or to share; in the app itself take MemoryStore()"
         )
         raise ConfigurationError(msg)
-    if kind not in _SCHEMES or not found[2]:
+    database, driver, _ = kind.partition("+")
+    through = driver and database in {"mysql", "mariadb", "postgresql"}
+    name = "SQLAlchemyStore" if through else _SCHEMES.get(kind)
+    if name is None or not found[2]:
         msg = f"url: {kind}: names no store; it must look like {_KNOWN}"
         raise ConfigurationError(msg)
-    name = _SCHEMES[kind]
     options: dict[str, Any] = {} if timeout is None else {"timeout": timeout}
-    if name in _OWN_OPTION:
+    if name in {"RedisStore", "PostgresStore"}:
         options |= {f"connect_{key}": value for key, value in options.items()}
-        url = _cut_out(_OWN_OPTION[name], url, options)
-    else:
-        url = _path(url)
+    url = _cut_out(_OWN_OPTION[name], url, options) if name in _OWN_OPTION else _path(url)
     if name != "RedisStore":
         options["create"] = create
-    store: Store = __getattr__(name)(url, **options)
+    cls = __getattr__(name)
+    store: Store = getattr(cls, "_of_url", cls)(url, **options)
     return store
 
 

@@ -5,33 +5,70 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from concurrent.futures import Future
+from functools import partial
 from math import inf
 from threading import Lock
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from urllib.parse import unquote, urlsplit
 
 import redis
 import redis.asyncio
 from redis.backoff import NoBackoff
+from redis.exceptions import MaxConnectionsError
+from redis.sentinel import MasterNotFoundError
 
 from sessiongate.errors import ConfigurationError
 from sessiongate.stores.engine import Clients, answer_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sessiongate.stores.engine import Loop
 
-__all__ = ["given_clients", "own_clients"]
+__all__ = ["explained", "given_clients", "own_clients"]
 
 _PAUSE: Final = 0.01
 """Seconds; no server is gone and back in less."""
 _NO_URL: Final = (
-    "url is no Redis URL: it must look like redis://localhost:6379/0, rediss://… or unix://…, "
+    "url is no Redis URL: it must look like redis://localhost:6379/0, rediss://…, unix://…, "
+    "redis+sentinel://host:26379,host:26379/SERVICE/0 or redis+cluster://host:6379,host:6379, "
     "with options that redis-py knows, and with the password percent-encoded"
 )
 _BOTH: Final = (
     "pass client=redis.Redis(…) for the sync verbs, and async_client=redis.asyncio.Redis(…) "
     "for those to await"
 )
+_HINTS: Final = {
+    "MOVED ": "this server is a node of a Redis Cluster: take redis+cluster://… as the URL",
+    "Cluster mode is not enabled": "this server is no Redis Cluster: take redis://… as the URL",
+    "No master found": "the URL must name the service as the sentinels do: "
+    "redis+sentinel://host:26379/SERVICE/0",
+    "unknown command 'SENTINEL'": "this server is no sentinel: take redis://… as the URL",
+}
+"""What to do about an error, by a sign of it."""
+_ASK_EVERY: Final = 1.0
+"""Seconds after which the sentinels are asked again: a primary that they have replaced may go on
+for a while, and would never tell."""
+_NO_PRIMARY: Final = "this server is not the primary, whatever the sentinels say"
+
+
+_OPTIONS: Final[dict[str, Any]] = {
+    "health_check_interval": 0,
+    # With RESP3, redis-py 7 and 8 do not look whether an idle connection is still open.
+    "protocol": 2,
+}
+_TIMES: Final = ("socket_timeout", "socket_connect_timeout")
+
+
+def explained(error: Exception) -> tuple[Exception, str]:
+    """Return an error of the driver, and what to do about it."""
+    if isinstance(error, MasterNotFoundError) and " : " in str(error):
+        # What redis-py says of a sentinel that does not answer shows all its settings.
+        reason = str(error).rpartition(":")[2]
+        error = redis.ConnectionError(f"no sentinel names the primary: {reason.rstrip(')')}")
+    said = f"{type(error).__name__.replace('MovedError', 'MOVED ')}: {error}"
+    return error, next((hint for sign, hint in _HINTS.items() if sign in said), "")
 
 
 class Client:
@@ -111,9 +148,80 @@ class Client:
             self._free += 1
 
 
+class SentinelClient(Client):
+    """A client whose connections are given up when the sentinels name another primary."""
+
+    _asked_at = 0.0
+
+    async def borrow(self, _: object) -> Client:
+        await super().borrow(_)
+        now = monotonic()
+        if now - self._asked_at > _ASK_EVERY:
+            self._asked_at = now
+            try:
+                await answer_of(self.client.connection_pool.get_master_address())
+            except redis.RedisError:
+                """The primary is asked itself: that works or is an error."""
+            except BaseException:
+                await self.give_back()
+                raise
+        return self
+
+    async def close(self, *, loop_ended: bool = False) -> None:
+        await super().close(loop_ended=loop_ended)
+        for client in self.client.connection_pool.sentinel_manager.sentinels:
+            await answer_of(client.aclose() if self._awaits else client.close())
+
+
+class ClusterClient(Client):
+    """A client of a cluster, which asks for the nodes at its first use: one for all that wait."""
+
+    def __init__(self, make: Callable[[], Any], **options: Any) -> None:
+        super().__init__(None, **options)
+        self._make = make
+        self._opening, self._aopening = Lock(), asyncio.Lock()
+        self._knows_nodes = False
+
+    async def close(self, *, loop_ended: bool = False) -> None:
+        if self.client is not None:
+            await super().close(loop_ended=loop_ended)
+
+    async def borrow(self, _: object) -> Client:
+        await super().borrow(_)
+        try:
+            if not self._knows_nodes and self._awaits:
+                async with asyncio.timeout(self._limit), self._aopening:
+                    self.client = self.client or self._make()
+                    await self.client.initialize()
+                    self._knows_nodes = True
+            elif not self._knows_nodes:
+                if not self._opening.acquire(timeout=self._limit):
+                    raise TimeoutError  # noqa: TRY301 - as for those that await
+                try:
+                    self.client = self.client or self._make()
+                    self._knows_nodes = True
+                finally:
+                    self._opening.release()
+        except BaseException:
+            await self.give_back()
+            raise
+        return self
+
+    async def send(self, *command: Any) -> Any:
+        try:
+            return await super().send(*command)
+        except redis.ConnectionError as error:
+            # The async client does not look whether an idle connection is still open. A change that
+            # was made all the same is not made twice: the record is another one by now.
+            if not self._awaits or isinstance(error, MaxConnectionsError):
+                raise
+            return await super().send(*command)
+
+
 def given_clients(client: Any, async_client: Any, budget: float) -> tuple[Clients, str, float]:
     """Return the clients that the user made, like ``own_clients``."""
-    if isinstance(client, redis.asyncio.Redis) or isinstance(async_client, redis.Redis):
+    awaited = redis.asyncio.Redis, redis.asyncio.RedisCluster
+    if isinstance(client, awaited) or isinstance(async_client, (redis.Redis, redis.RedisCluster)):
         msg = f"client or async_client is of the other kind: {_BOTH}"
         raise ConfigurationError(msg)
     loops: list[Loop] = []
@@ -131,9 +239,45 @@ def given_clients(client: Any, async_client: Any, budget: float) -> tuple[Client
                 "pass a URL instead, or make a store for each loop"
             )
             raise ConfigurationError(msg)
+        if hasattr(given, "nodes_manager"):
+            return ClusterClient(lambda: given, awaits=loop is not None, limit=budget)
         return Client(given, awaits=loop is not None, limit=budget)
 
     return Clients(make), "the given client's server", budget
+
+
+class _Address(NamedTuple):
+    """What a URL says of where to connect."""
+
+    kind: str
+    """``""``, ``"sentinel"`` or ``"cluster"``."""
+    nodes: list[tuple[str, int]]
+    service: str
+    url: str
+    """The same as one of a single server, for redis-py to read the rest."""
+
+
+def _address_of(url: str) -> _Address:
+    """Read a URL. Raises ``ValueError`` where it names no nodes, or a sentinel no service."""
+    scheme, _, rest = url.partition("://")
+    scheme, several, kind = scheme.partition("+")
+    if not several:
+        return _Address("", [], "", url)
+    place, mark, query = rest.partition("?")
+    netloc, _, path = place.partition("/")
+    login, at, hosts = netloc.rpartition("@")
+    service, port = "", 6379
+    if kind == "sentinel":
+        service, _, path = path.partition("/")
+        port = 26379
+    parts = [urlsplit(f"//{host}") for host in hosts.split(",")]
+    nodes = [(part.hostname or "", part.port or port) for part in parts]
+    known = {"sentinel": service != "", "cluster": path in {"", "0"}}
+    if scheme not in {"redis", "rediss"} or not known.get(kind) or ("", port) in nodes:
+        raise ValueError(kind)
+    first = hosts.partition(",")[0]
+    url = f"{scheme}://{login}{at}{first}/{path}{mark}{query}"
+    return _Address(kind, nodes, unquote(service), url)
 
 
 def own_clients(
@@ -144,37 +288,115 @@ def own_clients(
     The last one begins when there is still time for its answer.
     """
     # redis-py's own defaults would wait and retry for seconds.
-    options: dict[str, Any] = {
+    options = {
         "max_connections": max_connections,
         "timeout": 2 * timeout,
         "socket_timeout": timeout,
-        "health_check_interval": 0,
-        # With RESP3, redis-py 7 and 8 do not look whether an idle connection is still open.
-        "protocol": 2,
+        **_OPTIONS,
     }
     if not url.startswith("unix:"):
         options["socket_connect_timeout"] = connect_timeout
 
-    def pool_of(kind: Any) -> tuple[Any, dict[str, Any], float]:
+    def pool_of(kind: Any) -> tuple[Any, dict[str, Any], dict[str, Any]]:
         retry = kind.retry.Retry(NoBackoff(), 0)
-        pool = kind.ConnectionPool.from_url(url, retry=retry, **options)
+        pool = kind.ConnectionPool.from_url(address.url, retry=retry, **options)
         said = pool.connection_kwargs  # what the URL says counts
-        return pool, said, said.pop("timeout")
+        ours = ("timeout", "sentinel_username", "sentinel_password")
+        return pool, said, {name: said.pop(name) for name in ours if name in said}
 
     def make(loop: Loop | None) -> Client:
         kind: Any = redis if loop is None else redis.asyncio
-        pool, _, wait = pool_of(kind)
-        places, client, awaits = pool.max_connections, kind.Redis.from_pool(pool), loop is not None
-        return Client(client, awaits=awaits, limit=limit, wait=wait, places=places)
+        pool, _, ours = pool_of(kind)
+        turns: dict[str, Any] = {
+            "awaits": loop is not None,
+            "limit": limit,
+            "wait": ours["timeout"],
+        }
+        turns["places"] = pool.max_connections
+        if address.kind == "cluster":
+            return ClusterClient(partial(_cluster_of, kind, address, pool), **turns)
+        if address.kind == "sentinel":
+            pool = _sentinel_pool(kind, address, pool, ours)
+            return SentinelClient(kind.Redis.from_pool(pool), **turns)
+        return Client(kind.Redis.from_pool(pool), **turns)
 
     try:
-        pool, said, wait = pool_of(redis)
+        address = _address_of(url)
+        pool, said, ours = pool_of(redis)
         pool.connection_class(**said)  # unconnected; checks them
-        if wait < 0:
+        if ours["timeout"] < 0:
             raise ValueError  # noqa: TRY301 - refused like the others
     except (ValueError, TypeError):
         raise ConfigurationError(_NO_URL) from None  # the cause may quote a password
-    address = f"{said.get('host', 'localhost')}:{said.get('port', 6379)}"
+    places = [f"{host}:{port}" for host, port in address.nodes]
+    places = places or [f"{said.get('host', 'localhost')}:{said.get('port', 6379)}"]
+    place = ",".join(places) + (address.service and f"/{address.service}")
     connecting: float = said.get("socket_connect_timeout") or 0
     limit = connecting + (said["socket_timeout"] or timeout)
-    return Clients(make), said.get("path") or address, wait + connecting
+    if address.kind:
+        limit *= 2  # the first of those who know where to ask may not answer
+    return Clients(make), said.get("path") or place, ours["timeout"] + connecting
+
+
+def _said(pool: Any, url: str) -> dict[str, Any]:
+    """What was asked of connections, less what redis-py adds for a pool of its own."""
+    query = url.partition("?")[2].split("&")
+    names = {
+        "username",
+        "password",
+        "retry",
+        *_OPTIONS,
+        *_TIMES,
+        *(one.partition("=")[0] for one in query),
+    }
+    names -= {"max_connections", "db"}
+    return {name: value for name, value in pool.connection_kwargs.items() if name in names}
+
+
+def _cluster_of(kind: Any, address: _Address, pool: Any) -> Any:
+    made = kind.RedisCluster(
+        startup_nodes=[kind.cluster.ClusterNode(*node) for node in address.nodes],
+        max_connections=pool.max_connections,
+        **_said(pool, address.url),
+        **({"ssl": True} if address.url.startswith("rediss") else {}),
+    )
+    made.cluster_error_retry_attempts = 0  # of redis-py 5
+    return made
+
+
+def _sentinel_pool(kind: Any, address: _Address, pool: Any, ours: dict[str, Any]) -> Any:
+    said, is_tls = _said(pool, address.url), address.url.startswith("rediss")
+    login = {name: ours.get(f"sentinel_{name}") for name in ("username", "password")}
+    sentinel = kind.Sentinel(address.nodes, sentinel_kwargs={**said, **login, "ssl": is_tls})
+    return kind.SentinelConnectionPool(
+        address.service,
+        sentinel,
+        ssl=is_tls,
+        db=pool.connection_kwargs.get("db", 0),
+        max_connections=pool.max_connections,
+        redis_connect_func=_greet if kind is redis else _agreet,
+        **said,
+    )
+
+
+def _greet(connection: Any) -> None:
+    """Begin a connection: sentinels that were cut off may name a primary that is none any more."""
+    connection.on_connect()
+    connection.send_command("HELLO")
+    _check_role(connection.read_response())
+
+
+async def _agreet(connection: Any) -> None:
+    await connection.on_connect()
+    await connection.send_command("HELLO")
+    _check_role(await connection.read_response())
+
+
+def _words(said: Any) -> set[Any]:
+    words: Any = said.values() if isinstance(said, dict) else said  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]
+    return {word for word in words if isinstance(word, (bytes, str))}
+
+
+def _check_role(said: Any) -> None:
+    if not {b"master", "master"} & _words(said):
+        raise redis.ConnectionError(_NO_PRIMARY)

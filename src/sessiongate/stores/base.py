@@ -9,12 +9,12 @@ All rules are in ``sessiongate.core``.
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Hashable, Sequence
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias, TypedDict
 
 from sessiongate.core.row import Page, Record, RowCodec
 from sessiongate.core.steps import Step
 
-__all__ = ["Begin", "Feed", "News", "Page", "Record", "RowCodec", "Seen", "Step", "Store"]
+__all__ = ["Begin", "Facts", "Feed", "News", "Page", "Record", "RowCodec", "Seen", "Step", "Store"]
 
 Records: TypeAlias = Sequence[Record]
 
@@ -48,6 +48,20 @@ class Feed(Protocol):
         ...
 
 
+class Facts(TypedDict, total=False):
+    """What an engine says of one of its nodes; what it does not say is not there."""
+
+    node: str
+    """Which one, ``""`` if there is just one."""
+    version: str
+    ahead: float
+    """Seconds by which its clock is ahead of this machine's."""
+    survives: Literal["nothing", "snapshots", "seconds", "all"]
+    """Which acknowledged changes outlive its crash: all but those of the last seconds …"""
+    drops: str
+    """The rule by which it drops live sessions for want of memory, ``""`` if it does not."""
+
+
 class Store(Protocol):
     """Where records are kept.
 
@@ -59,7 +73,7 @@ class Store(Protocol):
     Every verb raises ``StoreError`` within a second where the engine does not answer, and may be
     called again at once.
 
-    Five members are optional:
+    Seven members are optional:
 
     * ``together(username, total, begin)`` and ``atogether``, for engines that lock: run the
       ``Step`` that ``begin()`` makes in one transaction, which holds the lock of that user (if not
@@ -73,6 +87,9 @@ class Store(Protocol):
     * ``feed()`` opens a ``Feed``. Then ``commit`` tells the end of each of ``out``, and ``swap``
       that of ``old`` if ``new`` is ``None``, or the ``generation`` of ``new`` if it is ``Renewed``:
       as part of the change, so that no news is lost, nor of what did not happen.
+    * ``sharded = True``: sids begin with the bucket of their user (``core.buckets``), and ``live``
+      of ``commit`` is always ``None``, as no limit over all users can be kept.
+    * ``facts()`` returns ``Facts``, one for each node: for the command ``sessiongate doctor``.
     * ``system`` is the ``db.system.name`` of metrics and spans, such as ``"postgresql"``: by
       default the name of the class, without ``Store`` and in small letters.
 

@@ -201,8 +201,10 @@ async def answer_of(called: Any) -> Any:
     return await called if isinstance(called, CoroutineType) else called  # pyright: ignore[reportUnknownVariableType]
 
 
-def failure(engine: str, error: Exception, hidden: Iterable[str] = ()) -> StoreError:
-    """Return a ``StoreError`` with the driver's words, less what is secret in them.
+def failure(
+    engine: str, error: Exception, hidden: Iterable[str] = (), hint: str = ""
+) -> StoreError:
+    """Return a ``StoreError`` with the driver's words, less what is secret in them; and a hint.
 
     The driver's error is its cause only if there was nothing secret in it.
     """
@@ -211,6 +213,7 @@ def failure(engine: str, error: Exception, hidden: Iterable[str] = ()) -> StoreE
     for secret in hidden:
         clean = clean.replace(secret, "...")
     words = " ".join(clean.split()) or "no answer in time"
+    words += hint and f": {hint}"
     made = StoreError(f"{engine} failed: {type(error).__name__}: {words}")
     made.__cause__ = error if clean == said else None
     return made

@@ -6,9 +6,10 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from hashlib import blake2b
 from importlib.resources import files
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 from sessiongate.core.arguments import check_count, microseconds
@@ -23,10 +24,15 @@ if TYPE_CHECKING:
     from sessiongate.core.arguments import Seconds
     from sessiongate.core.row import Record, Renewed
     from sessiongate.stores._postgres_feed import PostgresFeed
+    from sessiongate.stores.base import Facts
 
 __all__ = ["PostgresStore"]
 
 _MISSING: Final = "PostgresStore needs psycopg and its pool: pip install 'sessiongate[postgres]'"
+_FACTS: Final = (
+    "SELECT current_setting('server_version'), current_setting('fsync'), "
+    "current_setting('synchronous_commit'), extract(epoch FROM clock_timestamp())"
+)
 _NAME: Final = re.compile(r"[a-z_][a-z0-9_]{0,40}")
 
 
@@ -122,6 +128,18 @@ class PostgresStore(NetworkStore, SQLStore):
         return text.format(
             schema=_check_schema(name), version=VERSION, lock=_lock_number(name, "schema")
         )
+
+    def facts(self) -> Sequence[Facts]:
+        """Say what the server is and how it is set."""
+
+        def verb() -> Verb[Any]:
+            return (yield _FACTS, ())
+
+        before = time.time()
+        ((version, syncs, commits, clock),) = self._run(verb())
+        survives: Any = "all" if (syncs, commits != "off") == ("on", True) else "seconds"
+        ahead = float(clock) - (before + time.time()) / 2
+        return [{"version": version, "survives": survives, "ahead": ahead}]
 
     def feed(self) -> PostgresFeed:
         """Open the news of ended and renewed sessions: one more connection."""

@@ -1,16 +1,18 @@
--- The verbs of the store that take more than a plain read. KEYS[1] is the key of the layout; all
--- other keys follow from it. ARGV names a function of `verbs`, then come its arguments.
+-- The verbs of the store that take more than a plain read. All keys follow from KEYS[1]. ARGV names
+-- a function of `verbs`, then come its arguments. In a cluster KEYS has every key that is touched:
+-- then a slot that is on its way to another node refuses the whole script, not half of it.
 -- A session is named "sid:username". Three indexes hold these names: the user's and `order` by the
 -- order of opening, `expiry` by the time of the end. Redis may have dropped what they name.
 local call, verbs = redis.call, {}
-local base = string.sub(KEYS[1], 1, -#'layout' - 1)
-local EXPIRY, ORDER = base .. 'expiry', base .. 'order'
+local base = string.match(KEYS[1], '^.*{[%w_-]+}:')
+local EXPIRY, ORDER, LAYOUT = base .. 'expiry', base .. 'order', base .. 'layout'
+local IN_CLUSTER = string.sub(base, -4) ~= '{0}:'
 
 local function session(name) return base .. 'session:' .. string.match(name, '^[^:]*') end
 local function user(name) return base .. 'user:' .. (string.match(name, ':(.*)$') or '') end
 -- News goes out before the first write, as Redis takes nothing back; only while somebody listens.
 local function tell(name, generation)
-  if call('EXISTS', base .. 'listening') == 1 then
+  if not IN_CLUSTER and call('EXISTS', base .. 'listening') == 1 then
     call('PUBLISH', base .. 'news', string.match(name, '^[^:]*') .. ' ' .. generation)
   end
 end
@@ -28,7 +30,7 @@ end
 local function write(name, data, expires_at, ttl)
   call('ZADD', EXPIRY, expires_at, name)
   call('SET', session(name), data, 'PX', ttl)
-  for _, key in ipairs({EXPIRY, ORDER, user(name), KEYS[1]}) do
+  for _, key in ipairs({EXPIRY, ORDER, user(name), LAYOUT}) do
     if call('PTTL', key) < tonumber(ttl) then call('PEXPIRE', key, 2 * ttl) end
   end
 end
@@ -54,6 +56,23 @@ function verbs.sweep(now, most)
   local names = call('ZRANGEBYSCORE', EXPIRY, '-inf', now, 'LIMIT', 0, most)
   for _, name in ipairs(names) do remove(name) end
   return #names
+end
+-- In a cluster the names are read first, so that all keys are known: then these two follow.
+function verbs.forget(now)
+  local forgotten = 0
+  for i = 3, #ARGV do
+    local ends = call('ZSCORE', EXPIRY, ARGV[i])
+    if ends and tonumber(ends) <= tonumber(now) then
+      remove(ARGV[i])
+      forgotten = forgotten + 1
+    end
+  end
+  return forgotten
+end
+function verbs.fetch()
+  local answer = {}
+  for i = 2, #ARGV do answer[i - 1] = {call('ZSCORE', EXPIRY, ARGV[i]), read(ARGV[i])} end
+  return answer
 end
 function verbs.look(index, after, most)  -- returns the place to go on; each name, end and data
   local key = base .. index
@@ -93,16 +112,20 @@ function verbs.commit(now, username, seen, least, most, new, data, expires_at, t
   end
   -- Only places that this script could have written.
   local last = call('ZREVRANGEBYSCORE', ORDER, 2^52, 0, 'WITHSCORES', 'LIMIT', 0, 1)[2] or 0
-  last = math.ceil(math.max(last, call('HGET', KEYS[1], 'newest') or 0))
+  last = math.ceil(math.max(last, call('HGET', LAYOUT, 'newest') or 0))
+  if IN_CLUSTER then  -- the order of opening is that of the clocks of the nodes
+    local time = call('TIME')
+    last = math.max(last, time[1] * 1000000 + time[2])
+  end
 
   for i = 11, #ARGV, 2 do tell(ARGV[i], 'ended') end
   for i = 11, #ARGV, 2 do remove(ARGV[i]) end
   if new == '' then return 1 end
-  verbs.sweep(now, 16)
+  if not IN_CLUSTER then verbs.sweep(now, 16) end
   local place = string.format('%.0f', last + 1)
   call('ZADD', ORDER, place, new)
   call('ZADD', user(new), place, new)
-  call('HSET', KEYS[1], 'layout', 2, 'newest', place)
+  call('HSET', LAYOUT, 'layout', 2, 'newest', place)
   write(new, data, expires_at, ttl)
   return 1
 end

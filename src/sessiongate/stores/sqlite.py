@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from sessiongate.core.arguments import Seconds
     from sessiongate.core.row import Record, Renewed
+    from sessiongate.stores.base import Facts
 
 __all__ = ["SQLiteStore"]
 
@@ -112,6 +113,10 @@ class SQLiteStore(SQLStore):
             raised = self._failure(error)
             raise raised from raised.__cause__
         return None if row is None else row[0]
+
+    def facts(self) -> Sequence[Facts]:
+        """Say what SQLite is. A killed process loses nothing, a power cut the last moments."""
+        return [{"version": sqlite3.sqlite_version, "survives": "all"}]
 
     def feed(self) -> SQLiteFeed:
         """Open the news of ended and renewed sessions: a look at the file, fifty times a second."""

@@ -34,6 +34,7 @@ class CountingStore:
         self.shared: bool = store.shared
         self.touch_every: int = store.touch_every
         self.codec: RowCodec = store.codec
+        self.sharded: bool = getattr(store, "sharded", False)
         feed = getattr(store, "feed", None)
         if feed is not None:
             self.feed = feed

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from sessiongate.core.buckets import bucket_of
 from sessiongate.core.rotation import WHEN_DUE, Policy
 from sessiongate.core.row import FOREVER, SECOND, Row
 from sessiongate.testing.commands import Open, Touch
@@ -25,15 +26,15 @@ POLICY: Final = Policy(
 )
 
 
-def named(name: object) -> str:
-    """A sid that looks like a real one: 22 characters of base64url."""
-    return str(name).ljust(22, "_")
+def named(name: object, username: str = "alice") -> str:
+    """A sid that looks like a real one: 22 characters of base64url that begin with the bucket."""
+    return f"{bucket_of(username)}{name}".ljust(22, "_")
 
 
 def session(name: object = "one", username: str = "alice", **changes: Any) -> Row:
     """A session as it is opened at ``START`` for an hour, but for the changes."""
     row = Row(
-        sid=named(name),
+        sid=named(name, username),
         username=username,
         created_at=START,
         last_accessed=START,
@@ -62,7 +63,9 @@ def login(
     evict: bool = False,
 ) -> Open:
     """An ``Open`` without limits, but for those given."""
-    return Open(row, now, existing, replaces, limit, user_limit, evict)
+    return Open(
+        row, now, existing, tuple((sid, None) for sid in replaces), limit, user_limit, evict
+    )
 
 
 def touch(

@@ -44,7 +44,7 @@ class Races:
         ended = [one.sid for answer in answers for one in answer.ended]
         assert len(ended) == len(set(ended)) == RACERS - 5, "each is evicted once"
         live = {row.sid for row in race.alone(List(None, START))}
-        assert live == {session(i).sid for i in range(RACERS)} - set(ended)
+        assert live == {session(i, f"user {i}").sid for i in range(RACERS)} - set(ended)
 
     def test_logins_that_evict_never_exceed_the_users_limit(self, race: Race) -> None:
         answers = race([login(session(i), user_limit=2, evict=True) for i in range(RACERS)])
