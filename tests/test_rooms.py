@@ -27,7 +27,7 @@ PURE = (
 )
 """No I/O, no clock, no framework: all the rules."""
 MIDDLEWARE = ("asgi.py", "wsgi.py")
-KITS = ("flask.py", "starlette.py", "fastapi.py")
+KITS = ("flask.py", "starlette.py", "fastapi.py", "quart.py", "litestar.py")
 DJANGO = ("django/*.py", "drf.py")
 MOUNTED = ("devices/flask.py", "devices/starlette.py", "devices/django.py")
 """Pages that an app mounts, as one framework wants them."""
@@ -87,7 +87,7 @@ OUTSIDERS = {
     "psycopg_pool": ("stores/postgres.py", "stores/_postgres_*.py"),
     "sqlalchemy": ("stores/sqlalchemy.py", "stores/_sqlalchemy_*.py"),
     "sqlite3": ("stores/sqlite.py", "stores/_sqlite_*.py"),
-    "werkzeug": ("flask.py", "wsgi.py", "http/cookies.py"),
+    "werkzeug": ("flask.py", "quart.py", "kits/werkzeug.py", "wsgi.py", "http/cookies.py"),
     "flask": ("flask.py", "devices/flask.py"),
     "starlette": (
         "starlette.py",
@@ -99,6 +99,8 @@ OUTSIDERS = {
         "forward/asgi.py",
     ),
     "fastapi": ("fastapi.py",),
+    "quart": ("quart.py",),
+    "litestar": ("litestar.py",),
     "django": (*DJANGO, "devices/django.py"),
     "asgiref": DJANGO,
     "rest_framework": ("drf.py",),
@@ -264,6 +266,8 @@ def test_a_room_imports_what_it_may(file: str) -> None:
         ("wsgi.py", "import starlette"),
         ("asgi.py", "import werkzeug"),
         ("starlette.py", "from fastapi import Depends"),
+        ("quart.py", "from flask import request"),
+        ("litestar.py", "import starlette"),
         ("flask.py", "if TYPE_CHECKING:\n    from sessiongate.testing import ManualClock"),
         ("asgi.py", "from sessiongate import testing"),
         ("asgi.py", "import requests"),
@@ -312,7 +316,9 @@ def test_no_two_files_need_each_other(room: str) -> None:
         ("sessiongate.stores", "redis psycopg sqlite3"),
         ("sessiongate.starlette", "jwt redis psycopg flask werkzeug fastapi"),
         ("sessiongate.fastapi", "jwt redis psycopg flask werkzeug"),
-        ("sessiongate.flask", "jwt redis psycopg starlette fastapi"),
+        ("sessiongate.flask", "jwt redis psycopg starlette fastapi quart"),
+        ("sessiongate.quart", "jwt redis psycopg starlette fastapi litestar"),
+        ("sessiongate.litestar", "jwt redis psycopg flask werkzeug fastapi quart"),
         ("sessiongate.forward", "jwt redis psycopg flask starlette werkzeug"),
         ("sessiongate.devices", "jwt redis psycopg flask werkzeug starlette asyncio"),
         ("sessiongate.devices.flask", "jwt redis psycopg starlette fastapi"),
