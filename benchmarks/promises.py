@@ -229,4 +229,16 @@ REQUESTS: Final = (
         for name in ("SQLite", "Redis", "PostgreSQL")
     ),
     *_ISSUE,
+    _against(
+        "sessiongate: a bound session",
+        "sessiongate: a session that is not bound",
+        1.1,
+        "a bound session, against one that is not",
+    ),
+    _against(
+        "sessiongate: a proof",
+        "PyJWT's decode of a proof, and a request that rotates",
+        1.5,
+        "a proof of a bound session, against its signature check and a rotation",
+    ),
 )

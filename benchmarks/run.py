@@ -25,6 +25,7 @@ from promises import REQUESTS, Kept, Measured, judge
 from report import Report
 from rows import (
     asgi_frameworks,
+    device_bound,
     django_apps,
     feed,
     flask_apps,
@@ -78,10 +79,12 @@ async def measure(
     ]
     groups = [plain, remote, *frameworks]
     bad, issuing = hostile.cases(), await service_tokens.cases()
+    binding = await device_bound.cases()
     for group in [
         *groups,
         *on_stores,
         issuing,
+        binding,
         bad,
     ]:  # all together would push each other out of the caches
         await interleaved(group, rounds)
@@ -95,13 +98,12 @@ async def measure(
         report.cases(f"Verbs of a manager: {group[0].name.partition(':')[0]}", group)
     report.cases("A check with near_cache=", near)
     report.cases("A token for another service", issuing)
+    report.cases("Device-bound sessions", binding)
     report.cases("Bad input", bad)
     loading = imports.measure()
     report.table(*imports.table(loading))
-    kept = [
-        *judge(REQUESTS, Measured([*groups, *on_stores, issuing, near])),
-        *imports.promises(loading),
-    ]
+    measured = Measured([*groups, *on_stores, issuing, binding, near])
+    kept = [*judge(REQUESTS, measured), *imports.promises(loading)]
     worst = max(case.minimum for case in bad)
     kept.append(Kept("bad input, µs at the worst", hostile.LIMIT, worst))
     kept += [*await feed.sockets(), *feed.logouts(stores)]

@@ -28,7 +28,7 @@ def _open_for_everybody() -> str:
     _manager.create_session("alice")
     (row,) = execute(_store, List("alice", _manager.now()))
     known = row._replace(sid="a-session-of-everybody")
-    execute(_store, Open(known, _manager.now(), "new", (row.sid,), None, None, evict=False))
+    execute(_store, Open(known, _manager.now(), "new", ((row.sid, None),), None, None, evict=False))
     return _manager.operations.codec.mint(known)
 
 

@@ -37,6 +37,10 @@ if TYPE_CHECKING:
     from multiprocessing.context import SpawnProcess
 
 HOST: Final = "127.0.0.1"
+_DEVICE_BOUND: Final = """
+  A browser binds its session only where it trusts the certificate:
+  {}
+  It renews the cookie at the app where you logged in."""
 PATIENCE: Final = 5
 """Seconds that requests under way have to end."""
 
@@ -50,6 +54,8 @@ class Task:
     data: Path
     accounts: Accounts
     ready: Connection
+    certificate: tuple[str, str] | None
+    """The files of the certificate and of its key; ``None``: plain HTTP, and nothing is bound."""
 
     def run(self, server: Callable[[Task, Services], None]) -> None:
         """Run in the new process until the demo stops."""
@@ -65,7 +71,8 @@ class Task:
         ):
             manager = make_manager(sessions, read_secret_key(self.data))
             api_tokens = make_api_tokens(tokens, read_secret_key(self.data, "api_tokens"))
-            server(self, Services(manager, self.accounts, self.site, api_tokens))
+            bound = self.certificate is not None
+            server(self, Services(manager, self.accounts, self.site, api_tokens, bound))
 
 
 def serve_flask(task: Task, services: Services) -> None:
@@ -77,7 +84,14 @@ def serve_flask(task: Task, services: Services) -> None:
 
     app = create_app(services)
     host, port = task.listener.getsockname()
-    server = make_server(host, port, app, threaded=True, fd=task.listener.fileno())
+    server = make_server(
+        host,
+        port,
+        app,
+        threaded=True,
+        fd=task.listener.fileno(),
+        ssl_context=task.certificate,
+    )
     task.ready.send("ready")
     server.serve_forever()
 
@@ -90,6 +104,7 @@ def serve_starlette(task: Task, services: Services) -> None:
 
     app = create_app(services)
     config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1)
+    config.ssl_certfile, config.ssl_keyfile = task.certificate or (None, None)
     task.ready.send("ready")
     uvicorn.Server(config).run(sockets=[task.listener])
 
@@ -111,7 +126,7 @@ def listen(port: int) -> socket.socket:
 
 
 def start(
-    data: Path, flask_port: int, starlette_port: int, password: str
+    data: Path, ports: tuple[int, int], password: str, *, device_bound: bool
 ) -> Iterator[tuple[SpawnProcess, Connection, Site]]:
     """Start both servers. Each has a pipe on which it says that it is ready."""
     data.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -119,14 +134,22 @@ def start(
         read_secret_key(data, name)  # which makes it, before two processes would
     accounts = Accounts()
     accounts.add("alice", password, scopes=("notes:read", "notes:write"))
-    listeners = [listen(flask_port), listen(starlette_port)]
+    certificate = None
+    if device_bound:
+        # Imported here, so that only who asks for it needs cryptography.
+        from local_tls import make_certificate  # noqa: PLC0415
+
+        certificate = make_certificate(data)
+    listeners = [listen(port) for port in ports]
     names = ("Flask", "Starlette")
-    urls = ["http://{}:{}".format(*listener.getsockname()) for listener in listeners]
+    # A session is bound at a name, and an address is none.
+    begin = f"http://{HOST}" if certificate is None else "https://localhost"
+    urls = [f"{begin}:{listener.getsockname()[1]}" for listener in listeners]
     spawn = get_context("spawn")
     for mine, server in enumerate((serve_flask, serve_starlette)):
         site = Site(names[mine], urls[mine], names[1 - mine], urls[1 - mine])
         ready, say_ready = spawn.Pipe(duplex=False)
-        task = Task(site, listeners[mine], data, accounts, say_ready)
+        task = Task(site, listeners[mine], data, accounts, say_ready, certificate)
         process = spawn.Process(target=task.run, args=(server,), name=site.name, daemon=True)
         process.start()
         # The process has its own copy now. When the process ends, the pipe ends here.
@@ -135,7 +158,7 @@ def start(
         yield process, ready, site
 
 
-def run(data: Path, flask_port: int, starlette_port: int) -> int:
+def run(data: Path, ports: tuple[int, int], *, device_bound: bool) -> int:
     """Run until a signal comes or a server fails: the exit code."""
     password = secrets.token_urlsafe(9)
     started: list[tuple[SpawnProcess, Connection, Site]] = []
@@ -145,7 +168,7 @@ def run(data: Path, flask_port: int, starlette_port: int) -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        started.extend(start(data, flask_port, starlette_port, password))
+        started.extend(start(data, ports, password, device_bound=device_bound))
         signal.signal(signal.SIGINT, signal.default_int_handler)
         for _, ready, _ in started:
             ready.recv()
@@ -153,6 +176,8 @@ def run(data: Path, flask_port: int, starlette_port: int) -> int:
         for _, _, site in started:
             print(f"  {site.name:9}  {site.url}")
         print(f"\n  Log in on either as alice, password {password}")
+        if device_bound:
+            print(_DEVICE_BOUND.format(data / "certificate.pem"))
         print("  Ready. Ctrl-C stops it.\n", flush=True)
         connection.wait([process.sentinel for process, _, _ in started])
     except KeyboardInterrupt:
@@ -183,8 +208,14 @@ def main() -> int:
         metavar="DIRECTORY",
         help="where the sessions and the key are kept (default: .demo in the repository)",
     )
+    parser.add_argument(
+        "--device-bound",
+        action="store_true",
+        help="speak HTTPS, and let browsers bind their sessions to the device",
+    )
     options = parser.parse_args()
-    return run(options.data, options.flask_port, options.starlette_port)
+    ports = options.flask_port, options.starlette_port
+    return run(options.data, ports, device_bound=options.device_bound)
 
 
 if __name__ == "__main__":

@@ -26,7 +26,6 @@ from sessiongate.flask import (
     safe_redirect,
 )
 from shared import (
-    COOKIE,
     FORBIDDEN,
     PAGE_HEADERS,
     STATIC,
@@ -57,7 +56,7 @@ def create_app(services: Services) -> Flask:
     app.register_blueprint(api)
     tokens = services.api_tokens
     app.register_blueprint(my_devices(login_url=LOGIN, render=devices, api_tokens=tokens))
-    install(app, services.manager, cookie=COOKIE, api_tokens=tokens)
+    install(app, services.manager, **services.middleware_options())
     return app
 
 

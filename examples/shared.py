@@ -6,7 +6,7 @@ import os
 import secrets
 import time
 from dataclasses import asdict, dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -17,7 +17,6 @@ from sessiongate import APITokens, SessionCookie, SessionManager
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from datetime import datetime
 
     from sessiongate.stores import Store
 
@@ -28,6 +27,9 @@ STATIC: Final = HERE / "static"
 SESSION_TIMEOUT: Final = timedelta(minutes=10)
 ROTATE_AFTER: Final = timedelta(minutes=1)
 """Both are short, so that you can watch a session rotate and end."""
+
+BOUND_FOR: Final = timedelta(minutes=5)
+"""Short as well: the least that browsers bear."""
 
 COOKIE: Final = SessionCookie.for_http()
 """The demo speaks plain HTTP with this machine alone, so its cookie is neither ``Secure`` nor
@@ -156,6 +158,15 @@ class Services(NamedTuple):
     accounts: Accounts
     site: Site
     api_tokens: APITokens | None = None
+    device_bound: bool = False
+    """Whether browsers bind their sessions, for which the demo speaks HTTPS."""
+
+    def middleware_options(self) -> dict[str, Any]:
+        """What both middlewares are made with."""
+        options: dict[str, Any] = {"cookie": COOKIE, "api_tokens": self.api_tokens}
+        if self.device_bound:
+            options |= {"cookie": SessionCookie(), "device_bound": True, "bound_for": BOUND_FOR}
+        return options
 
 
 @dataclass(frozen=True)
@@ -167,6 +178,8 @@ class Facts:
     api_token: str | None
     scopes: tuple[str, ...]
     remembered: bool
+    device_bound: bool
+    proved_until: datetime | None
     age: int | None
     logged_in_at: datetime
     rotates_at: datetime | None
@@ -175,7 +188,7 @@ class Facts:
     def as_json(self) -> dict[str, Any]:
         """The same with ISO 8601 dates."""
         return {
-            key: value.isoformat(timespec="seconds") if key.endswith("_at") and value else value
+            key: value.isoformat(timespec="seconds") if isinstance(value, datetime) else value
             for key, value in asdict(self).items()
         }
 
@@ -189,6 +202,8 @@ def facts_of(handle: Any) -> Facts:
         api_token=handle.api_token,
         scopes=user.scopes,
         remembered=handle.remembered,
+        device_bound=handle.device_bound,
+        proved_until=handle.proved_until,
         age=None if handle.age is None else int(handle.age),
         logged_in_at=user.info["created_at"],
         rotates_at=handle.rotates_at,

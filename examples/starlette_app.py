@@ -25,7 +25,6 @@ from sessiongate.starlette import (
     user_context,
 )
 from shared import (
-    COOKIE,
     FORBIDDEN,
     PAGE_HEADERS,
     STATIC,
@@ -66,8 +65,7 @@ def create_app(services: Services) -> Starlette:
             Middleware(
                 SessionAuthMiddleware,
                 manager=services.manager,
-                cookie=COOKIE,
-                api_tokens=services.api_tokens,
+                **services.middleware_options(),
             )
         ],
     )

@@ -22,6 +22,7 @@ MANAGERS = [SessionManager, SingleSessionManager, JWTSessionManager]
 MODULES = [
     *("sessiongate", "sessiongate.asgi", "sessiongate.wsgi", "sessiongate.flask"),
     *("sessiongate.starlette", "sessiongate.fastapi", "sessiongate.stores", "sessiongate.testing"),
+    *("sessiongate.quart", "sessiongate.litestar"),
     *("sessiongate.devices", "sessiongate.devices.flask", "sessiongate.devices.starlette"),
     *("sessiongate.forward", "sessiongate.observability"),
 ]
@@ -180,7 +181,7 @@ def test_both_middlewares_take_the_same_keywords(edge: str) -> None:
         middleware(app, object())
 
 
-@pytest.mark.parametrize("framework", ["flask", "starlette", "fastapi"])
+@pytest.mark.parametrize("framework", ["flask", "starlette", "fastapi", "quart", "litestar"])
 def test_the_frameworks_have_the_same_names(framework: str) -> None:
     module = importlib.import_module(f"sessiongate.{framework}")
     names = {"login_required", "login_user", "logout_user", "current_user"}

@@ -27,7 +27,7 @@ PURE = (
 )
 """No I/O, no clock, no framework: all the rules."""
 MIDDLEWARE = ("asgi.py", "wsgi.py")
-KITS = ("flask.py", "starlette.py", "fastapi.py")
+KITS = ("flask.py", "starlette.py", "fastapi.py", "quart.py", "litestar.py")
 DJANGO = ("django/*.py", "drf.py")
 MOUNTED = ("devices/flask.py", "devices/starlette.py", "devices/django.py")
 """Pages that an app mounts, as one framework wants them."""
@@ -48,6 +48,7 @@ ROOMS = {
         *(*PURE, "managers/*.py", "administration/*.py", "reports/*.py"),
         *("feed/*.py", "stores/memory.py"),
     ),
+    "device_bound/*.py": (*PURE, "managers/*.py", "http/*", "device_bound/*"),
     "machines/*.py": (
         *(*PURE, "reports/*.py", "managers/*.py", "machines/*.py"),
         "http/request_session.py",
@@ -57,7 +58,9 @@ ROOMS = {
         *("feed/watch.py", "http/*"),
     ),
     "kits/*.py": (*PURE, "http/*", "kits/*"),
-    **dict.fromkeys(MIDDLEWARE, (*PURE, "managers/*.py", "feed/streams.py", "http/*")),
+    **dict.fromkeys(
+        MIDDLEWARE, (*PURE, "managers/*.py", "feed/streams.py", "http/*", "device_bound/*")
+    ),
     **dict.fromkeys(KITS, (*PURE, "managers/*.py", "http/*", "kits/*", *MIDDLEWARE, *KITS)),
     "django/management/*": (*PURE, "managers/*.py", "devices/labels.py", *DJANGO),
     **dict.fromkeys(DJANGO, (*PURE, "managers/*.py", "http/*", "kits/*", *MIDDLEWARE, *DJANGO)),
@@ -78,23 +81,26 @@ FOR_TYPES = ("stores/base.py", "machines/api_tokens.py")
 """Whoever is handed one of these may name its type."""
 
 OUTSIDERS = {
-    "jwt": ("keys/jwt.py",),
+    "jwt": ("keys/jwt.py", "device_bound/proofs.py"),
     "redis": ("stores/redis.py", "stores/_redis_*.py"),
     "psycopg": ("stores/postgres.py", "stores/_postgres_*.py"),
     "psycopg_pool": ("stores/postgres.py", "stores/_postgres_*.py"),
     "sqlalchemy": ("stores/sqlalchemy.py", "stores/_sqlalchemy_*.py"),
     "sqlite3": ("stores/sqlite.py", "stores/_sqlite_*.py"),
-    "werkzeug": ("flask.py", "wsgi.py", "http/cookies.py"),
+    "werkzeug": ("flask.py", "quart.py", "kits/werkzeug.py", "wsgi.py", "http/cookies.py"),
     "flask": ("flask.py", "devices/flask.py"),
     "starlette": (
         "starlette.py",
         "fastapi.py",
         "asgi.py",
         "feed/streams.py",
+        "device_bound/asgi.py",
         "devices/starlette.py",
         "forward/asgi.py",
     ),
     "fastapi": ("fastapi.py",),
+    "quart": ("quart.py",),
+    "litestar": ("litestar.py",),
     "django": (*DJANGO, "devices/django.py"),
     "asgiref": DJANGO,
     "rest_framework": ("drf.py",),
@@ -252,12 +258,16 @@ def test_a_room_imports_what_it_may(file: str) -> None:
         ("http/authenticator.py", "def f():\n    from sessiongate import asgi"),
         ("http/authenticator.py", "from . import refusals"),
         ("http/authenticator.py", "from sessiongate.kits.guard import Guard"),
+        ("http/authenticator.py", "from sessiongate.device_bound.binding import Binding"),
+        ("device_bound/binding.py", "from sessiongate.wsgi import SessionAuthMiddleware"),
         ("kits/guard.py", "from sessiongate.flask import login_required"),
         ("kits/guard.py", "import starlette"),
         ("asgi.py", "from sessiongate.kits import refusals"),
         ("wsgi.py", "import starlette"),
         ("asgi.py", "import werkzeug"),
         ("starlette.py", "from fastapi import Depends"),
+        ("quart.py", "from flask import request"),
+        ("litestar.py", "import starlette"),
         ("flask.py", "if TYPE_CHECKING:\n    from sessiongate.testing import ManualClock"),
         ("asgi.py", "from sessiongate import testing"),
         ("asgi.py", "import requests"),
@@ -306,7 +316,9 @@ def test_no_two_files_need_each_other(room: str) -> None:
         ("sessiongate.stores", "redis psycopg sqlite3"),
         ("sessiongate.starlette", "jwt redis psycopg flask werkzeug fastapi"),
         ("sessiongate.fastapi", "jwt redis psycopg flask werkzeug"),
-        ("sessiongate.flask", "jwt redis psycopg starlette fastapi"),
+        ("sessiongate.flask", "jwt redis psycopg starlette fastapi quart"),
+        ("sessiongate.quart", "jwt redis psycopg starlette fastapi litestar"),
+        ("sessiongate.litestar", "jwt redis psycopg flask werkzeug fastapi quart"),
         ("sessiongate.forward", "jwt redis psycopg flask starlette werkzeug"),
         ("sessiongate.devices", "jwt redis psycopg flask werkzeug starlette asyncio"),
         ("sessiongate.devices.flask", "jwt redis psycopg starlette fastapi"),

@@ -52,6 +52,12 @@ class SessionAuthMiddleware:
         self._authenticator = RequestAuthenticator(manager, awaits=True, **options)
         encode = partial(str.encode, encoding="latin-1")
         self._fields = ResponseFields(self._authenticator.settings, encode)
+        self._endpoints: ASGIApp | None = None
+        """Who answers in place of the app where no credential is read."""
+        if self._authenticator.settings.device_bound:
+            from sessiongate.device_bound.asgi import Endpoints  # noqa: PLC0415 - needs an extra
+
+            self._endpoints = Endpoints(app, self._authenticator)
         self._closing: set[asyncio.Future[None]] = set()
 
     async def __call__(  # noqa: C901, PLR0912, PLR0915 - in one piece: each request pays for each call
@@ -61,16 +67,16 @@ class SessionAuthMiddleware:
         if kind not in {"http", "websocket"}:
             await self.app(scope, receive, send)
             return
-        authenticator, passive = self._authenticator, False
+        authenticator, passive, root = self._authenticator, False, ""
         if authenticator.minds_paths:
-            root, path = scope.get("root_path"), scope["path"]
+            root, path = scope.get("root_path") or "", scope["path"]
             if root:
                 path = _path_below(root.rstrip("/"), path)
             rule = authenticator.find_skipped(path)
             if rule is not None:
                 skipped = scope["sessiongate"] = scope["auth"] = authenticator.skipped[rule]
                 scope["user"] = skipped.user
-                await self.app(scope, receive, send)
+                await (self._endpoints or self.app)(scope, receive, send)
                 return
             passive = authenticator.find_passive(path) is not None
         headers: list[tuple[bytes, bytes]] = scope["headers"]
@@ -96,6 +102,8 @@ class SessionAuthMiddleware:
         if authorizations and authenticator.for_api_tokens is not None:
             authenticator = authenticator.choose(authorizations)
         session = authenticator.parse_request(method, cookies, authorizations, client, passive)
+        if root:
+            session.root = root
         check = session.pending_check
         if check is not None:
             try:

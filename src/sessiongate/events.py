@@ -19,6 +19,8 @@ EventKind: TypeAlias = Literal[
     "rotated",
     "changed",
     "replayed",
+    "bound",
+    "unproved",
     "limit_reached",
     "store_failed",
     "token_created",
@@ -32,7 +34,11 @@ class Event:
     """One event, emitted after the change in the store and before the response."""
 
     kind: EventKind
-    """``"login"``, ``"logout"``, ``"rotated"``, ``"changed"``, ``"replayed"``, …"""
+    """``"login"``, ``"logout"``, ``"rotated"``, ``"changed"``, ``"replayed"``, …
+
+    ``"bound"``: a device will prove its key for the session from now on; ``"unproved"``: a token of
+    such a session came that is too old, or as a bearer token; once for each proof.
+    """
     at: datetime
     """By the manager's clock, UTC."""
     username: str | None = None

@@ -31,6 +31,16 @@ from sessiongate.http.user import User
 from sessiongate.kits import verbs
 from sessiongate.kits.guard import Guard, GuardOptions
 from sessiongate.kits.jwks import PATH, HasJWKS
+from sessiongate.kits.openapi import (
+    API,
+    API_DESCRIPTION,
+    API_FORMAT,
+    BEARER,
+    BEARER_DESCRIPTION,
+    COOKIE,
+    COOKIE_DESCRIPTION,
+    REFUSALS,
+)
 from sessiongate.kits.page import safe_redirect
 from sessiongate.starlette import guarding, jwks_route, page_of, refuse, refused, session_of
 
@@ -55,28 +65,21 @@ Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
 
 _refused: Final = functools.partial(refused, exception=HTTPException)
 
-_COOKIE: Final = "SessionCookie"
 _OPTIONAL: Final = "SessionCookieIfAny"
 """The cookie scheme where it is optional, until ``complete`` says so of the operation."""
 _OPEN: Final = "SessionCookieOrOther"
 _FRESH: Final = "SessionCookieFresh"
 """The cookie scheme where an API token will do, and where none will do even with scopes, until
 ``complete`` says so of the operation."""
-_OURS: Final = (_COOKIE, _OPTIONAL, _OPEN, _FRESH)
-_API: Final = "APIToken"
-_BEARER: Final = "BearerToken"
+_OURS: Final = (COOKIE, _OPTIONAL, _OPEN, _FRESH)
 _BESIDE: Final = "x-sessiongate-bearer"
 """Where the cookie scheme carries the bearer scheme, until ``complete`` puts it beside it."""
 
 _API_SCHEME: Final = {
     "type": "http",
     "scheme": "bearer",
-    "bearerFormat": "sgp_…",
-    "description": "A long-lived token, for scripts.",
-}
-_REFUSALS: Final = {
-    "401": "Not logged in, or the session has ended",
-    "403": "The session lacks a scope, or the request came from another site",
+    "bearerFormat": API_FORMAT,
+    "description": API_DESCRIPTION,
 }
 
 _NO_PARAMETERS: Final = (
@@ -104,9 +107,9 @@ def complete(document: dict[str, Any], *, api_tokens: bool = False) -> dict[str,
         return document
     for name in _OURS:
         schemes.pop(name, None)
-    schemes |= {_COOKIE: cookies[0], _BEARER: bearer}
+    schemes |= {COOKIE: cookies[0], BEARER: bearer}
     if api_tokens:
-        schemes[_API] = _API_SCHEME
+        schemes[API] = _API_SCHEME
     operation: dict[str, Any] | list[Any] | str
     for path in document.get("paths", {}).values():
         for operation in path.values():
@@ -122,10 +125,10 @@ def _complete_operation(operation: dict[str, Any], *, api_tokens: bool) -> None:
         return
     others = [one for one in operation["security"] if one not in ours]
     scopes = sorted({scope for one in ours for needed in one.values() for scope in needed})
-    either = [{_COOKIE: scopes}, {_BEARER: scopes}]
+    either = [{COOKIE: scopes}, {BEARER: scopes}]
     demands = [demand for one in ours for demand in one.items()]
     if api_tokens and all(name == _OPEN or (scopes and name != _FRESH) for name, scopes in demands):
-        either.append({_API: scopes})
+        either.append({API: scopes})
     if any(_OPTIONAL not in one for one in ours):
         statuses = ["401", "403"]
     else:
@@ -133,7 +136,7 @@ def _complete_operation(operation: dict[str, Any], *, api_tokens: bool) -> None:
         statuses = ["403"] if scopes else []
     operation["security"] = others + either
     for status in statuses:
-        operation["responses"].setdefault(status, {"description": _REFUSALS[status]})
+        operation["responses"].setdefault(status, {"description": REFUSALS[status]})
 
 
 _make_document = FastAPI.openapi
@@ -160,7 +163,7 @@ class _Dependency(SecurityBase):
     own security scheme and has no others.
     """
 
-    scheme_name: str = _COOKIE
+    scheme_name: str = COOKIE
 
     def __init__(self, security: "SessionSecurity", **demands: Any) -> None:
         self.model: SecurityModel = security.scheme
@@ -316,7 +319,7 @@ class SessionSecurity:
         bearer = {
             "type": "http",
             "scheme": "bearer",
-            "description": "What the login gave; a response may bring its successor.",
+            "description": BEARER_DESCRIPTION,
         }
         if bearer_format is not None:
             bearer["bearerFormat"] = check_text(bearer_format, "bearer_format")
@@ -324,7 +327,7 @@ class SessionSecurity:
             {
                 "in": "cookie",
                 "name": (cookie or SessionCookie()).name,
-                "description": "The login sets it; a browser sends it by itself.",
+                "description": COOKIE_DESCRIPTION,
                 _BESIDE: bearer,
             }
         )

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, Unpack, cast, overload
 try:
     from flask import (
         Blueprint,
-        abort,
         current_app,
         has_app_context,
         has_request_context,
@@ -22,7 +21,6 @@ except ImportError as _missing:
 
     msg = "Flask is missing: pip install 'sessiongate[flask]'"
     raise ConfigurationError(msg) from _missing
-from werkzeug import exceptions
 from werkzeug.local import LocalProxy
 from werkzeug.wrappers import Response
 
@@ -30,9 +28,18 @@ from sessiongate.errors import ConfigurationError, StoreError
 from sessiongate.http.refusals import UNAVAILABLE
 from sessiongate.http.user import User
 from sessiongate.kits import verbs
-from sessiongate.kits.guard import CROSS_SITE, SEE_OTHER, Guard, guarded
+from sessiongate.kits.guard import Guard, guarded
 from sessiongate.kits.jwks import PATH, jwks_answer
-from sessiongate.kits.page import Page, safe_redirect
+from sessiongate.kits.page import safe_redirect
+from sessiongate.kits.werkzeug import (
+    CredentialsRefused,
+    LoginRequired,
+    ScopeRequired,
+    SessionRefused,
+    StoreUnavailable,
+    page_of,
+    refuse,
+)
 from sessiongate.wsgi import SessionAuthMiddleware
 
 if TYPE_CHECKING:
@@ -40,12 +47,11 @@ if TYPE_CHECKING:
 
     from flask import Flask
 
-    from sessiongate.http.refusals import Refusal
     from sessiongate.http.request_session import LoginOptions, RequestSession
     from sessiongate.http.settings import MiddlewareOptions
     from sessiongate.kits.guard import GuardOptions
     from sessiongate.kits.jwks import HasJWKS
-    from sessiongate.kits.page import LoginURL
+    from sessiongate.kits.page import Page
     from sessiongate.managers import SessionManager
 
 __all__ = [
@@ -148,53 +154,14 @@ def login_required(
 
     def check(_args: Any, _kwargs: Any) -> None:
         refusal = guard.check(_session("login_required"), _page)
-        if refusal is None:
-            return
-        if refusal.status == SEE_OTHER:
-            abort(Response(status=SEE_OTHER, headers=refusal.headers))
-        raise (SessionRefused if refusal is CROSS_SITE else _BY_STATUS[refusal.status])(refusal)
+        if refusal is not None:
+            refuse(refusal)
 
     return guarded(view, check, "put it into the `decorators` of the class")
 
 
-class _Refused(exceptions.HTTPException):
-    """An HTTP exception with the header fields of a refusal."""
-
-    def __init__(self, refusal: Refusal) -> None:
-        super().__init__(refusal.text.strip())
-        self._extra = refusal.headers
-
-    def get_headers(self, *args: Any, **kwargs: Any) -> list[tuple[str, str]]:
-        return [*super().get_headers(*args, **kwargs), *self._extra]
-
-
-class CredentialsRefused(_Refused, exceptions.BadRequest):
-    """400: what came is malformed, or two live sessions came."""
-
-
-class LoginRequired(_Refused, exceptions.Unauthorized):
-    """401: not logged in, or too long ago."""
-
-
-class ScopeRequired(_Refused, exceptions.Forbidden):
-    """403: the session lacks a scope."""
-
-
-class SessionRefused(_Refused, exceptions.Forbidden):
-    """403: the request came from another site, or there are too many sessions."""
-
-
-class StoreUnavailable(_Refused, exceptions.ServiceUnavailable):
-    """503: the store of the sessions does not answer."""
-
-
-_BY_STATUS: Final = {400: CredentialsRefused, 401: LoginRequired, 403: ScopeRequired}
-
-
 def _page() -> Page:
-    prefix, query = request.script_root, request.query_string.decode("latin-1")
-    path = prefix + request.path
-    return Page(request.method, path, query, request.headers.get, prefix, _locate)
+    return page_of(request, url_for)
 
 
 def jwks_blueprint(tokens: HasJWKS, path: str = PATH) -> Blueprint:
@@ -211,10 +178,6 @@ def jwks_blueprint(tokens: HasJWKS, path: str = PATH) -> Blueprint:
     blueprint = Blueprint("jwks", __name__)
     blueprint.add_url_rule(path, "jwks", lambda: Response(body, headers=headers))
     return blueprint
-
-
-def _locate(login_url: LoginURL) -> str:
-    return login_url() if callable(login_url) else url_for(login_url)
 
 
 def _session(needed_by: str) -> RequestSession:

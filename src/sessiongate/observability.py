@@ -48,6 +48,8 @@ _BOUNDS: Final = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0)
 """Seconds, of the semantic conventions for ``db.client.operation.duration``."""
 _ALARMING: Final = (
     ("replayed", "stale_token"),
+    ("unproved", "stale_token"),
+    ("unproved", "bearer"),
     ("limit_reached", "total"),
     ("limit_reached", "user"),
     *(("store_failed", verb) for verb in _VERBS),

@@ -51,8 +51,14 @@ class SessionAuthMiddleware:
         if self._authenticator.for_api_tokens is not None:
             self._authenticator.for_api_tokens.reporter.check_listener()
         self._fields = ResponseFields(self._authenticator.settings, str)
+        self._endpoints: WSGIApplication | None = None
+        """Who answers in place of the app where no credential is read."""
+        if self._authenticator.settings.device_bound:
+            from sessiongate.device_bound.wsgi import Endpoints  # noqa: PLC0415 - needs an extra
 
-    def __call__(  # noqa: C901, PLR0915 - in one piece, for every call is paid by every request
+            self._endpoints = Endpoints(app, self._authenticator)
+
+    def __call__(  # noqa: C901, PLR0912, PLR0915 - in one piece, for every call is paid by every request
         self, environ: WSGIEnvironment, start_response: StartResponse
     ) -> Iterable[bytes]:
         authenticator, passive = self._authenticator, False
@@ -62,7 +68,7 @@ class SessionAuthMiddleware:
             if rule is not None:
                 skipped = environ["sessiongate"] = authenticator.skipped[rule]
                 _set_remote_user(environ, skipped)
-                return self.app(environ, start_response)
+                return (self._endpoints or self.app)(environ, start_response)
             passive = authenticator.find_passive(path) is not None
         method = environ["REQUEST_METHOD"]
         cookies: list[bytes] = []
@@ -87,6 +93,8 @@ class SessionAuthMiddleware:
         if authorizations and authenticator.for_api_tokens is not None:
             authenticator = authenticator.choose(authorizations)
         session = authenticator.parse_request(method, cookies, authorizations, client, passive)
+        if self._endpoints is not None:
+            session.root = _path_of(environ, "SCRIPT_NAME")
         if session.pending_flow is not None:
             authenticator.manager.run(session.pending_flow)
         if authenticator.reporter.observer is not None:
@@ -194,9 +202,9 @@ def _undo_login(session: RequestSession) -> None:
         session.settings.manager.run(session.undo_login())
 
 
-def _path_of(environ: WSGIEnvironment) -> str:
+def _path_of(environ: WSGIEnvironment, name: str = "PATH_INFO") -> str:
     """The path below ``SCRIPT_NAME``, from the Latin-1 that PEP 3333 has it in."""
-    path: str = environ.get("PATH_INFO", "")
+    path: str = environ.get(name, "")
     return path.encode("latin-1", "replace").decode(errors="replace")
 
 

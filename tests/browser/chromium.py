@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
+import subprocess
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import Browser, BrowserContext
 
-__all__ = ["LONG", "cookies", "running_chromium", "running_with_profile"]
+__all__ = ["LONG", "cookies", "running_chromium", "running_with_profile", "version"]
 
 LONG: Final = 60_000
 """Milliseconds, after which a test that hangs is a test that fails."""
@@ -45,14 +47,18 @@ def _binary() -> str:
 
 
 @contextmanager
-def running_chromium() -> Iterator[Browser]:
-    """One browser process, without a window and without a sandbox, which root cannot have."""
+def running_chromium(home: Path | None = None, *flags: str) -> Iterator[Browser]:
+    """One browser process, without a window and without a sandbox, which root cannot have.
+
+    ``home``: where it finds whom it trusts; ``None``: as its user does.
+    """
     binary = _binary()
     expect.set_options(timeout=LONG)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=binary,
-            args=_FLAGS,
+            args=[*_FLAGS, *flags],
+            env=_environment(home),
             chromium_sandbox=False,
             timeout=LONG,
             # Visitors have it, and it could show what a logout has hidden.
@@ -65,19 +71,37 @@ def running_chromium() -> Iterator[Browser]:
 
 
 @contextmanager
-def running_with_profile(directory: Path) -> Iterator[BrowserContext]:
+def running_with_profile(
+    directory: Path, home: Path | None = None, *flags: str
+) -> Iterator[BrowserContext]:
     """A browser whose profile is kept in a directory, as when a user starts it again."""
     binary = _binary()
     expect.set_options(timeout=LONG)
     with sync_playwright() as playwright:
         visitor = playwright.chromium.launch_persistent_context(
-            directory, executable_path=binary, args=_FLAGS, chromium_sandbox=False, timeout=LONG
+            directory,
+            executable_path=binary,
+            args=[*_FLAGS, *flags],
+            env=_environment(home),
+            chromium_sandbox=False,
+            timeout=LONG,
         )
         visitor.set_default_timeout(LONG)
         try:
             yield visitor
         finally:
             visitor.close()
+
+
+def version() -> int:
+    """The first number of the browser's version, 0 where it says none."""
+    said = subprocess.run([_binary(), "--version"], capture_output=True, text=True, check=False)
+    found = re.search(r"(\d+)\.\d", said.stdout)
+    return 0 if found is None else int(found[1])
+
+
+def _environment(home: Path | None) -> dict[str, str | float | bool]:
+    return {**os.environ} if home is None else {**os.environ, "HOME": str(home)}
 
 
 def cookies(visitor: BrowserContext) -> list[dict[str, Any]]:

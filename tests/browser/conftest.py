@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.browser.authority import Authority
+from tests.browser.bound_sites import HOSTS, Sites
 from tests.browser.certificate import self_signed
 from tests.browser.chromium import LONG, running_chromium
 
@@ -46,3 +49,21 @@ def visitor(new_visitor: Callable[[], BrowserContext]) -> BrowserContext:
 @pytest.fixture(scope="session")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
     return self_signed(tmp_path_factory.mktemp("certificate"))
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture(scope="session")
+def certified(authority: Authority) -> tuple[str, str]:
+    """A certificate that the browsers of ``authority.home`` trust."""
+    return authority.certify(HOSTS)
+
+
+@pytest.fixture
+def sites(certified: tuple[str, str]) -> Iterator[Sites]:
+    """Sites whose sessions are bound; a module may have its own."""
+    with ExitStack() as stack:
+        yield Sites(stack, certified)

@@ -49,7 +49,7 @@ def server(tmp_path: Path) -> Iterator[RedisServer]:
     server = RedisServer(tmp_path)
     server.start()
     yield server
-    server.stop()
+    server.kill()  # while it writes its first file it would not stop
 
 
 def test_a_store_that_is_well_leaves_nothing_to_mend(cli: Caller, store: SQLiteStore) -> None:

@@ -37,6 +37,7 @@ def test_it_lists_the_devices(site: Site, transport: str) -> None:
         "expires_at": "2026-02-25T07:14:20+00:00",
         "is_current": True,
         "is_remembered": False,
+        "is_device_bound": False,
         "device": CURL,
     }
     assert (other["name"], other["ip"], other["is_current"]) == ("kiosk", None, False)

@@ -175,6 +175,7 @@ def test_a_project_as_it_should_be_has_nothing_to_be_told() -> None:
         ({"manager": "tests.django.project.nothing"}, "cannot be imported"),
         ({"manager": "tests.django.project.PASSWORD"}, "must be a SessionManager"),
         ({"manager": SessionManager(), "coookie": 1}, "unknown key 'coookie'"),
+        ({"manager": SessionManager(), "device_bound": True}, "not there yet for Django"),
         ({"manager": SessionManager(), "scopes": ["read"]}, "must be a function"),
         ({"manager": SessionManager(), "scopes": "nowhere.scopes"}, "cannot be imported"),
         ({"manager": SessionManager(), "user_field": "first_name"}, "no unique field"),

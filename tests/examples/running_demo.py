@@ -50,7 +50,9 @@ class Demo:
     """All that was printed until it was ready."""
 
     @classmethod
-    def start(cls, data: Path, *, flask_port: int = 0, secret_key: str | None = None) -> Demo:
+    def start(
+        cls, data: Path, *options: str, flask_port: int = 0, secret_key: str | None = None
+    ) -> Demo:
         """Start it and return when it says that it is ready, or has given up."""
         environment = {k: v for k, v in os.environ.items() if k != "SESSIONGATE_SECRET_KEY"}
         if secret_key is not None:
@@ -58,7 +60,7 @@ class Demo:
         process = subprocess.Popen(
             [
                 *(sys.executable, str(DEMO), "--data", str(data)),
-                *("--flask-port", str(flask_port), "--starlette-port", "0"),
+                *("--flask-port", str(flask_port), "--starlette-port", "0", *options),
             ],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -90,11 +92,11 @@ class Demo:
 
     @property
     def flask(self) -> str:
-        return self._printed(r"Flask +(http://\S+)")
+        return self._printed(r"Flask +(https?://\S+)")
 
     @property
     def starlette(self) -> str:
-        return self._printed(r"Starlette +(http://\S+)")
+        return self._printed(r"Starlette +(https?://\S+)")
 
     @property
     def password(self) -> str:

@@ -34,6 +34,7 @@ APART = (
     "docs/django.md",
     "docs/quick-start.md",
     "docs/login-page.md",
+    "docs/other-frameworks.md",
     "docs/testing.md",
 )
 """Pages whose blocks are alternatives, or files; tests of their own run them one by one."""
@@ -141,7 +142,7 @@ class Browser:
         *(("docs/quick-start.md", name, "wsgi") for name in ("flask", "wsgi")),
         *(
             ("docs/quick-start.md", name, "asgi")
-            for name in ("starlette", "fastapi", "asgi", "quart")
+            for name in ("starlette", "fastapi", "asgi", "quart", "litestar")
         ),
     ],
 )
@@ -159,7 +160,7 @@ def test_the_example_apps_work(document: str, name: str, kind: str) -> None:
 
 def test_every_app_of_the_quick_start_is_tried() -> None:
     apps = {block.name for block in blocks(ROOT / "docs/quick-start.md")}
-    tried = {"flask", "starlette", "fastapi", "wsgi", "asgi", "quart"}
+    tried = {"flask", "starlette", "fastapi", "wsgi", "asgi", "quart", "litestar"}
     assert apps - {None} == tried
 
 
@@ -167,7 +168,9 @@ JSON = {"Accept": "application/json"}
 ELSEWHERE = {"Sec-Fetch-Site": "cross-site", "Origin": "https://elsewhere.example"}
 
 
-@pytest.mark.parametrize("name", ["flask", "starlette", "fastapi", "wsgi", "asgi", "quart"])
+@pytest.mark.parametrize(
+    "name", ["flask", "starlette", "fastapi", "wsgi", "asgi", "quart", "litestar"]
+)
 def test_the_apps_of_the_quick_start_know_what_can_go_wrong_at_a_login(name: str) -> None:
     """Another site logs nobody in or out."""
     app = run("docs/quick-start.md", name)["app"]

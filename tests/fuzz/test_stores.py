@@ -111,7 +111,7 @@ def opens(draw: st.DrawFn) -> Callable[[Program], Command]:
     replaces, evict = draw(st.none() | PICKS), draw(st.booleans())
     limit, user_limit = draw(st.none() | st.integers(1, 3)), draw(st.none() | st.integers(1, 2))
     return lambda program: Open(
-        replaces=() if replaces is None else (program.sid(replaces),),
+        replaces=() if replaces is None else ((program.sid(replaces), None),),
         row=program.new(user, lifetime, scopes_and_claims),
         now=program.now,
         existing=existing,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import socket
 import threading
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import uvicorn
 from werkzeug.serving import make_server
@@ -47,11 +47,13 @@ class _Server(uvicorn.Server):
 
 
 @contextmanager
-def serving_asgi(app: Any, certificate: tuple[str, str] | None = None) -> Iterator[str]:
+def serving_asgi(
+    app: Any, certificate: tuple[str, str] | None = None, lifespan: Literal["on", "off"] = "off"
+) -> Iterator[str]:
     """Uvicorn; gives its address, without a scheme."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
-        config = uvicorn.Config(app, log_config=None, lifespan="off", ws="websockets-sansio")
+        config = uvicorn.Config(app, log_config=None, lifespan=lifespan, ws="websockets-sansio")
         config.ssl_certfile, config.ssl_keyfile = certificate or (None, None)
         server = _Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})

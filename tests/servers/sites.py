@@ -31,10 +31,10 @@ def flask_site(manager: SessionManager, **options: Any) -> WSGIMiddleware:
     @app.post("/login")
     def log_in() -> dict[str, Any]:
         given = flask_request.args
-        transport: Any = given.get("transport")
-        return {"token": for_flask.login_user(given["username"], transport=transport)}
+        options: Any = {"transport": given.get("transport"), "cross_site": "cross_site" in given}
+        return {"token": for_flask.login_user(given["username"], **options)}
 
-    @app.get("/me")
+    @app.route("/me", methods=["GET", "POST"])
     @for_flask.login_required
     def me() -> dict[str, Any]:
         return {"username": for_flask.current_user.username}
@@ -57,8 +57,8 @@ def starlette_site(manager: SessionManager, **options: Any) -> ASGIMiddleware:
 
     async def log_in(request: Request) -> JSONResponse:
         given = request.query_params
-        transport: Any = given.get("transport")
-        token = await for_starlette.login_user(request, given["username"], transport=transport)
+        options: Any = {"transport": given.get("transport"), "cross_site": "cross_site" in given}
+        token = await for_starlette.login_user(request, given["username"], **options)
         return JSONResponse({"token": token})
 
     async def who(request: Request) -> JSONResponse:
@@ -78,7 +78,7 @@ def starlette_site(manager: SessionManager, **options: Any) -> ASGIMiddleware:
     app = Starlette(
         routes=[
             Route("/login", log_in, methods=["POST"]),
-            Route("/me", for_starlette.login_required(who)),
+            Route("/me", for_starlette.login_required(who), methods=["GET", "POST"]),
             Route("/who", who),
             Route("/logout", log_out, methods=["POST"]),
             WebSocketRoute("/ws", greet),

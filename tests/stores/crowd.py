@@ -101,7 +101,9 @@ def crowd_on(address: str) -> Iterator[Crowd]:
 def _command(name: str, fields: list[Any]) -> Command:
     if name == "Login":
         row, now, existing, replaces, *limits = fields
-        return commands.Open(Row(*row), now, existing, tuple(replaces), *limits)
+        return commands.Open(
+            Row(*row), now, existing, tuple((sid, came) for sid, came in replaces), *limits
+        )
     if name == "Touch":
         sid, generation, now, policy, rotation = fields
         return commands.Touch(sid, generation, now, Policy(*policy), rotation)

@@ -21,12 +21,17 @@ ROW = session(
     "known", "Zo\u00eb", scopes_and_claims='{"claims":{"a":1},"scopes":["b"]}', device='"x"'
 )
 
+BOUND = session(
+    generation=3, oldest_accepted=3, revoked_below=2, bound_key="A" * 86, proved_until=FOREVER
+)
+
 
 def test_a_row_comes_back_as_it_was() -> None:
     for row in (
         ROW,
         session(),
         session(remembered=True),
+        BOUND,
         session(username='\\"\u00a0', shared=True, expires_at=FOREVER),
     ):
         assert decode(encode(row), row.sid) == row
@@ -37,6 +42,13 @@ def test_a_row_of_before_sessions_were_remembered_is_read() -> None:
     _, *fields, remembered = json.loads(encode(ROW))
     assert remembered is False
     assert decode(json.dumps([2, *fields]).encode(), ROW.sid) == ROW
+
+
+def test_a_row_that_is_not_bound_is_what_it_was_before_rows_could_be() -> None:
+    """So an older sessiongate reads it, while a newer one takes its place."""
+    version, *fields = json.loads(encode(ROW))
+    assert (version, fields) == (3, list(ROW[:15]))
+    assert json.loads(encode(BOUND)) == [VERSION, *BOUND]
 
 
 def test_equal_rows_give_equal_data_and_others_do_not() -> None:
@@ -78,6 +90,11 @@ DAMAGED = {
     "a number as a scope": altered(scopes_and_claims='{"scopes":[1],"claims":{}}'),
     "a claim of ours": altered(scopes_and_claims='{"scopes":[],"claims":{"sub":"admin"}}'),
     "a device that is none": altered(device="{"),
+    "a key that is none": altered(bound_key="A" * 85 + "=", proved_until=1),
+    "a key that is too short": altered(bound_key="A" * 85, proved_until=1),
+    "a key that is a number": altered(bound_key=7, proved_until=1),
+    "a proof at no time": altered(bound_key="A" * 86, proved_until=None),
+    "a bound row of before there were any": json.dumps([3, *BOUND]).encode(),
     "deep": b"[" * 60_000 + b"]" * 60_000,
     "deep inside": b"[2," + b"[" * 60_000 + b"]" * 60_000 + b"]",
     "deep scopes": altered(scopes_and_claims="[" * 60_000),

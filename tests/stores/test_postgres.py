@@ -645,7 +645,7 @@ def test_a_stolen_dump_opens_no_session(server: PostgresServer, store: PostgresS
 def test_a_password_is_shown_nowhere(server: PostgresServer, using: Callable[..., Call]) -> None:
     wrong = server.url.replace(server.password, "a-wrong-password")
     with pytest.raises(StoreError, match=r"OperationalError.*password authentication") as failed:
-        using(wrong, connect_timeout=PATIENCE, timeout=PATIENCE)(Count(START))
+        using(wrong, **UNHURRIED)(Count(START))
     shown = "".join(traceback.format_exception(failed.value)) + repr(PostgresStore(wrong))
     assert "a-wrong-password" not in shown
     with pytest.raises(ConfigurationError) as refused:

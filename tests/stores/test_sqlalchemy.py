@@ -225,7 +225,9 @@ def test_names_are_compared_as_bytes(store: SQLAlchemyStore) -> None:
         execute(store, login(session(str(number), name)))
     for number, name in enumerate(names):
         _, records = store.of_user(name)
-        assert [(record.sid, record.username) for record in records] == [(named(str(number)), name)]
+        assert [(record.sid, record.username) for record in records] == [
+            (named(str(number), name), name)
+        ]
 
 
 def test_an_exhausted_pool_is_a_fast_error(server: MariaDBServer) -> None:
@@ -267,14 +269,17 @@ def test_a_cancelled_call_gives_its_connection_back(server: MariaDBServer) -> No
             await aexecute(store, login(session(name, name)))
         for turns in range(40):
             calls = [
-                asyncio.ensure_future(aexecute(store, Read(named("one"), START))) for _ in range(4)
+                asyncio.ensure_future(aexecute(store, Read(named("one", "one"), START)))
+                for _ in range(4)
             ]
             for _ in range(turns % 10):
                 await asyncio.sleep(0)
             for call in calls:
                 call.cancel()
             await asyncio.gather(*calls, return_exceptions=True)
-        answers = [await aexecute(store, Read(named(name), START)) for name in ("one", "two") * 4]
+        answers = [
+            await aexecute(store, Read(named(name, name), START)) for name in ("one", "two") * 4
+        ]
         assert [row.username for row in answers if isinstance(row, Row)] == ["one", "two"] * 4
         assert engine.sync_engine.pool.checkedout() == 0  # type: ignore[attr-defined]
         await engine.dispose()

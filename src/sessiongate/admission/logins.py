@@ -46,13 +46,13 @@ class Logins:
         username: str,
         options: SessionOptions,
         *,
-        replaces: tuple[str, ...] = (),
+        replaces: tuple[tuple[str, int | None], ...] = (),
         transport: str | None = None,
         longest: int = LONGEST_TOKEN,
         opening: Callable[[str], None] | None = None,
         **fields: Any,
     ) -> Flow[Granted | None]:
-        """Open a session, or ``None`` at a limit; ``replaces``: the sids of those it ends.
+        """Open a session, or ``None`` at a limit; ``replaces``: those it ends, as in ``Login``.
 
         ``opening`` is called with the new sid before the store is asked: who is cancelled meanwhile
         knows which session may be there. ``longest``: characters of the token. ``fields``: times of

@@ -6,7 +6,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
-from sessiongate.core.rotation import share
+from sessiongate.core.rotation import may_end, share
 from sessiongate.core.row import FOREVER, Record, Row, event_of, record_of, row_of
 from sessiongate.core.steps import locked
 from sessiongate.events import Event
@@ -40,8 +40,8 @@ class Login(NamedTuple):
     row: Row
     now: int
     existing: ExistingPolicy
-    replaces: tuple[str, ...]
-    """Sids."""
+    replaces: tuple[tuple[str, int | None], ...]
+    """Sids, each with the generation of the token that came for it; ``None``: it ends as it is."""
     limit: int | None
     """Live sessions of the whole store, the new one included."""
     user_limit: int | None
@@ -117,7 +117,7 @@ class _Attempt:
         if login.existing == "reuse":
             for record, other in reversed(self._mine.values()):
                 same = other.scopes_and_claims == row.scopes_and_claims
-                if same and other.remembered == row.remembered:
+                if same and other.remembered == row.remembered and not other.bound_key:
                     return (yield from self._reuse(record, other))
         yield from self._replace()
         if login.user_limit is not None:
@@ -186,15 +186,17 @@ class _Attempt:
 
     def _replace(self) -> Step[None]:
         login = self._login
-        for sid in login.replaces:
+        for sid, came in login.replaces:
             if sid in self._mine:
-                self._end([self._mine[sid][0]], "replaced")
+                record, row = self._mine[sid]
+                if came is None or may_end(row, came, login.now):
+                    self._end([record], "replaced")
             elif sid not in self._out:
                 data = yield "read", sid
-                row = None if data is None else self._codec.decode(data, sid)
-                if row is not None:
-                    live = login.now < row.expires_at
-                    record = Record(sid, row.username, row.expires_at, data)
+                other = None if data is None else self._codec.decode(data, sid)
+                if other is not None and (came is None or may_end(other, came, login.now)):
+                    live = login.now < other.expires_at
+                    record = Record(sid, other.username, other.expires_at, data)
                     self._end([record], "replaced" if live else None)
         if login.existing == "replace":
             self._end((record for record, _ in self._mine.values()), "replaced")

@@ -105,11 +105,17 @@ def demo(
             metavar="DIRECTORY", file_okay=False, help="Keeps the sessions and the key; it is made."
         ),
     ] = Path(".demo"),
+    device_bound: Annotated[
+        bool, typer.Option("--device-bound", help="Over HTTPS; browsers may bind their sessions.")
+    ] = False,
 ) -> None:
     """Start the demo: Flask and Starlette on one login. Ctrl-C stops it."""
     directory = next((place for place in _DEMOS if place.is_dir()), None)
     if directory is None:
         msg = f"the demo is missing: there is neither {_DEMOS[0]} nor {_DEMOS[1]}"
+        raise ConfigurationError(msg)
+    if device_bound and find_spec("cryptography") is None:
+        msg = "--device-bound needs cryptography: pip install 'sessiongate[crypto]'"
         raise ConfigurationError(msg)
     missing = [name for name in _DEMO_NEEDS if find_spec(name) is None]
     if missing:
@@ -118,6 +124,7 @@ def demo(
     command = [
         *(sys.executable, str(directory / "demo.py"), "--data", str(data.absolute())),
         *("--flask-port", str(flask_port), "--starlette-port", str(starlette_port)),
+        *(("--device-bound",) if device_bound else ()),
     ]
     if os.name == "posix":
         os.execv(sys.executable, command)  # noqa: S606 - so that signals reach it

@@ -37,7 +37,7 @@ class Kind(NamedTuple):
         """``brief`` as texts."""
         told = self.brief(row, when)
         if "device" in told:
-            told["device"] = device(row)
+            told["device"] = f"{device(row)} (bound)".lstrip() if row.bound_key else device(row)
         told["scopes"] = " ".join(told["scopes"])
         return tuple(told.values())
 
@@ -65,6 +65,8 @@ def details(row: Row, now: int, when: When) -> dict[str, Any]:
             "rotated_at": when(row.rotated_at),
             "shared": row.shared,
             "remembered": row.remembered,
+            "device_bound": bool(row.bound_key),
+            "proved_until": when(row.proved_until) if row.bound_key else None,
         }
     return found | {"claims": scopes_and_claims_of(row)[1], "live": now < row.expires_at}
 

@@ -66,6 +66,7 @@ _STANDINGS: Final = {
     rotation.CURRENT: "it is the newest token of a live session",
     rotation.PREVIOUS: "it was replaced, and is still honoured",
     rotation.RETIRED: "it was replaced by an explicit refresh, and is refused",
+    rotation.UNPROVED: "its session is bound to a device, whose key has not proved itself since",
     rotation.STALE: "it was replaced and the overlap is over: presenting it ends the session",
 }
 _MISSING: Final = (
@@ -73,6 +74,7 @@ _MISSING: Final = (
     "here"
 )
 _SHARED: Final = "as long as the session lives: its token was handed out more than once"
+_PROVED: Final = "until the key of its device has to prove itself again"
 _UNSEEN: Final = "until its successor is first presented, and for the grace after that"
 
 
@@ -258,6 +260,10 @@ def _compare_with_session(found: _Finding, now: int) -> None:
         if found.standing == rotation.PREVIOUS:
             if row.shared:
                 until, words = row.expires_at, _SHARED
+            elif row.bound_key:
+                is_newest = (found.generation or 0) >= row.oldest_accepted
+                until = min(row.proved_until, FOREVER if is_newest else row.previous_until)
+                words = _PROVED
             else:
                 until = min(row.previous_until, row.expires_at)
                 words = _UNSEEN if row.previous_until == FOREVER else f"until {date(until)}"

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from sessiongate.core.recent import Superseded
-from sessiongate.core.rotation import NOW, Change, close, present
+from sessiongate.core.recent import Recent, Superseded
+from sessiongate.core.rotation import NOW, Change, close, may_end, present
 from sessiongate.core.row import FOREVER, Record, Row, event_of, record_of, renewed_of
 from sessiongate.core.steps import CROWDED, TRIES
 from sessiongate.errors import StoreError
@@ -42,6 +42,7 @@ class Decisions:
         self.rows: RowCodec = codec
         self._decode = codec.decode
         self.superseded: Superseded = Superseded()
+        self._unproved: Recent[str, int] = Recent()
 
     def touch(self, check: Check, data: Any, policy: Policy) -> Flow[Row | None]:
         """Present a token to what was read, by the table of ``rotation``."""
@@ -55,6 +56,8 @@ class Decisions:
             data, sid, now, lambda row: present(row, generation, now, policy, renewal)
         )
         if row is None or answer is None:
+            if row is not None and row.bound_key:
+                yield from self.unproved(row, now, transport)
             return None
         if type(answer) is not Row:
             yield self.ended("replayed", row, now, transport)
@@ -78,14 +81,23 @@ class Decisions:
         username: str | None = None,
         transport: str | None = None,
         named: bool = False,
+        came: int | None = None,
     ) -> Flow[str | None]:
         """End a session, by ``rotation.close``: return its user, or ``None`` if there was none.
 
-        ``named``: no token was presented, so nothing can be a replay.
+        ``named``: no token was presented, so nothing can be a replay. ``came``: a token of that
+        generation was, and any will do.
         """
         data = yield "read", sid
         row, answer = yield from self.settle(
-            data, sid, now, lambda row: close(row, generation, username, now)
+            data,
+            sid,
+            now,
+            lambda row: (
+                close(row, generation, username, now)
+                if came is None or may_end(row, came, now)
+                else None
+            ),
         )
         if row is None or answer is None:
             return None
@@ -143,6 +155,13 @@ class Decisions:
             return event_of("changed", row, now, transport, "requested")
         reason = "refreshed" if renewal == NOW else "due"
         return event_of("rotated", row, now, transport, reason)
+
+    def unproved(self, row: Row, now: int, transport: str | None) -> Flow[None]:
+        """Tell of a token that is refused, because its session is bound: once for each proof."""
+        if now < row.expires_at and self._unproved[row.sid] != row.generation:
+            self._unproved.keep(row.sid, row.generation)
+            reason = "bearer" if transport == "bearer" else "stale_token"
+            yield event_of("unproved", row, now, transport, reason)
 
     def ended(
         self, ending: Ending, session: Row | Record, now: int, transport: str | None

@@ -16,7 +16,7 @@ from sessiongate.core.arguments import (
 )
 from sessiongate.core.decisions import Decisions
 from sessiongate.core.recent import remembering
-from sessiongate.core.rotation import PASSIVE, Change, Policy, present
+from sessiongate.core.rotation import PASSIVE, PROOF_SLACK, Change, Policy, present
 from sessiongate.core.row import FOREVER, Row, to_datetime
 from sessiongate.tokens import LONGEST_TOKEN
 
@@ -144,7 +144,7 @@ class Operations(Decisions):
 
         There is a flow where the session has to change first.
         """
-        payload, now, renewal, _ = check
+        payload, now, renewal, transport = check
         if data is None:
             if self._on_missing is not None:
                 self._on_missing(payload.sid)
@@ -159,6 +159,8 @@ class Operations(Decisions):
             if payload.expires_at != FOREVER and self._outlives(payload, row):
                 return None
             answer = present(row, payload.generation, now, self.policy, renewal)
+            if row.bound_key and (answer is None or transport == "bearer"):
+                return self.unproved(row, now, transport)  # a copied cookie is no bearer token
             if answer is None:
                 return None
             if answer is row:
@@ -183,13 +185,15 @@ class Operations(Decisions):
 
         A session that goes on without a new token outlives its ``expires_at`` of now.
         """
+        if row.bound_key:
+            return row.proved_until - PROOF_SLACK
         rotates = self.policy.rotate_after != FOREVER or not self.policy.touch_extends
         return row.expires_at if rotates else row.lifetime_ends_at
 
     def rotates_at(self, row: Row) -> int | None:
         """When the token is due, in microseconds; ``None``: no request will rotate it."""
         due = row.rotated_at + self.policy.rotate_after
-        return None if row.shared or due >= row.expires_at else due
+        return None if row.shared or row.bound_key or due >= row.expires_at else due
 
     def expires_at(self, row: Row) -> datetime:
         """When the session ends if no further request comes, as its token states it."""

@@ -15,7 +15,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias
 
 from sessiongate.core.arguments import describe
-from sessiongate.core.row import FOREVER, Row, scopes_and_claims_of
+from sessiongate.core.row import FOREVER, SECOND, Row, scopes_and_claims_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -83,6 +83,9 @@ RETIRED: Final = "retired"
 """Ended on purpose by an explicit refresh."""
 STALE: Final = "stale"
 """Replaced, and the overlap is over: two parties hold the session."""
+UNPROVED: Final = "unproved"
+"""Of a session that is bound to a device, and older than a proof by its key may be. Whoever has
+copied a cookie brings such a one, so it must not end the session of its owner."""
 
 ACCEPT: Final = "accept"
 REFUSE: Final = "refuse"
@@ -94,7 +97,11 @@ TABLE: Final[Mapping[str, str]] = {
     PREVIOUS: ACCEPT,
     RETIRED: REFUSE,
     STALE: END,
+    UNPROVED: REFUSE,
 }
+
+PROOF_SLACK: Final = 30 * SECOND
+"""How long a token of a bound session counts when its cookie is over: what was under way then."""
 
 _LAST_ACCESSED, _EXPIRES_AT, _PREVIOUS_UNTIL = map(
     Row._fields.index, ("last_accessed", "expires_at", "previous_until")
@@ -104,6 +111,8 @@ _new_row: Final = tuple.__new__  # pyright: ignore[reportUnknownMemberType, repo
 
 def classify(row: Row, generation: int, now: int) -> str:
     """Where a generation stands; the row is live."""
+    if row.bound_key:
+        return _classify_bound(row, generation, now)
     if generation == row.generation:
         return CURRENT
     if generation > row.generation:
@@ -115,6 +124,24 @@ def classify(row: Row, generation: int, now: int) -> str:
     return STALE
 
 
+def _classify_bound(row: Row, generation: int, now: int) -> str:
+    if generation > row.generation:
+        return UNISSUED
+    of_proof_before = row.revoked_below <= generation and now < row.previous_until
+    if now < row.proved_until and (generation >= row.oldest_accepted or of_proof_before):
+        return CURRENT if generation == row.generation else PREVIOUS
+    return UNPROVED
+
+
+def may_end(row: Row, generation: int, now: int) -> bool:
+    """Whether the holder of a genuine token may end its session.
+
+    Of any token, even one that was retired: but who holds a copied cookie of a bound session may
+    not log its owner out.
+    """
+    return not row.bound_key or TABLE[_classify_bound(row, generation, now)] == ACCEPT
+
+
 def present(  # noqa: PLR0912 - in one piece, for each request pays for each call
     row: Row, generation: int, now: int, policy: Policy, renewal: Renewal
 ) -> Row | Literal["replayed"] | None:
@@ -124,14 +151,14 @@ def present(  # noqa: PLR0912 - in one piece, for each request pays for each cal
     session ends.
     """
     current = generation == row.generation  # nearly always, and then it is ``CURRENT``
-    if not current:
+    if not current or row.bound_key:
         answer = TABLE[classify(row, generation, now)]
         if answer != ACCEPT:
             is_old_request = type(renewal) is Change and not renewal.came_now
             return "replayed" if answer == END and not is_old_request else None
     counts = current and renewal == WHEN_DUE and not row.shared
     if counts:
-        if now - row.rotated_at >= policy.rotate_after:
+        if now - row.rotated_at >= policy.rotate_after and not row.bound_key:
             return _rotate(row, now, policy)
     elif renewal == NOW:
         return _refresh(row, now, policy)
@@ -208,6 +235,8 @@ def share(row: Row, now: int) -> Row:
 
 def _rotate(row: Row, now: int, policy: Policy) -> Row:
     """The successor of a row, with the predecessor valid until the successor is seen."""
+    if row.bound_key:
+        return _successor(row, now, policy)  # no younger than its predecessors: as good as they
     oldest = row.generation
     if now < row.previous_until:
         oldest = max(row.oldest_accepted, row.generation - 1)

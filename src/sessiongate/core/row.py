@@ -1,7 +1,7 @@
 """A session, as the rules see it and as a store keeps it.
 
 Times are integer microseconds since the Unix epoch. A row holds no token, no digest of one and no
-key: a stolen store opens no session.
+key but a public one: a stolen store opens no session.
 """
 
 from __future__ import annotations
@@ -60,6 +60,15 @@ class Row(NamedTuple):
     """What the client is, as JSON, ``""`` for unknown."""
     remembered: bool = False
     """It outlives the browser, and lives longer without a request than others."""
+    bound_key: str = ""
+    """The public key of the device that the session is bound to, P-256 (``x`` and ``y``, 43
+    characters of base64url each); ``""``: it is not bound.
+
+    Then ``oldest_accepted`` is the first generation since the key last proved itself; those from
+    ``revoked_below`` to there are of the proof before, and accepted until ``previous_until``.
+    """
+    proved_until: int = 0
+    """Until when the tokens since the last proof are accepted, where there is a ``bound_key``."""
 
 
 class Record(NamedTuple):

@@ -49,6 +49,7 @@ class Device:
         expires_at: When it ends if no further request comes.
         is_current: Whether it is the one that asks.
         is_remembered: Whether it was opened with ``remember=True``.
+        is_device_bound: Whether a key of its device renews it, so that a copied cookie soon dies.
         device: All that was recorded, or what the app gave as ``device=``.
     """
 
@@ -60,6 +61,7 @@ class Device:
     expires_at: datetime
     is_current: bool
     is_remembered: bool
+    is_device_bound: bool
     device: Any
 
     def as_json(self) -> dict[str, Any]:

@@ -300,6 +300,7 @@ def device_fields(asked: Asked, row: Row) -> dict[str, Any]:
         "expires_at": asked.session.settings.manager.operations.expires_at(row),
         "is_current": row.sid == asked.session.session,
         "is_remembered": row.remembered,
+        "is_device_bound": bool(row.bound_key),
         "device": recorded,
     }
 

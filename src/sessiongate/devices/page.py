@@ -73,6 +73,7 @@ _NO_OTHERS: Final = Html('<p class="note">You are logged in nowhere else.</p>\n'
 _NOBODY: Final = Html('<p class="note">Nobody is logged in under this name.</p>\n')
 _HERE: Final = Html(' <span class="badge">This device</span>')
 _REMEMBERED: Final = Html(' <span class="badge">Stays logged in</span>')
+_BOUND: Final = Html(' <span class="badge">Bound to its device</span>')
 _CURRENT: Final = Html(' class="current"')
 
 
@@ -119,7 +120,9 @@ def _device(page: DevicesPage | AllDevicesPage, device: Device, number: int) -> 
         _DEVICE,
         current=_CURRENT if device.is_current else "",
         badges=Html(
-            (_HERE if device.is_current else "") + (_REMEMBERED if device.is_remembered else "")
+            (_HERE if device.is_current else "")
+            + (_REMEMBERED if device.is_remembered else "")
+            + (_BOUND if device.is_device_bound else "")
         ),
         owner=owner,
         number=str(number),

@@ -61,6 +61,9 @@ def configured() -> Configuration:
         if name not in known:
             msg = f"SESSIONGATE has an unknown key {name!r}; it may have: {', '.join(known)}"
             raise ImproperlyConfigured(msg)
+    if options.get("device_bound"):
+        msg = "SESSIONGATE['device_bound'] is not there yet for Django: leave it out"
+        raise ImproperlyConfigured(msg)
     for name in _BY_PATH:
         if isinstance(options.get(name), str):
             options[name] = _imported(name, options[name])

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 from urllib.parse import unquote
 
 from sessiongate.asgi import SessionAuthMiddleware
-from sessiongate.forward.decision import KEY, Decisions, fields_of
+from sessiongate.forward.decision import KEY, Decisions, check_options, fields_of
 from sessiongate.http.refusals import Refusal
 from sessiongate.http.websockets import DENIAL, POLICY_VIOLATION, can_deny
 
@@ -57,6 +57,7 @@ class ForwardAuth:
         proxy: Proxy = "forwarded",
         **options: Unpack[MiddlewareOptions],
     ) -> None:
+        check_options(options)
         self._gated = SessionAuthMiddleware(self._answer, manager, **options)
         self._decisions = Decisions(manager, user_header, scopes_header, service_tokens, proxy)
 

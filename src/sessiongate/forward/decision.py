@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from typing import TypeAlias
 
     from sessiongate.http.request_session import RequestSession
+    from sessiongate.http.settings import MiddlewareOptions
     from sessiongate.managers import SessionManager
 
     Question: TypeAlias = tuple[Original, Demands]
@@ -45,6 +46,13 @@ _ENDING: Final = refuse(401, "The session is ending.\n", ("WWW-Authenticate", "B
 @lru_cache(maxsize=1024)
 def _encode_name(username: str) -> str:
     return quote(username, safe=_IN_NAME)
+
+
+def check_options(options: MiddlewareOptions) -> None:
+    """Refuse what only the app where people log in can do."""
+    if options.get("device_bound"):
+        msg = "device_bound is for the app where people log in; a gate sees who is bound without it"
+        raise ConfigurationError(msg)
 
 
 class IssuesTokens(Protocol):

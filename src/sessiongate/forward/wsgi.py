@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Unpack
 from urllib.parse import unquote_to_bytes
 
-from sessiongate.forward.decision import KEY, Decisions, fields_of, status_line
+from sessiongate.forward.decision import KEY, Decisions, check_options, fields_of, status_line
 from sessiongate.forward.original import READ
 from sessiongate.http.refusals import Refusal
 from sessiongate.wsgi import SessionAuthMiddleware
@@ -40,6 +40,7 @@ class WSGIForwardAuth:
         proxy: Proxy = "forwarded",
         **options: Unpack[MiddlewareOptions],
     ) -> None:
+        check_options(options)
         self._gated = SessionAuthMiddleware(self._answer, manager, **options)
         self._decisions = Decisions(manager, user_header, scopes_header, service_tokens, proxy)
 

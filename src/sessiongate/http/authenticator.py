@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, Unpack
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, Unpack
 
 from sessiongate.core.rotation import NEVER, PASSIVE, WHEN_DUE
 from sessiongate.core.row import SECOND, Row
@@ -21,12 +21,17 @@ from sessiongate.http.response import ResponseChanges
 from sessiongate.http.settings import MiddlewareOptions, MiddlewareSettings
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sessiongate.core.decisions import Check
     from sessiongate.core.steps import Flow
     from sessiongate.http.origin import Client
     from sessiongate.http.paths import FindRule
     from sessiongate.managers import SessionManager
     from sessiongate.reports.reporter import Reporter
+
+Offer: TypeAlias = "Callable[[RequestSession], tuple[tuple[str, str], ...]]"
+"""Header fields for the response that hands out a token."""
 
 _REFUSED: Final = frozenset({401, 403})
 _SERVER_ERROR: Final = 500
@@ -79,6 +84,12 @@ class RequestAuthenticator:
         self.find_skipped: FindRule = skip or _no_rule
         self.find_passive: FindRule = passive or _no_rule
         self.skipped: SkippedSessions = SkippedSessions(self.settings)
+        self._offer: Offer | None = None
+
+    def serve(self, rule: FindRule, offer: Offer) -> None:
+        """Look for no credential where this rule says so, before ``skip`` does; and ``offer``."""
+        others, self.minds_paths, self._offer = self.find_skipped, True, offer
+        self.find_skipped = lambda path: rule(path) or others(path)
 
     def choose(self, authorizations: list[bytes]) -> RequestAuthenticator:
         """Who decides about a request: for one that brings an API token, nothing else counts.
@@ -152,7 +163,8 @@ class RequestAuthenticator:
         credentials = session.credentials
         session.transport = credentials.transport
         session.user.row = row
-        if row.generation != credentials.sent_generation and not row.shared:
+        is_newer = row.generation != credentials.sent_generation
+        if is_newer and not (row.shared or row.bound_key):
             session.send_token(row, rotated_at=now)
             if self.manager.store.shared:
                 self.manager.hub.start()  # another process may end it before the response
@@ -225,13 +237,15 @@ class RequestAuthenticator:
         token = self._operations.codec.mint(row)
         if delivery.cookie in {"issue", "renew"}:
             ends_at = self._operations.sent_until(row)
+            persists = row.remembered or bool(row.bound_key)
             seconds_left = max(1, -(-(ends_at - now) // SECOND))
             if len(token) <= cookie.longest_value:
-                set_cookies += (cookie.issue(token, seconds_left, persists=row.remembered),)
+                set_cookies += (cookie.issue(token, seconds_left, persists=persists),)
             else:
                 self.reporter.logger.error(_TOO_LARGE, row.sid)
         header = token if delivery.by_header else None
-        return ResponseChanges(status, set_cookies, header, by_itself=rotated_at is not None)
+        extra = () if self._offer is None else self._offer(session)
+        return ResponseChanges(status, set_cookies, header, extra, by_itself=rotated_at is not None)
 
 
 def _no_rule(_path: str) -> None:

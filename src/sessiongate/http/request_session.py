@@ -108,6 +108,8 @@ class RequestSession:
     """The same, for an answer that ends between two chunks with its session."""
     skipped: str | None = None
     """The rule of ``skip`` that covers this request, so that no credential was read."""
+    root: str = ""
+    """The path of the mount, where sessions may be bound below it."""
     response_started: bool = False
     store_failed: bool = False
     """Whether the store failed this request, so that its answer is a 503."""
@@ -152,6 +154,20 @@ class RequestSession:
         """Whether the session was opened with ``remember=True``; ``False`` for the anonymous."""
         row = self.user.row
         return row is not None and row.remembered
+
+    @property
+    def device_bound(self) -> bool:
+        """Whether a key of the client's device has to renew the cookie, again and again."""
+        row = self.user.row
+        return row is not None and bool(row.bound_key)
+
+    @property
+    def proved_until(self) -> datetime | None:
+        """When a bound cookie is over, unless the device proves its key; ``None``: not bound."""
+        row = self.user.row
+        if row is None or not row.bound_key:
+            return None
+        return to_datetime(self.settings.manager.operations.sent_until(row))
 
     @property
     def rotates_at(self) -> datetime | None:
@@ -303,8 +319,8 @@ class RequestSession:
             self.settings.report_cross_site("a logout did nothing", self._cross_site)
             return False
         manager, transport = self.settings.manager, self.transport or self.credentials.transport
-        for sid in self._sessions_that_came():
-            yield from manager.operations.close(manager.now(), sid, transport=transport)
+        for sid, came in self._sessions_that_came():
+            yield from manager.operations.close(manager.now(), sid, came=came, transport=transport)
         by_cookie = self._cross_site is None and not by_header
         self.delivery = TokenDelivery(cookie="expire" if by_cookie else self._expired_cookie())
         self._set_session(None, None)
@@ -370,8 +386,8 @@ class RequestSession:
         is_held = self.delivery.cookie == "issue" or (ours and credentials.cookies > 0)
         return "expire" if is_held else None
 
-    def _sessions_that_came(self, *, own_cookie: bool = False) -> tuple[str, ...]:
-        """The sids of all genuine tokens that came, and of what was opened since.
+    def _sessions_that_came(self, *, own_cookie: bool = False) -> tuple[tuple[str, int], ...]:
+        """The sids and generations of all genuine tokens that came, and of what was opened since.
 
         Not of a cookie that another site sent along, unless it is taken for our ``own_cookie``.
         """
@@ -379,10 +395,10 @@ class RequestSession:
         tokens = credentials.tokens if ours or own_cookie or credentials.by_authorization else ()
         if ours:
             tokens += credentials.beside
-        sids = [token.sid for token in tokens]
+        came = {token.sid: token.generation for token in tokens}
         if self.user.row is not None:
-            sids.append(self.user.row.sid)
-        return tuple(dict.fromkeys(sids))
+            came[self.user.row.sid] = self.user.row.generation
+        return tuple(came.items())
 
     def _set_session(self, row: Row | None, transport: Transport | None) -> None:
         self.user.row, self.transport, self.problem = row, transport, None

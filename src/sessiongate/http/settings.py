@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final, TypedDict
 
-from sessiongate.core.arguments import check_text
+from sessiongate.core.arguments import Seconds, check_flag, check_text
 from sessiongate.errors import ConfigurationError
 from sessiongate.http.cookies import SessionCookie
 from sessiongate.http.origin import check_origins
@@ -46,6 +46,8 @@ class MiddlewareOptions(TypedDict, total=False):
     passive: Paths
     skip: Paths
     api_tokens: APITokens | None
+    device_bound: bool
+    bound_for: Seconds
 
 
 class MiddlewareSettings:
@@ -67,6 +69,11 @@ class MiddlewareSettings:
             static files and health checks, never for a login or logout page.
         api_tokens: Accept these as ``Authorization: Bearer sgp_…``, for the views that say
             ``scopes=`` or ``api_tokens=True``. ``None``: an API token is not valid.
+        device_bound: Experimental. Have browsers that can (DBSC, a W3C draft) bind the session to
+            a key of their device at the login, and renew the cookie by proofs of that key: a
+            copied cookie is soon dead. Others keep the ordinary session. Needs the extra
+            ``crypto``. The middleware answers two paths below ``/.sessiongate/`` itself.
+        bound_for: Seconds that a bound cookie lives after a proof, 300 at the least.
 
     Raises:
         ValueError, TypeError: An argument is unfit; the message says how.
@@ -84,6 +91,8 @@ class MiddlewareSettings:
         passive: Paths = (),
         skip: Paths = (),
         api_tokens: APITokens | None = None,
+        device_bound: bool = False,
+        bound_for: Seconds = 600,
     ) -> None:
         if not isinstance(manager, SessionManager):
             msg = f"manager must be a SessionManager, not {type(manager).__name__}"
@@ -115,6 +124,8 @@ class MiddlewareSettings:
         self.trusted_origins: frozenset[str] = check_origins(trusted_origins)
         self.realm = realm
         self.record_device = record_device
+        self.device_bound: bool = check_flag(device_bound, "device_bound")
+        self.bound_for = bound_for
         self.passive: FindRule | None = path_rules(passive, "passive")
         self.skip: FindRule | None = path_rules(skip, "skip")
         self._reports: dict[str, Throttle] = {}

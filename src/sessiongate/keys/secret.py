@@ -6,6 +6,7 @@ with secrets that is refused here at construction.
 
 from __future__ import annotations
 
+import hmac
 import re
 import secrets
 from base64 import b64decode
@@ -85,6 +86,11 @@ def check_secret(key: object, least: int = 0, use: str = "", *, strict: bool = F
             refuse(problem)
         warn(f"secret_key {problem}", WeakKeyWarning)
     return secret
+
+
+def derived(keys: object, use: bytes) -> list[bytes]:
+    """A key of its own for each of these and one use: it says nothing of the key, nor of others."""
+    return [hmac.digest(check_secret(key), use, "sha512") for key in key_list(keys)]
 
 
 def _unwrapped(secret: bytes) -> bytes:

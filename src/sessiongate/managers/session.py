@@ -38,7 +38,7 @@ from sessiongate.core.steps import aask, arun, ask, run
 from sessiongate.errors import ConfigurationError, StoreError
 from sessiongate.feed.hub import Hub
 from sessiongate.feed.near import NearStore
-from sessiongate.keys.secret import MAKE_ONE, random_secret
+from sessiongate.keys.secret import MAKE_ONE, derived, random_secret
 from sessiongate.reports.reporter import Reporter
 from sessiongate.stores.memory import MemoryStore
 from sessiongate.tokens.opaque import OpaqueCodec
@@ -332,6 +332,10 @@ class SessionManager(AdministrationVerbs):
     def now(self) -> int:
         """The manager's clock, in microseconds."""
         return round(self._clock() * SECOND)
+
+    def keys_for(self, use: bytes) -> list[bytes]:
+        """Keys of their own for one more use, made from those of the tokens: the first signs."""
+        return derived(self._secret_key, use)
 
     def _read(self, token: object) -> TokenPayload | None:
         return self.operations.read(token, self.now())

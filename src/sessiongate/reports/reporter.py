@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from sessiongate.reports.observer import Observer
 
 _ASYNC_LISTENER: Final = "on_event is an async function: use the a… verbs, or pass a plain function"
+_ALARMING: Final = ("replayed", "unproved")
 _LISTENER_FAILED: Final = "on_event failed at a %s event, which stands as it is"
 _STORE_FAILED: Final = "the session store failed: %s (failures since the last such line: %d)"
 _ANSWERS_AGAIN: Final = "the session store answers again (failures since the last such line: %d)"
@@ -140,7 +141,7 @@ class Reporter:
             limit = self._policy.limit if event.reason == "total" else self._policy.user_limit
             self.logger.warning(self._limit_lines[event.reason or "total"], limit)
             return True
-        level = logging.WARNING if event.kind == "replayed" else logging.INFO
+        level = logging.WARNING if event.kind in _ALARMING else logging.INFO
         by = event.kind, event.username, event.session, event.transport, event.reason
         self.logger.log(level, self._line, *by)
         return True

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from typing import Any, Final
 
 from sessiongate.core.arguments import check_claims, check_scopes, check_username
@@ -16,8 +17,16 @@ from sessiongate.core.row import FOREVER, Row, device_of
 
 __all__ = ["VERSION", "decode", "encode"]
 
-VERSION: Final = 3
+VERSION: Final = 4
 """Of the format. Data of a greater version was written by a newer sessiongate."""
+_UNBOUND: Final = 3
+"""Of the rows that are bound to no device: without the two last fields, as an older sessiongate
+writes and reads them. So both may serve from one store while one takes the place of the other."""
+_REMEMBERED, _BOUND_KEY = map(Row._fields.index, ("remembered", "bound_key"))
+_WIDTHS: Final = {2: _REMEMBERED, _UNBOUND: _BOUND_KEY}
+_ADDED: Final = False, "", 0
+"""What older rows lack, as it was then."""
+_KEY: Final = re.compile(r"[A-Za-z0-9_-]{86}", re.ASCII)
 
 _LOGGER: Final = logging.getLogger("sessiongate.stores")
 _NUMBERS: Final = frozenset({int})
@@ -27,7 +36,9 @@ _to_json: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).en
 
 def encode(row: Row) -> bytes:
     """Return the data of a row."""
-    return _to_json((VERSION, *row)).encode()
+    if row.bound_key:
+        return _to_json((VERSION, *row)).encode()
+    return _to_json((_UNBOUND, *row[:_BOUND_KEY])).encode()
 
 
 def decode(data: bytes, sid: str) -> Row | None:
@@ -51,13 +62,16 @@ def _decode(data: bytes) -> Row | None:
     """Check types, ranges and order, and that texts are text and JSON is JSON."""
     try:
         version, *fields = json.loads(data)
-        if type(version) is int and version == VERSION - 1:
-            version, fields = VERSION, [*fields, False]  # the rows of then were not remembered
+        if type(version) is int and version in _WIDTHS and len(fields) == _WIDTHS[version]:
+            version, fields = VERSION, [*fields, *_ADDED[len(fields) - _REMEMBERED :]]
         if type(version) is not int or version != VERSION or len(fields) != len(Row._fields):
             return None
         row = tuple.__new__(Row, fields)  # pyright: ignore[reportUnknownMemberType]
-        sid, username, *numbers, shared, scopes_and_claims, device, remembered = row
+        sid, username, *numbers, shared, scopes_and_claims, device, remembered, key, proved = row
+        numbers.append(proved)
         texts = (sid, username, scopes_and_claims, device)
+        if key != "" and not _KEY.fullmatch(key):
+            return None
         "".join(texts).encode()  # fails if one is no text, or no UTF-8 can express it
         check_username(username)
         if scopes_and_claims:

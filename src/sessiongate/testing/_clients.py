@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -47,9 +48,14 @@ def seats_of(client: Any) -> Callable[[MiddlewareSettings, str | None], Seat]:
             return partial(_InWerkzeug, client)
         if library in {"httpx", "httpx2"} and cls.__name__ in {"Client", "AsyncClient"}:
             return partial(_InHttpx, client, import_module(library))
+        if library == "quart" and cls.__name__ == "QuartClient":
+            return partial(_InQuart, client)
+        if library == "django" and cls.__name__ in {"Client", "AsyncClient"}:
+            return partial(_InDjango, client)
     msg = (
-        "client must be Flask's app.test_client(), a Client of werkzeug.test, Starlette's "
-        f"TestClient(app), an httpx.Client or an httpx.AsyncClient, not {type(client).__name__}; "
+        "client must be Flask's or Quart's app.test_client(), a Client of werkzeug.test or "
+        "django.test, the TestClient(app) of Starlette or Litestar, an httpx.Client or an "
+        f"httpx.AsyncClient, not {type(client).__name__}; "
         "for others, send the token of manager.create_session(…) yourself"
     )
     raise TypeError(msg)
@@ -197,6 +203,129 @@ class _InHttpx:
             )
             raise ConfigurationError(msg)
         raise _out_of_place(self._settings, asked.host)
+
+
+class _InQuart:
+    """For Quart's client; its jar does not ask for HTTPS, nor for the host."""
+
+    def __init__(self, client: Any, settings: MiddlewareSettings, base_url: str | None) -> None:
+        self._client = client
+        self._settings = settings
+        # Where the client asks if a request does not say otherwise.
+        address = base_url or f"//{client.app.config.get('SERVER_NAME') or 'localhost'}"
+        self._host = urlsplit(address).hostname or ""
+
+    def keep(self, changes: ResponseChanges) -> None:
+        if changes.token is not None:
+            self._send_along(_Bearer(changes.token, self._settings.refreshed_token_header))
+            return
+        if self._client.cookie_jar is None:
+            msg = "this client keeps no cookies: make it with use_cookies=True"
+            raise ConfigurationError(msg)
+        cookie = self._settings.cookie
+        self._client.set_cookie(
+            self._host,
+            cookie.name,
+            _value(changes),
+            path=cookie.path,
+            domain=cookie.domain,
+            secure=cookie.secure,
+            httponly=True,
+            samesite=cookie.same_site,
+        )
+        if self.token is None:
+            raise _out_of_place(self._settings, self._host)
+
+    def forget(self) -> None:
+        for cookie in self._ours():
+            self._client.cookie_jar.clear(cookie.domain, cookie.path, cookie.name)
+        if self._bearer is not None:
+            del self._client.open, self._client.websocket
+
+    @property
+    def token(self) -> str | None:
+        if self._bearer is not None:
+            return self._bearer.token
+        return next((cookie.value for cookie in self._ours()), None)
+
+    def _ours(self) -> list[Any]:
+        name = self._settings.cookie.name
+        return [cookie for cookie in self._client.cookie_jar or () if cookie.name == name]
+
+    @property
+    def _bearer(self) -> _Bearer | None:
+        return getattr(self._client.__dict__.get("open"), "bearer", None)
+
+    def _send_along(self, bearer: _Bearer) -> None:
+        send, connect = self._client.open, self._client.websocket
+
+        async def open_(path: str, *, headers: Any = None, **options: Any) -> Any:
+            answer = await send(path, headers=_with(bearer, headers), **options)
+            bearer.follow(answer.headers)
+            return answer
+
+        def websocket(path: str, *, headers: Any = None, **options: Any) -> Any:
+            return connect(path, headers=_with(bearer, headers), **options)
+
+        open_.bearer = bearer  # type: ignore[attr-defined] # to be found again
+        self._client.open, self._client.websocket = open_, websocket
+
+
+class _InDjango:
+    """For ``django.test.Client`` and its async twin; they send each cookie everywhere."""
+
+    def __init__(self, client: Any, settings: MiddlewareSettings, _base_url: str | None) -> None:
+        self._client = client
+        self._settings = settings
+
+    def keep(self, changes: ResponseChanges) -> None:
+        if changes.token is not None:
+            self._send_along(_Bearer(changes.token, self._settings.refreshed_token_header))
+        else:
+            self._client.cookies[self._settings.cookie.name] = _value(changes)
+
+    def forget(self) -> None:
+        self._client.cookies.pop(self._settings.cookie.name, None)
+        if self._bearer is not None:
+            del self._client.generic
+
+    @property
+    def token(self) -> str | None:
+        if self._bearer is not None:
+            return self._bearer.token
+        kept = self._client.cookies.get(self._settings.cookie.name)
+        return (kept.value or None) if kept is not None else None
+
+    @property
+    def _bearer(self) -> _Bearer | None:
+        return getattr(self._client.__dict__.get("generic"), "bearer", None)
+
+    def _send_along(self, bearer: _Bearer) -> None:
+        send = self._client.generic
+
+        async def awaited(answer: Any) -> Any:
+            return followed(await answer)
+
+        def followed(answer: Any) -> Any:
+            bearer.follow(answer.headers)
+            return answer
+
+        def generic(*where: Any, headers: Any = None, **options: Any) -> Any:
+            if not {"HTTP_AUTHORIZATION", "AUTHORIZATION"} & options.keys():
+                headers = _with(bearer, headers)
+            answer = send(*where, headers=headers, **options)
+            return awaited(answer) if inspect.isawaitable(answer) else followed(answer)
+
+        generic.bearer = bearer  # type: ignore[attr-defined] # to be found again
+        self._client.generic = generic
+
+
+def _with(bearer: _Bearer, headers: Any) -> dict[str, Any]:
+    """The headers of a request, with the token in those that name no other."""
+    given = dict(headers or {})
+    if not any(name.lower() == "authorization" for name in given):
+        given["Authorization"] = bearer.authorization
+    return given
 
 
 def _bearer_auth(library: Any, bearer: _Bearer) -> Any:

@@ -21,11 +21,12 @@ __all__ = ["authenticator_of"]
 _INNER: Final = (
     *("app", "application", "wsgi_app", "asgi_app", "wsgi_application"),
     "_transport",  # httpx keeps to itself what it sends through
+    "_middleware",  # as our plugin of Litestar does
     "__self__",
     "__wrapped__",
 )
 """Where a client or a wrapper keeps what is inside it."""
-_MANY: Final = ("user_middleware", "routes", "mounts", "_mounts")
+_MANY: Final = ("user_middleware", "middleware", "routes", "mounts", "_mounts")
 """The same for lists and mappings."""
 _ENOUGH: Final = 2000
 """Objects to look at: an app that makes up its attributes must not hold a test forever."""
@@ -75,10 +76,21 @@ def _only(found: list[RequestAuthenticator], cookie: SessionCookie | None) -> Re
 
 def _authenticators(client: Any) -> Iterator[RequestAuthenticator]:
     """The rules of all middlewares that can be reached, the outer ones first."""
+    if any(cls.__module__.startswith("django.test") for cls in type(client).__mro__):
+        yield _of_django()
+        return
     for thing in islice(_inside(client), _ENOUGH):
         middleware = thing if isinstance(thing, _OURS) else _announced(thing)
         if middleware is not None:
             yield middleware._authenticator  # noqa: SLF001 - a tool of the same house
+
+
+def _of_django() -> RequestAuthenticator:
+    """Those of the settings: all apps of a process have the same."""
+    from sessiongate.django.configuration import configured  # noqa: PLC0415 - needs Django
+
+    found = configured()
+    return RequestAuthenticator(found.manager, **found.options)
 
 
 def _announced(entry: Any) -> Any:

@@ -47,9 +47,10 @@ def login_as(  # noqa: PLR0913 - one keyword for each rule
     Blocks for one store call; in async tests await ``alogin_as``.
 
     Args:
-        client: ``app.test_client()`` of Flask, a ``werkzeug.test.Client``, the
-            ``TestClient`` of Starlette and FastAPI, or an ``httpx`` client.
-        username: As in ``create_session``, like the next three.
+        client: ``app.test_client()`` of Flask and Quart, a ``werkzeug.test.Client``, a
+            ``django.test.Client`` or ``AsyncClient``, the ``TestClient`` of Starlette, FastAPI and
+            Litestar, or an ``httpx`` client.
+        username: As in ``create_session``, like the next three. Django looks for its user.
         scopes: What the session may do.
         claims: Custom JSON values.
         device: What the client is.

@@ -63,7 +63,9 @@ def login(
     evict: bool = False,
 ) -> Open:
     """An ``Open`` without limits, but for those given."""
-    return Open(row, now, existing, replaces, limit, user_limit, evict)
+    return Open(
+        row, now, existing, tuple((sid, None) for sid in replaces), limit, user_limit, evict
+    )
 
 
 def touch(

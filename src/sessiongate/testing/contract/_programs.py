@@ -126,7 +126,9 @@ class _Program:
             row,
             self.now,
             choice(("reuse", "new", "new", "replace")),
-            choice(((), (), (self._sid(),), (self._sid(), self._sid()))),
+            tuple(
+                (sid, None) for sid in choice(((), (), (self._sid(),), (self._sid(), self._sid())))
+            ),
             choice((None, 3, 4, 5)),
             choice((None, None, 1, 2, 3)),
             choice((False, True)),
