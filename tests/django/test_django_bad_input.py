@@ -255,7 +255,7 @@ def test_the_command_lists_and_ends_sessions(tmp_path: Path) -> None:
         handle = command("alice")[0].split()[0]
         assert command("alice", f"--end={handle}") == [f"ended {handle} of alice"]
         with pytest.raises(CommandError, match="no session"):
-            command("bob", "--end", command("alice")[0].split()[0])
+            command("bob", f"--end={command('alice')[0].split()[0]}")
         assert command("alice", "--end-all") == ["ended 1 session of alice"]
         assert len(command()) == 1
         with pytest.raises(CommandError, match="name the user"):
