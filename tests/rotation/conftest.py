@@ -47,7 +47,12 @@ def postgres_store(postgres_server: PostgresServer) -> Iterator[PostgresStore]:
     store.close()
 
 
-@pytest.fixture(params=["memory", "sqlite", "redis", "postgres"])
+@pytest.fixture(
+    params=[
+        *("memory", "sqlite"),
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("redis", "postgres")),
+    ]
+)
 def fresh_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[], Store]]:
     """Makes an empty store each time it is called."""
     number = count()

@@ -199,7 +199,7 @@ async def _broken(_call: Call) -> Reply:
 # Real stores that cannot answer.
 
 
-@pytest.fixture(params=["redis", "postgresql"])
+@pytest.fixture(params=["redis", pytest.param("postgresql", marks=pytest.mark.slow)])
 def unanswering(request: pytest.FixtureRequest) -> Iterator[Store]:
     """Whose server accepts connections and says nothing."""
     with socket.create_server(("127.0.0.1", 0)) as silent:

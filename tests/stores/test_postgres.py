@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
+from tests.stores.briefly import Briefly
 from tests.stores.postgres_server import PostgresServer
 from tests.stores.thorough import Thorough
 
@@ -102,7 +103,7 @@ def store(server: PostgresServer) -> Iterator[PostgresStore]:
     store.close()
 
 
-@pytest.fixture(params=["sync", "async"])
+@pytest.fixture(params=["sync", pytest.param("async", marks=pytest.mark.slow)])
 def using(request: pytest.FixtureRequest) -> Iterator[Callable[..., Call]]:
     """Makes a store and gives the function that carries out its commands, in both colours."""
     with contextlib.ExitStack() as stack:
@@ -118,7 +119,7 @@ def using(request: pytest.FixtureRequest) -> Iterator[Callable[..., Call]]:
         yield use
 
 
-class TestPostgresStore(StoreContract):
+class TestPostgresStore(Briefly, StoreContract):
     PROGRAMS, PAIRS, TRIPLES = 20, 60, 100  # the slow class below tries more
 
     @pytest.fixture

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import redis
 import redis.asyncio
+from tests.stores.briefly import Briefly
 from tests.stores.redis_server import RedisServer
 from tests.stores.thorough import Thorough
 
@@ -131,7 +132,7 @@ def store(server: RedisServer) -> Iterator[RedisStore]:
     store.close()
 
 
-@pytest.fixture(params=["sync", "async"])
+@pytest.fixture(params=["sync", pytest.param("async", marks=pytest.mark.slow)])
 def using(request: pytest.FixtureRequest) -> Iterator[Callable[..., Call]]:
     """Makes a store and gives the function that carries out its verbs, in both colours."""
     with contextlib.ExitStack() as stack:
@@ -151,7 +152,7 @@ def call(server: RedisServer, using: Callable[..., Call]) -> Call:
     return using(server.url, connect_timeout=PATIENCE, timeout=PATIENCE)
 
 
-class TestRedisStore(StoreContract):
+class TestRedisStore(Briefly, StoreContract):
     PROGRAMS, PAIRS, TRIPLES = 20, 60, 100  # the slow class below tries more
 
     @pytest.fixture
@@ -258,6 +259,7 @@ def test_many_callers_of_a_frozen_server_all_fail_within_a_second(fragile: Redis
     asyncio.run(scenario())
 
 
+@pytest.mark.slow
 def test_a_given_client_that_would_wait_for_ever_does_not(fragile: RedisServer) -> None:
     async def scenario() -> None:
         async with redis.asyncio.Redis.from_url(fragile.url, socket_timeout=None) as client:

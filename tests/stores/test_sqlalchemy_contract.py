@@ -7,25 +7,21 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy import Engine, create_engine, make_url, text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from tests.stores.briefly import Briefly
 from tests.stores.mariadb_server import MariaDBServer
 from tests.stores.postgres_server import PostgresServer
 from tests.stores.thorough import Thorough
 
 from sessiongate.stores import SQLAlchemyStore
 from sessiongate.testing import StoreContract
-from sessiongate.testing.contract._calls import Race, calling, racing, verbs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from sessiongate.stores import Store
-    from sessiongate.testing.contract._calls import Call, Verb
 
 PATIENCE = 20
 """Seconds; the suite is not about waiting, and a loaded machine may be slow."""
-SLOW_ASYNC = pytest.param("async", marks=pytest.mark.slow)
-SLOW_BOTH = pytest.param("both", marks=pytest.mark.slow)
 POOL: dict[str, Any] = {"pool_size": 10, "max_overflow": 30}
 
 
@@ -116,25 +112,8 @@ class OnMariaDB(Through):
         return "mysql+pymysql", "mysql+asyncmy"
 
 
-class TestMariaDB(OnMariaDB, StoreContract):
+class TestMariaDB(OnMariaDB, Briefly, StoreContract):
     PROGRAMS, PAIRS, TRIPLES, ROUNDS = 5, 15, 15, 5  # the slow class below tries more
-
-    # As in the suite, but that one colour is enough for those who wait.
-
-    @pytest.fixture(params=["sync", SLOW_ASYNC])
-    def verb(self, store: Store, request: pytest.FixtureRequest) -> Iterator[Verb]:
-        with verbs(store, request.param) as verb:
-            yield verb
-
-    @pytest.fixture(params=["sync", SLOW_ASYNC])
-    def call(self, store: Store, request: pytest.FixtureRequest) -> Iterator[Call]:
-        with calling(store, request.param) as call:
-            yield call
-
-    @pytest.fixture(params=[pytest.param("threads", marks=pytest.mark.slow), "tasks", SLOW_BOTH])
-    def race(self, store: Store, request: pytest.FixtureRequest) -> Iterator[Race]:
-        with racing(store, request.param) as race:
-            yield race
 
 
 @pytest.mark.slow
