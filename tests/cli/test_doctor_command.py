@@ -115,6 +115,63 @@ def test_each_node_of_a_cluster_is_looked_at(tmp_path: Path) -> None:
     cluster.stop()
 
 
+AWAITED = """
+from sqlalchemy import NullPool
+from sqlalchemy.ext.asyncio import create_async_engine
+from sessiongate import SessionManager, StoreError
+from sessiongate.stores import RedisStore, SQLAlchemyStore, SQLiteStore
+import redis.asyncio
+
+class HalfDead(SQLiteStore):
+    def facts(self):
+        raise StoreError("one of its nodes does not answer")
+
+options = dict(max_concurrent_sessions=9, max_lifetime=9)
+
+def manager_on(store):
+    return SessionManager(store=store, secret_key={key!r}, **options)
+
+engine = create_async_engine("sqlite+aiosqlite:///{file}", poolclass=NullPool)
+sqlalchemy = manager_on(SQLAlchemyStore(async_engine=engine, timeout=30))
+half_dead = manager_on(HalfDead({file!r} + "2", timeout=30))
+client = redis.asyncio.Redis.from_url("redis://127.0.0.1:1")
+dead = manager_on(RedisStore(async_client=client))
+"""
+
+
+def test_a_store_to_await_is_looked_at_and_one_that_answers_in_part_is_to_be_mended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    text = AWAITED.format(file=str(tmp_path / "s.db"), key=KEY)
+    (tmp_path / "awaited_app.py").write_text(text)
+    caller = Caller(secrets={KEY})
+
+    def look_at(name: str, code: int) -> dict[str, dict[str, Any]]:
+        monkeypatch.delitem(sys.modules, "awaited_app", raising=False)
+        return findings(caller, "--manager", f"awaited_app:{name}", code=code)
+
+    expected = {"store": "good", "writing": "good", "feed": "note"}
+    assert verdicts(look_at("sqlalchemy", 0)) == expected
+    assert verdicts(look_at("half_dead", 1))["engine"] == "mend"
+    found = look_at("dead", 1)
+    assert verdicts(found) == {"store": "mend"}
+    assert "Connect call failed" in found["store"]["said"]
+
+
+def test_a_module_that_cannot_be_imported_is_named_without_its_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "app_that_fails.py").write_text("\nraise ValueError('sesame')\n")
+    caller = Caller(secrets={"sesame"})
+    said = caller("doctor", "--manager", "app_that_fails:manager", code=2).err
+    assert "ValueError in" in said
+    assert "app_that_fails.py, line 2" in said
+
+
 def test_a_weak_key_is_to_be_mended(tmp_path: Path) -> None:
     file = tmp_path / "key"
     file.write_text("hunter2")
@@ -126,6 +183,11 @@ def test_a_weak_key_is_to_be_mended(tmp_path: Path) -> None:
     assert verdicts(findings(caller, "--secret-key-file", str(file), code=0)) == {"key": "good"}
     arguments = ("--secret-key-file", str(file), "--algorithm", "HS512")
     assert verdicts(findings(caller, *arguments, code=0)) == {"key": "good"}
+    (tmp_path / "old").write_text("hunter2")
+    old = ("--secret-key-file", str(tmp_path / "old"))
+    for more in ((), ("--algorithm", "HS512")):
+        found = findings(caller, "--secret-key-file", str(file), *old, *more, code=1)
+        assert verdicts(found) == {"key": "mend"}, "one that only verifies makes tokens as well"
 
 
 def test_a_manager_and_its_cookie_are_looked_at(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import secrets
 import sys
 import time
+import traceback
 import warnings
 from contextlib import closing
 from importlib import import_module
@@ -29,7 +31,7 @@ from sessiongate.stores import MemoryStore, open_store
 from sessiongate.tokens.opaque import OpaqueCodec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from sessiongate.stores import Store
     from sessiongate.stores.base import Facts
@@ -97,7 +99,7 @@ def doctor(
         findings += _of_manager(made)
         findings += _of_cookie(app)
     if keys:
-        findings.append(_of_key(keys[0], wanted))
+        findings.append(_of_keys(keys, wanted))
     if store:
         with closing(open_store(store, create=False, timeout=timeout)) as opened:
             findings += _of_store(opened)
@@ -136,25 +138,51 @@ def _of_store(store: Store) -> Iterator[Finding]:
             "for several workers or restarts take SQLiteStore, RedisStore or PostgresStore",
         )
         return
-    try:
-        store.read(secrets.token_urlsafe(16))
-    except (StoreError, ConfigurationError) as error:
-        yield Finding("mend", "store", str(error), "make it answer; the rest was not looked at")
-        return
-    yield Finding("good", "store", f"{store!r} answers")
-    yield _of_writing(store)
+    with asyncio.Runner() as runner:
+        try:
+            ask = _caller(store, runner)
+        except (StoreError, ConfigurationError) as error:
+            yield Finding("mend", "store", str(error), "make it answer; the rest was not looked at")
+            return
+        yield Finding("good", "store", f"{store!r} answers")
+        yield _of_writing(store, ask)
     yield _of_feed(store)
     facts = getattr(store, "facts", None)
     try:
         found: list[Facts] = [] if facts is None else list(facts())
     except StoreError as error:
+        yield Finding("mend", "engine", str(error), "make all of it answer")
+        return
+    except ConfigurationError as error:
         yield Finding("unknown", "engine", str(error))
         return
     for node in found:
         yield from _of_node(node)
 
 
-def _of_writing(store: Any) -> Finding:
+def _caller(store: Any, runner: asyncio.Runner) -> Callable[..., Any]:
+    """Return what calls the verbs of the store, or awaits them where it has to be awaited."""
+
+    def call(verb: str, *arguments: Any) -> Any:
+        return getattr(store, verb)(*arguments)
+
+    def wait(verb: str, *arguments: Any) -> Any:
+        return runner.run(getattr(store, f"a{verb}")(*arguments))
+
+    sid = secrets.token_urlsafe(16)
+    try:
+        call("read", sid)
+    except ConfigurationError as error:
+        try:
+            wait("read", sid)
+        except ConfigurationError as other:
+            said = dict.fromkeys((str(error), str(other)))
+            raise ConfigurationError("; awaited: ".join(said)) from None
+        return wait
+    return call
+
+
+def _of_writing(store: Any, ask: Callable[..., Any]) -> Finding:
     now = round(time.time() * SECOND)
     row = Row(
         sid=new_sid(_NOBODY, sharded=getattr(store, "sharded", False)),
@@ -166,8 +194,8 @@ def _of_writing(store: Any) -> Finding:
     )
     record = record_of(row, store.codec)
     try:
-        store.commit(_NOBODY, (), record, None, None, now)
-        if store.read(record.sid) != record.data or store.swap(record, None, now) is not True:
+        ask("commit", _NOBODY, (), record, None, None, now)
+        if ask("read", record.sid) != record.data or ask("swap", record, None, now) is not True:
             return Finding("mend", "writing", "what was written is not what is read afterwards")
     except StoreError as error:
         remedy = "give this user the right to write, and the server room for it"
@@ -190,6 +218,8 @@ def _of_feed(store: Any) -> Finding:
             while time.monotonic() < due:
                 if None in feed.wait(0.1):
                     return Finding("good", "feed", "news of ended sessions comes")
+    except ConfigurationError as error:
+        return Finding("unknown", "feed", str(error))
     except StoreError as error:
         said = str(error)
     else:
@@ -236,12 +266,13 @@ def _hidden(subject: str) -> Finding:
 # The key, the manager, and the cookie.
 
 
-def _of_key(key: bytes | str, algorithm: str | None) -> Finding:
+def _of_keys(keys: Sequence[bytes | str], algorithm: str | None) -> Finding:
+    """Look at all of them: with one that only verifies, tokens can be made as well."""
     try:
         if algorithm is None:
-            OpaqueCodec(key, strict=True)
+            OpaqueCodec(keys, strict=True)
         else:
-            load_keys([key], algorithm, strict=True)
+            load_keys(keys, algorithm, strict=True)
     except (ConfigurationError, ValueError) as error:
         return Finding("mend", "key", str(error), "sessiongate keygen makes a good one")
     return Finding("good", "key", "long enough")
@@ -258,8 +289,14 @@ def _load(path: str, findings: list[Finding]) -> tuple[SessionManager, Any]:
         warnings.simplefilter("always", WeakKeyWarning)
         try:
             found: Any = getattr(import_module(module), name)
-        except (ImportError, AttributeError) as error:
+        except (ImportError, AttributeError, ConfigurationError) as error:
             msg = f"--manager: {error}"
+            raise ConfigurationError(msg) from None
+        except Exception as error:  # noqa: BLE001 - of the app
+            # Without its words, which may quote a password.
+            *_, place = traceback.extract_tb(error.__traceback__)
+            where = f"{type(error).__name__} in {place.filename}, line {place.lineno}"
+            msg = f"--manager: {module} cannot be imported: {where}"
             raise ConfigurationError(msg) from None
     weak = [str(one.message) for one in said if issubclass(one.category, WeakKeyWarning)]
     remedy = "sessiongate keygen makes a good one"
