@@ -10,6 +10,7 @@ from tests.stores.mariadb_server import MariaDBServer
 from tests.stores.passing import PassingStore
 
 from sessiongate import ConfigurationError, SessionManager, StoreError
+from sessiongate.core.buckets import bucket_of
 from sessiongate.stores import MemoryStore, MovingStore, SQLAlchemyStore, SQLiteStore
 from sessiongate.testing import ManualClock, StoreContract
 from sessiongate.testing.contract._calls import Race, racing
@@ -172,6 +173,32 @@ def test_a_store_that_fails_is_an_error_and_recovers(
     stores[broken].verb = "none"
     assert manager.session_username(token) == "alice"
     assert calls[verb]()
+
+
+class Sharded(PassingStore):
+    """Takes only sids that begin with their bucket."""
+
+    sharded = True
+
+    def before(self, name: str, *arguments: Any) -> None:
+        if name == "commit" and arguments[2] is not None:
+            assert arguments[2].sid.startswith(bucket_of(arguments[0]))
+
+
+def test_logins_go_to_a_sharded_store_and_old_sessions_end_where_they_are(
+    old: SQLiteStore, new: SQLiteStore
+) -> None:
+    clock, now = ManualClock(START // 1_000_000), START
+    token = manager_on(old, clock).create_session("alice") or ""
+    moving = MovingStore(old, Sharded(new))
+    with pytest.raises(ConfigurationError, match="max_concurrent_sessions=None"):
+        manager_on(moving, clock)
+    during = manager_on(moving, clock, max_concurrent_sessions=None)
+    assert all(during.create_session(name) for name in ("bob", "carol", "dave"))
+    assert during.session_username(token) == "alice"
+    with pytest.raises(ConfigurationError, match="let them end"):
+        moving.move_rest(now)
+    assert (old.count(now), new.count(now)) == (1, 3)
 
 
 def test_stores_that_cannot_move_are_refused(old: SQLiteStore) -> None:

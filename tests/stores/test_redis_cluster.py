@@ -139,6 +139,23 @@ def test_listings_counts_and_sweeps_are_over_all_nodes(store: RedisStore) -> Non
     assert execute(store, Count(START)) == 0
 
 
+def test_a_listing_misses_none_that_was_opened_at_the_same_moment(
+    cluster: RedisCluster, store: RedisStore
+) -> None:
+    rows = [session(number, f"user {number}") for number in range(5)]
+    for row in rows:
+        execute(store, login(row))
+    for node, key in cluster.all_keys():
+        if key.endswith(b":order"):
+            cluster.ask(node, "ZADD", key, 1000, cluster.ask(node, "ZRANGE", key, 0, 0)[0])
+    page = store.live(START, 2)
+    found = [*page.records]
+    while page.place is not None:
+        page = store.live(START, 2, page.place)
+        found += page.records
+    assert sorted(record.sid for record in found) == sorted(row.sid for row in rows)
+
+
 def test_a_login_in_place_of_somebody_elses_session_ends_that_one(store: RedisStore) -> None:
     alice, bob = session(1), session(2, "bob")
     assert bucket_of("alice") != bucket_of("bob")
@@ -181,6 +198,8 @@ def test_a_prefix_that_would_move_all_keys_into_one_slot_is_refused() -> None:
         "redis+something://:sesame@host",
         "unix+cluster://:sesame@host",
         "redis+sentinel://:sesame@host",
+        "redis+sentinel://:1/sesame@host/service",
+        "redis+cluster://:1?sesame@host",
     ],
 )
 def test_what_is_no_url_is_refused_without_showing_it(url: str) -> None:

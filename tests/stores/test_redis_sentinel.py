@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import shutil
 import time
 from contextlib import closing
@@ -108,6 +109,15 @@ def test_where_no_sentinel_answers_that_is_a_fast_error() -> None:
         ):
             store.read("sid")
         assert time.monotonic() - started < PROMISED
+
+
+def test_where_no_sentinel_answers_its_settings_are_not_shown() -> None:
+    url = f"redis+sentinel://alice:sesame@127.0.0.1:1/{SERVICE}/0?sentinel_username=bob"
+    for read in (RedisStore.read, lambda store, _: asyncio.run(_read(store))):
+        with closing(RedisStore(url)) as store, pytest.raises(StoreError) as failed:
+            read(store, "sid")
+        assert "no sentinel names the primary: " in str(failed.value)
+        assert not re.search(r"<|name the service|username|bob", str(failed.value))
 
 
 def test_clients_of_a_sentinel_will_do(watched: Watched) -> None:

@@ -10,20 +10,20 @@ import sys
 import threading
 import time
 import traceback
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pymysql
 import pytest
-from sqlalchemy import Connection, Engine, MetaData, create_engine, event, make_url, text
+from sqlalchemy import Connection, Engine, MetaData, QueuePool, create_engine, event, make_url, text
 from sqlalchemy.ext.asyncio import create_async_engine
 from tests.stores.mariadb_server import MariaDBServer
 from tests.stores.postgres_server import PostgresServer
 
 from sessiongate import ConfigurationError, StoreError
 from sessiongate.core.row import Record, Row
-from sessiongate.stores import SQLAlchemyStore
+from sessiongate.stores import SQLAlchemyStore, open_store
 from sessiongate.testing.commands import Close, Count, Read, aexecute, execute
 from sessiongate.testing.contract._material import START, login, named, session
 from sessiongate.testing.outcomes import Ended, LimitReached, Opened
@@ -245,6 +245,32 @@ def test_an_exhausted_pool_is_a_fast_error(server: MariaDBServer) -> None:
     engine.dispose()
 
 
+def test_two_who_go_for_the_last_free_connection_do_not_wait_for_the_pool(
+    server: MariaDBServer,
+) -> None:
+    together, go_on = threading.Barrier(2), threading.Event()
+
+    class Contended(QueuePool):
+        def connect(self) -> Any:
+            if not go_on.is_set():
+                together.wait(PATIENCE)
+            return super().connect()
+
+    go_on.set()
+    engine = create_engine(server.url, pool_size=1, max_overflow=0, poolclass=Contended)
+    store = SQLAlchemyStore(engine, timeout=0.9)
+    assert store.count(START) == 0
+    go_on.clear()
+    event.listen(engine, "checkout", lambda *_: go_on.wait(PATIENCE))
+    with ThreadPoolExecutor(2) as threads:
+        asked = [threads.submit(store.count, 0) for _ in range(2)]
+        done, others = wait(asked, PATIENCE / 2, FIRST_COMPLETED)
+        go_on.set()
+        assert ["pool_size or max_overflow" in str(one.exception()) for one in done] == [True]
+        assert [one.result(PATIENCE) for one in others] == [0]
+    engine.dispose()
+
+
 def test_an_exhausted_pool_is_a_fast_error_for_tasks(server: MariaDBServer) -> None:
     async def exhaust() -> None:
         engine = create_async_engine(server.async_url, pool_size=1, max_overflow=0)
@@ -319,6 +345,33 @@ def test_a_forked_process_makes_connections_of_its_own(server: MariaDBServer) ->
     assert done.stdout == "both work\n", done.stderr
 
 
+def test_an_engine_of_a_url_has_time_limits(fragile: MariaDBServer) -> None:
+    with contextlib.closing(open_store(fragile.url, timeout=1)) as store:
+        store.count(0)
+        fragile.freeze()
+        with ThreadPoolExecutor(1) as threads:
+            failed = threads.submit(store.count, 0)
+            try:
+                assert isinstance(failed.exception(PATIENCE), StoreError)
+            finally:
+                fragile.thaw()
+
+
+def test_the_rows_to_lock_are_there_all_at_once(tmp_path: Path) -> None:
+    """In autocommit as well: a row that is missing would lock nobody out."""
+    engine = create_engine(f"sqlite:///{tmp_path}/app.db", isolation_level="AUTOCOMMIT")
+    made: list[bool] = []
+
+    @event.listens_for(engine, "before_cursor_execute")
+    def look(*said: Any) -> None:
+        if "INSERT INTO sessiongate_lock" in said[2]:
+            made.append(said[-1])
+
+    SQLAlchemyStore(engine, timeout=PATIENCE).count(0)
+    assert made == [False], "one statement, not one for each row"
+    engine.dispose()
+
+
 # Conflicts.
 
 
@@ -375,6 +428,31 @@ def test_who_has_waited_too_long_for_a_row_tries_again(server: MariaDBServer) ->
         blocked(server, before + 2)
         other.rollback()
         assert ended.result(PATIENCE) is True
+    engine.dispose()
+
+
+def test_a_transaction_that_was_undone_is_done_over_as_a_whole(server: MariaDBServer) -> None:
+    """Not from where it was: its locks are gone."""
+    limit = {"init_command": "SET SESSION innodb_lock_wait_timeout = 1"}
+    engine = create_engine(server.url, connect_args=limit)
+    store = SQLAlchemyStore(engine, timeout=PATIENCE)
+    execute(store, login(session()))
+    _, (one,) = store.of_user("alice")
+    begun: list[int] = []
+
+    def step() -> Generator[Any, Any, Any]:
+        begun.append(1)
+        return (yield "swap", one, one._replace(data=b"new"), START)
+
+    before = lock_waits(server)
+    with server.admin() as other, ThreadPoolExecutor(1) as threads:
+        other.cursor().execute("BEGIN")
+        other.cursor().execute("SELECT 1 FROM sessiongate_session FOR UPDATE")
+        swapped = threads.submit(store.together, "alice", True, step)  # noqa: FBT003 - of the protocol
+        blocked(server, before + 2)
+        other.rollback()
+        assert swapped.result(PATIENCE) is True
+    assert len(begun) > 1
     engine.dispose()
 
 

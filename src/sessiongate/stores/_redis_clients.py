@@ -14,9 +14,10 @@ from urllib.parse import unquote, urlsplit
 
 import redis
 import redis.asyncio
+import redis.asyncio.sentinel
+import redis.sentinel
 from redis.backoff import NoBackoff
 from redis.exceptions import MaxConnectionsError
-from redis.sentinel import MasterNotFoundError
 
 from sessiongate.errors import ConfigurationError
 from sessiongate.stores.engine import Clients, answer_of
@@ -50,6 +51,7 @@ _HINTS: Final = {
 _ASK_EVERY: Final = 1.0
 """Seconds after which the sentinels are asked again: a primary that they have replaced may go on
 for a while, and would never tell."""
+_NOT_FOUND: Final = (redis.sentinel.MasterNotFoundError, redis.asyncio.sentinel.MasterNotFoundError)
 _NO_PRIMARY: Final = "this server is not the primary, whatever the sentinels say"
 
 
@@ -63,10 +65,10 @@ _TIMES: Final = ("socket_timeout", "socket_connect_timeout")
 
 def explained(error: Exception) -> tuple[Exception, str]:
     """Return an error of the driver, and what to do about it."""
-    if isinstance(error, MasterNotFoundError) and " : " in str(error):
+    if isinstance(error, _NOT_FOUND) and " : " in str(error):
         # What redis-py says of a sentinel that does not answer shows all its settings.
-        reason = str(error).rpartition(":")[2]
-        error = redis.ConnectionError(f"no sentinel names the primary: {reason.rstrip(')')}")
+        shown, _, reason = str(error).rpartition("> - ")
+        error = redis.ConnectionError(f"no sentinel names the primary: {shown and reason}")
     said = f"{type(error).__name__.replace('MovedError', 'MOVED ')}: {error}"
     return error, next((hint for sign, hint in _HINTS.items() if sign in said), "")
 
@@ -273,7 +275,8 @@ def _address_of(url: str) -> _Address:
     parts = [urlsplit(f"//{host}") for host in hosts.split(",")]
     nodes = [(part.hostname or "", part.port or port) for part in parts]
     known = {"sentinel": service != "", "cluster": path in {"", "0"}}
-    if scheme not in {"redis", "rediss"} or not known.get(kind) or ("", port) in nodes:
+    is_whole = all(host for host, _ in nodes) and "@" not in place.removeprefix(netloc)
+    if scheme not in {"redis", "rediss"} or not known.get(kind) or not is_whole:
         raise ValueError(kind)
     first = hosts.partition(",")[0]
     url = f"{scheme}://{login}{at}{first}/{path}{mark}{query}"

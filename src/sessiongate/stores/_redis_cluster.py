@@ -10,7 +10,7 @@ from itertools import groupby
 from math import inf
 from typing import TYPE_CHECKING, Any, Final
 
-from sessiongate.core.buckets import WIDTH, bucket_names, bucket_of
+from sessiongate.core.buckets import BUCKETS, WIDTH, bucket_names, bucket_of
 from sessiongate.core.row import FOREVER, Page, Record
 from sessiongate.errors import ConfigurationError
 from sessiongate.stores.redis import BATCH, RedisStore, name_of, place_of, record_of, to_bytes
@@ -125,22 +125,26 @@ class RedisClusterStore(RedisStore):
         return Page(records, place)
 
     def _page(self, after: int, most: int) -> Verb[tuple[int | None, list[Record]]]:
-        """Return where to go on, and what was opened next, a few of each bucket."""
+        """Return where to go on, and what was opened next, a few of each bucket.
+
+        A place is one in a bucket and the number of that bucket: clocks of nodes may tell the same.
+        """
         few = _FEW + most // _FEW
         found: list[tuple[int, str, bytes]] = []
-        horizon = FOREVER  # up to here, all are among those found
-        for bucket in bucket_names():
-            some = yield from self._names(self._key(bucket, "order"), after, few)
-            found += ((place, bucket, name) for place, name in some)
+        horizon = inf  # up to here, all are among those found
+        for number, bucket in enumerate(bucket_names()):
+            start = (after - number) // BUCKETS
+            some = yield from self._names(self._key(bucket, "order"), start, few)
+            found += ((BUCKETS * place + number, bucket, name) for place, name in some)
             if len(some) == few:
-                horizon = min(horizon, some[-1][0])
+                horizon = min(horizon, found[-1][0])
         found = sorted(one for one in found if one[0] <= horizon)
         page = found[:most]
         records: dict[bytes, Record | None] = {}
         for bucket, group in groupby(sorted(page, key=_bucket), _bucket):
             names = [name for _, _, name in group]
             records.update(zip(names, (yield from self._fetch(bucket, names)), strict=True))
-        is_last = len(page) == len(found) and horizon == FOREVER
+        is_last = len(page) == len(found) and horizon == inf
         there = (records[name] for _, _, name in page)
         return None if is_last else page[-1][0], [record for record in there if record is not None]
 

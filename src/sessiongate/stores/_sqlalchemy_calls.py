@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
+from math import ceil
+from threading import Lock
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
@@ -26,7 +28,7 @@ from sessiongate.errors import ConfigurationError
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-    from sqlalchemy import Connection, Engine
+    from sqlalchemy import URL, Connection, Engine
 
 __all__ = ["Call", "Process", "engine_of"]
 
@@ -51,10 +53,11 @@ class Process:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
-        self._pid, self._pool = os.getpid(), engine.pool
         self._threads = ThreadPoolExecutor(_THREADS, "sessiongate-sqlalchemy")
+        self._lock, self._taking = Lock(), 0
         self.ready = False
         self.fit = True
+        self._pid, self._pool = os.getpid(), engine.pool  # last: then all is new after a fork
 
     def check_fork(self) -> None:
         """After a fork, begin anew; unless the app has seen to its engine, do that as well."""
@@ -72,8 +75,17 @@ class Process:
     def connect(self, seconds: float) -> Connection:
         """Borrow a connection; the pool itself may let us wait for far longer."""
         pool = self.engine.pool
-        if not isinstance(pool, QueuePool) or pool.checkedin():
+        if not isinstance(pool, QueuePool):
             return self.engine.connect()
+        with self._lock:  # two must not go for the same one
+            is_free = pool.checkedin() > self._taking
+            self._taking += is_free
+        if is_free:
+            try:
+                return self.engine.connect()
+            finally:
+                with self._lock:
+                    self._taking -= 1
         waiting = self._threads.submit(self.engine.connect)
         try:
             return waiting.result(seconds)
@@ -88,19 +100,31 @@ class Process:
             self.engine.dispose()
 
 
-def engine_of(url: str) -> dict[str, Any]:
+def engine_of(url: str, timeout: float) -> dict[str, Any]:
     """Make the engine of a URL, as the argument that takes one of its colour."""
     try:
         parsed = make_url(url)
         if parsed.get_dialect().is_async:
             return {"async_engine": create_async_engine(parsed)}
-        return {"engine": create_engine(parsed)}
+        limits = _limits(parsed, timeout)
+        return {"engine": create_engine(parsed, connect_args=limits)}
     except ModuleNotFoundError as error:
         msg = f"url: the driver {error.name} is missing: install it with pip"
         raise ConfigurationError(msg) from error
     except (ArgumentError, NoSuchModuleError, ValueError):
         msg = "url must be as SQLAlchemy writes it, such as mysql+pymysql://user@host:3306/database"
         raise ConfigurationError(msg) from None  # the cause may quote a password
+
+
+def _limits(url: URL, timeout: float) -> dict[str, Any]:
+    """Return the time limits of its driver, less those that the URL gives."""
+    seconds = max(1, ceil(timeout))
+    limits = dict.fromkeys(("connect_timeout", "read_timeout", "write_timeout"), seconds)
+    if url.get_driver_name().startswith("psycopg"):
+        limits = {"connect_timeout": seconds, "tcp_user_timeout": 1000 * seconds}
+    elif url.get_driver_name() not in {"pymysql", "mysqldb"}:
+        limits = {}
+    return {name: limit for name, limit in limits.items() if name not in url.query}
 
 
 def _give_back(waiting: Future[Connection]) -> None:

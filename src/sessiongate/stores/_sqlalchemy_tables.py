@@ -102,7 +102,7 @@ def prepare(connection: Connection, name: str, *, create: bool) -> None:
         version = VERSION
         rows = [{"id": number, "version": version} for number in range(_LOCKS)]
         try:
-            connection.execute(locks.insert(), rows)
+            connection.execute(locks.insert().values(rows))  # at once, in autocommit as well
             connection.commit()
         except IntegrityError:
             connection.rollback()  # somebody else was faster

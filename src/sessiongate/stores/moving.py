@@ -57,6 +57,7 @@ class MovingStore(Store):
         self._old, self._new = old, new
         self.codec: Any = new.codec
         self.touch_every: int = max(old.touch_every, new.touch_every)
+        self.sharded: bool = getattr(new, "sharded", False)
 
     def __repr__(self) -> str:
         return f"<MovingStore from {self._old!r} to {self._new!r}>"
@@ -69,7 +70,18 @@ class MovingStore(Store):
 
         Args:
             now: Microseconds since the Unix epoch.
+
+        Raises:
+            ConfigurationError: The new store is a Redis Cluster and the old one is none: their
+                sids differ. Nothing was moved.
+            StoreError: One of them failed.
         """
+        if self.sharded and not getattr(self._old, "sharded", False):
+            msg = (
+                "sessions of another store cannot be moved to a Redis Cluster: let them end, with "
+                "MovingStore(old, new) until then"
+            )
+            raise ConfigurationError(msg)
         moved, place = 0, None
         while True:
             page = self._old.live(now, _BATCH, place)

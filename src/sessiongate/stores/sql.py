@@ -15,7 +15,7 @@ from sessiongate.errors import ConfigurationError, StoreError
 from sessiongate.stores.engine import EngineStore, Verb
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from sessiongate.stores.base import Begin, Live, Records, Seen
 
@@ -46,6 +46,8 @@ class SQLStore(EngineStore):
     _placeholder = "?"
     _one_of: str
     """How to choose the rows whose ``sid`` is in the value that ``_list`` makes."""
+    _inside: Mapping[str, str] = {"commit": "_change"}
+    """What is done for a verb inside of a transaction, where it is not the same as alone."""
     _limited = "sid IN ({})"
     """How to choose the rows of a query that has a limit."""
     _locked = ""
@@ -149,7 +151,7 @@ class SQLStore(EngineStore):
                 verb, *arguments = step.send(answer) if failed is None else step.throw(failed)
                 if failed is not None:
                     continue  # what came before is undone, so nothing may follow
-                name = "_change" if verb == "commit" else f"_{verb}"
+                name = self._inside.get(verb, f"_{verb}")
                 try:
                     answer = yield from getattr(self, name)(*arguments)  # pyright: ignore[reportUnknownVariableType]
                 except StoreError as error:

@@ -41,15 +41,15 @@ _CONFLICTS: Final = {1020, 1205, 1213, "40001", "40P01"}
 """The server has undone it, so that others can go on: MySQL's numbers, and SQLSTATE."""
 _GONE: Final = {1146, "42P01"}
 """Somebody has dropped the tables."""
+_WHOLE: Final = ("_commit", "_together")
 
 
 class _ConflictError(StoreError):
     """Nothing was done, so the verb may be carried out again."""
 
 
-def _repeated(name: str) -> Callable[..., Verb[Any]]:
+def _repeated(verb: Callable[..., Verb[Any]]) -> Callable[..., Verb[Any]]:
     """Return this verb, done over as often as the server undoes it."""
-    verb: Callable[..., Verb[Any]] = getattr(SQLStore, name)
 
     @wraps(verb)
     def repeat(*arguments: Any) -> Verb[Any]:
@@ -181,7 +181,8 @@ class SQLAlchemyStore(SQLStore):
             from sessiongate.stores._sqlalchemy_calls import engine_of  # noqa: PLC0415
         except ImportError as error:
             raise ConfigurationError(_MISSING) from error
-        store = cls(**engine_of(url), **options)
+        timeout = microseconds(options.get("timeout", 1), "timeout", positive=True) / SECOND
+        store = cls(**engine_of(url, timeout), **options)
         store._owns = True
         return store
 
@@ -213,15 +214,18 @@ class SQLAlchemyStore(SQLStore):
     def _renew(self, old: Record, new: Renewed) -> Verb[int]:
         return (yield self._update, (new.expires_at, new.data, old.sid, old.data))  # type: ignore[no-any-return]
 
-    def _swap(self, old: Record, new: Record | None, now: int) -> Verb[Any]:
-        there = yield from self._swap_or_look(old, new, now)
+    def _swap_once(self, old: Record, new: Record | None, now: int) -> Verb[Any]:
+        there = yield from super()._swap(old, new, now)
         # MySQL may count a row only if it has changed.
         return True if new is not None and there == new.data == old.data else there
 
-    _swap_or_look = _repeated("_swap")
-    _commit = _repeated("_commit")
-    _sweep = _repeated("_sweep")
-    _together = _repeated("_together")
+    def _sweep_once(self, now: int, most: int) -> Verb[int]:
+        return super()._sweep(now, most)
+
+    _swap, _sweep = _repeated(_swap_once), _repeated(_sweep_once)
+    _commit, _together = map(_repeated, (getattr(SQLStore, name) for name in _WHOLE))
+    # A transaction that was undone is done over as a whole: its locks are gone.
+    _inside = {"commit": "_change", "swap": "_swap_once", "sweep": "_sweep_once"}  # noqa: RUF012
 
     # How they are carried out.
 
@@ -263,8 +267,9 @@ class SQLAlchemyStore(SQLStore):
     def _failure(self, error: Exception) -> StoreError:
         if isinstance(error, self._pool_timeout):
             return StoreError(
-                f"{self._title} failed: no connection of the engine's pool was free in time: give "
-                "create_engine a larger pool_size or max_overflow, or hold none for so long"
+                f"{self._title} failed: the engine gave no connection in time: either the server "
+                "does not answer, or all are in use: give create_engine a larger pool_size or "
+                "max_overflow, or hold none for so long"
             )
         said = getattr(error, "orig", None) or error  # without the statement and its arguments
         made = failure(self._title, said, self._hidden)
