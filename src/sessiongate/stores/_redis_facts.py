@@ -46,8 +46,7 @@ def _facts(node: Any, name: str) -> Facts:
         found["drops"] = "" if policy == "noeviction" else str(policy)
     settings: dict[Any, Any] = _allowed(lambda: node.config_get("save", "appendfsync")) or {}
     texts = {_text(key): _text(value) for key, value in settings.items()}
-    if info.get("aof_enabled"):
-        synced = texts.get("appendfsync", "everysec")
+    if info.get("aof_enabled") and (synced := texts.get("appendfsync")):
         found["survives"] = {"always": "all", "everysec": "seconds"}.get(synced, "snapshots")  # type: ignore[typeddict-item]
     elif "save" in texts:
         found["survives"] = "snapshots" if texts["save"] else "nothing"
