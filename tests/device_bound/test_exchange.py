@@ -250,6 +250,59 @@ def test_refresh_and_update_make_the_cookie_no_younger(site: Site, browser: Brow
     assert site.manager.validate_session(browser.token or "") is not None
 
 
+@pytest.mark.parametrize("verb", ["refresh", "update"])
+@pytest.mark.parametrize("scopes", [(), ("admin",)])
+def test_a_copy_of_the_cookie_before_is_renewed_to_nothing_younger(
+    site: Site, browser: Browser, verb: str, scopes: tuple[str, ...]
+) -> None:
+    """The owner has proved the key meanwhile: that is none of the thief's proofs."""
+
+    async def renewing(call: Call) -> Reply:
+        for _ in range(2):
+            if site.stack == "wsgi":
+                session = call.session
+                token = session.refresh() if verb == "refresh" else session.update(scopes=scopes)
+            elif verb == "refresh":
+                token = await call.session.arefresh()
+            else:
+                token = await call.session.aupdate(scopes=scopes)
+            assert token is not None
+            told.append(token)
+        return Reply()
+
+    told: list[str] = []
+    thief = Browser(site)
+    thief.token = browser.token
+    told.append(browser.token or "")
+    site.clock.advance(500)
+    assert browser.refresh().status == 200
+    assert thief.ask(view=renewing).token
+    assert thief.max_age == BOUND_FOR - 500
+    told += [str(site.manager.update_session(thief.token or "", scopes=["other"]))]
+    site.clock.advance(OVER - 500)
+    for token in told:
+        assert site.ask(cookie(token), view=bare).who is None
+        assert site.manager.validate_session(token) is None
+    assert browser.proving().status == 200
+    assert browser.who == "alice"
+
+
+def test_the_manager_renews_a_copy_of_the_token_before_to_nothing_younger(
+    site: Site, browser: Browser
+) -> None:
+    copy = browser.token or ""
+    site.clock.advance(500)
+    assert browser.refresh().status == 200
+    update = site.manager.update_session
+    made = [copy, update(copy, scopes=["a"]), update(copy, scopes=["a"])]
+    made.append(site.manager.refresh_session(copy))
+    assert None not in made
+    site.clock.advance(OVER - 500)
+    assert [site.manager.validate_session(token or "") for token in made] == [None] * 4
+    assert browser.proving().status == 200
+    assert browser.who == "alice"
+
+
 def test_a_change_by_an_administrator_logs_nobody_out(site: Site, browser: Browser) -> None:
     for scopes in (["a"], ["b"]):
         site.manager.update_user_sessions("alice", scopes=scopes)

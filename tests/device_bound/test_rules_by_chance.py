@@ -30,9 +30,10 @@ GRACE: Final = 30 * SECOND
 POLICY: Final = Policy(
     10**15, rotate_after=60 * SECOND, grace=GRACE, touch_every=0, time_resolution=1
 )
+RENEWING: Final = "refresh", "update", "refresh an old one", "update an old one"
 STEPS: Final = st.lists(
     st.tuples(
-        st.sampled_from(["wait", "use", "use an old one", "prove", "lose", "refresh", "update"]),
+        st.sampled_from(["wait", "use", "use an old one", "prove", "lose", *RENEWING]),
         st.integers(1, 700),
     ),
     max_size=30,
@@ -67,10 +68,14 @@ class Played:
         assert generation not in self.retired
         if answer.generation != before.generation:
             assert renewal != WHEN_DUE, "no request makes it younger"
-            self.proved_at[answer.generation] = self.proved_at[generation]
+            for made in range(before.generation + 1, answer.generation + 1):
+                self.proved_at[made] = self.proved_at[generation]
             if renewal == NOW:
                 self.retired |= set(range(answer.generation))
-        assert answer.proved_until == before.proved_until
+            # As old as the token that is renewed, and the next proof starts anew.
+            assert answer.proved_until <= before.proved_until
+        else:
+            assert answer.proved_until == before.proved_until
         self.row = answer
         return True
 
@@ -112,12 +117,15 @@ def test_no_token_outlives_its_proof(steps: list[tuple[str, int]]) -> None:
         elif step in {"prove", "lose"}:
             played.prove(lost=step == "lose")
         else:
-            renewal = NOW if step == "refresh" else scopes(f"s{number}")
-            if played.present(played.row.generation, renewal):
+            renewal = NOW if step.startswith("refresh") else scopes(f"s{number // 2}")
+            newest = played.row.generation
+            generation = amount % (newest + 1) if step.endswith("an old one") else newest
+            if played.present(generation, renewal):
                 played.held = played.row.generation
         played.look()
+    over_at = played.proved_at[played.row.generation] + COUNTS
     assert played.present(played.row.generation) == (
-        played.now < played.proved_at[played.row.generation] + COUNTS
+        played.now < min(over_at, played.row.proved_until)
     )
 
 

@@ -350,7 +350,7 @@ class RequestSession:
 
     def _renew(self, renewal: Renewal, rotated_at: int | None = None) -> Flow[str | None]:
         manager, row = self.settings.manager, self.user.row
-        token = None if row is None else TokenPayload(row.sid, row.generation)
+        token = None if row is None else TokenPayload(row.sid, self._generation_held(row))
         renewed = yield from manager.operations.present(
             manager.now(), token, renewal, self.transport
         )
@@ -365,6 +365,14 @@ class RequestSession:
         expires = self.delivery.cookie == "expire"
         self.delivery = TokenDelivery(cookie="expire" if expires else None)
         return None
+
+    def _generation_held(self, row: Row) -> int:
+        """Of the client's token. That of a bound session may be of an older proof than the row."""
+        if row.bound_key and self.delivery.row is None:
+            for token in self.credentials.tokens:
+                if token.sid == row.sid:
+                    return token.generation
+        return row.generation
 
     def send_token(self, row: Row, rotated_at: int | None = None) -> None:
         """Send the session's current token, each way that it came, or that its login chose."""
