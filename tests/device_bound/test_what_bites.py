@@ -230,6 +230,7 @@ def test_a_logout_is_final_for_a_proof_that_is_under_way(site: Site, browser: Br
         ({"device_bound": "yes"}, "device_bound must be True or False"),
         ({"bound_for": "600"}, "bound_for must be seconds"),
         ({"bound_for": 60}, "bound_for must be at least 300"),
+        ({"bound_for": 900, "device_bound": False}, "bound_for is for device_bound=True"),
     ],
 )
 @pytest.mark.parametrize("middleware", [ASGIMiddleware, WSGIMiddleware])

@@ -161,12 +161,13 @@ def present(  # noqa: PLR0912 - in one piece, for each request pays for each cal
         if now - row.rotated_at >= policy.rotate_after and not row.bound_key:
             return _rotate(row, now, policy)
     elif renewal == NOW:
-        return _refresh(_no_younger(row, generation, now, policy), now, policy)
+        held = _no_younger(row, generation, now, policy) if row.bound_key else row
+        return _refresh(held, now, policy)
     elif renewal == PASSIVE:
         is_first = current and row.previous_until == FOREVER
         return row._replace(previous_until=now + policy.grace) if is_first else row
     elif type(renewal) is Change:
-        held = _no_younger(row, generation, now, policy)
+        held = _no_younger(row, generation, now, policy) if row.bound_key else row
         changed = change(held, renewal, now, policy, came=True)
         if changed is not row:
             return changed
@@ -245,11 +246,11 @@ def _rotate(row: Row, now: int, policy: Policy) -> Row:
 
 
 def _no_younger(row: Row, generation: int, now: int, policy: Policy) -> Row:
-    """What the holder of a token may renew: for one of the proof before, it is over as soon.
+    """What the holder of a token of a bound session may renew: of the proof before, over as soon.
 
     Or who copied it would get a token of the newer proof. A new generation, so that it is news.
     """
-    if not row.bound_key or generation >= row.oldest_accepted:
+    if generation >= row.oldest_accepted:
         return row
     until = min(row.previous_until, row.proved_until)
     return _successor(row, now, policy)._replace(proved_until=until)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from sessiongate.machines.api_tokens import APITokens
 
 _HEADER: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}")
+_BOUND_FOR: Final = 600
 _REALM: Final = re.compile(r"[ !#-\[\]-~]*")
 _CROSS_SITE: Final = (
     "%s: it came from another site (%s), this one is %r. If that site is yours, "
@@ -92,7 +93,7 @@ class MiddlewareSettings:
         skip: Paths = (),
         api_tokens: APITokens | None = None,
         device_bound: bool = False,
-        bound_for: Seconds = 600,
+        bound_for: Seconds = _BOUND_FOR,
     ) -> None:
         if not isinstance(manager, SessionManager):
             msg = f"manager must be a SessionManager, not {type(manager).__name__}"
@@ -126,6 +127,9 @@ class MiddlewareSettings:
         self.record_device = record_device
         self.device_bound: bool = check_flag(device_bound, "device_bound")
         self.bound_for = bound_for
+        if bound_for != _BOUND_FOR and not device_bound:
+            msg = "bound_for is for device_bound=True: pass both, or leave bound_for out"
+            raise ConfigurationError(msg)
         self.passive: FindRule | None = path_rules(passive, "passive")
         self.skip: FindRule | None = path_rules(skip, "skip")
         self._reports: dict[str, Throttle] = {}
