@@ -124,16 +124,10 @@ class SessionAuthMiddleware:
         scope["user"] = session.user
         stream: OpenStream | None = None
         row = session.user.row
-        task: asyncio.Task[object] | None = None
-        if row is not None:
-            try:
-                task = asyncio.current_task()
-            except RuntimeError:
-                task = None  # another library than asyncio runs this
-            if kind == "websocket" and task is not None:
-                session.watch = authenticator.manager.hub.watch(row, mark)
-                stream = OpenStream(session.watch, send)
-                send, receive = stream.send, partial(stream.receive, receive)
+        if kind == "websocket" and row is not None and _this_task() is not None:
+            session.watch = authenticator.manager.hub.watch(row, mark)
+            stream = OpenStream(session.watch, send)
+            send, receive = stream.send, partial(stream.receive, receive)
 
         async def send_with_session(message: Message) -> None:
             nonlocal stream, send
@@ -149,12 +143,14 @@ class SessionAuthMiddleware:
                 message["subprotocol"] = message.get("subprotocol") or SUBPROTOCOL
             await send(message)
             session.opened = None
-            if task is not None and stream is None:
+            if stream is None and session.user.row is not None:
                 for name, value in given:
                     # Most values are shorter: to ask that is cheaper than to cut them.
                     if len(value) > 16 and value[:17] == _EVENTS and name.lower() == _CONTENT_TYPE:  # noqa: PLR2004
-                        stream = OpenStream(session.ended, send, task=task)
-                        send = stream.send
+                        task = _this_task()
+                        if task is not None:
+                            stream = OpenStream(session.ended, send, task=task)
+                            send = stream.send
 
         try:
             await self.app(scope, receive, send_with_session)
@@ -196,6 +192,14 @@ class SessionAuthMiddleware:
         headers, body = self._fields.unavailable()
         await send({"type": f"{kind}.start", "status": 503, "headers": headers})
         await send({"type": f"{kind}.body", "body": body})
+
+
+def _this_task() -> asyncio.Task[object] | None:
+    """The task that runs this, which is asked for rarely; ``None``: it is not asyncio that does."""
+    try:
+        return asyncio.current_task()
+    except RuntimeError:
+        return None
 
 
 def _path_below(root: str, path: str) -> str:

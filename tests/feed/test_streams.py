@@ -414,6 +414,47 @@ def test_an_event_stream_ends(manager: SessionManager, media_type: str) -> None:
     asyncio.run(main())
 
 
+async def _events(send: Any) -> None:
+    headers = [(b"content-type", b"text/event-stream")]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": b"data: 1\n\n", "more_body": True})
+    await asyncio.Event().wait()
+
+
+async def by_a_child(_scope: Any, _receive: Any, send: Any) -> None:
+    await asyncio.create_task(_events(send))
+
+
+async def by_one_of_a_group(_scope: Any, _receive: Any, send: Any) -> None:
+    async with asyncio.TaskGroup() as group:
+        group.create_task(_events(send))
+
+
+async def by_one_of_several(_scope: Any, receive: Any, send: Any) -> None:
+    await asyncio.gather(_events(send), receive())
+
+
+@pytest.mark.parametrize("app", [by_a_child, by_one_of_a_group, by_one_of_several])
+def test_a_stream_that_another_task_of_the_app_sends_ends(
+    manager: SessionManager, app: Callable[[Any, Any, Any], Any]
+) -> None:
+    async def main() -> None:
+        token = manager.create_session("alice") or ""
+        sent: list[dict[str, Any]] = []
+        came = asyncio.Event()
+        middleware = ASGIMiddleware(app, manager)
+        task = asyncio.ensure_future(get(middleware, token, sent, came))
+        async with asyncio.timeout(PATIENCE):
+            while len(sent) < 2:
+                came.clear()
+                await came.wait()
+            manager.invalidate_session(token)
+            await task
+        assert sent[2:] == [{"type": "http.response.body", "body": b"", "more_body": False}]
+
+    asyncio.run(main())
+
+
 def test_a_download_is_never_cut(manager: SessionManager) -> None:
     async def main() -> None:
         token = manager.create_session("alice") or ""
