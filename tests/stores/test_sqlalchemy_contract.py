@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-PATIENCE = 20
+PATIENCE = 60
 """Seconds; the suite is not about waiting, and a loaded machine may be slow."""
 POOL: dict[str, Any] = {"pool_size": 10, "max_overflow": 30}
 
@@ -140,7 +140,7 @@ class TestSQLite(Through, StoreContract):
 
     @pytest.fixture
     def url(self, tmp_path: Path) -> str:
-        return f"sqlite:///{tmp_path / 'app.db'}"
+        return f"sqlite:///{tmp_path / 'app.db'}?timeout={PATIENCE}"
 
     @pytest.fixture
     def drivers(self) -> tuple[str, str]:
