@@ -46,7 +46,7 @@ class TestMovingStore(StoreContract):
 
     test_logins_that_replace_leave_one_session = None  # type: ignore[assignment] # a crowd may be an error
 
-    PROGRAMS, PAIRS, TRIPLES, ROUNDS = 10, 60, 60, 5
+    PROGRAMS, PAIRS, TRIPLES, ROUNDS = 5, 20, 20, 5
 
     @pytest.fixture
     def store(self, old: Store, new: Store) -> MovingStore:

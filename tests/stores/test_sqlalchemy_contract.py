@@ -118,12 +118,12 @@ class TestMariaDB(OnMariaDB, Briefly, StoreContract):
 
 @pytest.mark.slow
 class TestMariaDBThoroughly(OnMariaDB, Thorough):
-    PAIRS, TRIPLES = 250, 250
+    PAIRS, TRIPLES = 100, 100
 
 
 @pytest.mark.slow
 class TestPostgreSQL(Through, StoreContract):
-    PROGRAMS, PAIRS, TRIPLES = 20, 60, 100
+    PROGRAMS, PAIRS, TRIPLES, ROUNDS = 5, 15, 15, 5
 
     @pytest.fixture
     def url(self, postgres: PostgresServer) -> str:
@@ -136,7 +136,7 @@ class TestPostgreSQL(Through, StoreContract):
 
 @pytest.mark.slow
 class TestSQLite(Through, StoreContract):
-    PROGRAMS, PAIRS, TRIPLES = 20, 60, 100
+    PROGRAMS, PAIRS, TRIPLES, ROUNDS = 5, 15, 15, 5
 
     @pytest.fixture
     def url(self, tmp_path: Path) -> str:
