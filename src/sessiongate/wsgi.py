@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, Unpack
 from sessiongate.errors import StoreError
 from sessiongate.http import websockets
 from sessiongate.http.authenticator import RequestAuthenticator
-from sessiongate.http.fields import CLIENT_FIELDS, find_in_environ
+from sessiongate.http.fields import CLIENT_FIELDS, find_in_environ, path_in_environ
 from sessiongate.http.response import ResponseFields
 from sessiongate.http.websockets import SUBPROTOCOL, WEBSOCKET
 from sessiongate.http.wrong_stack import check_app, qualified_name
@@ -63,7 +63,7 @@ class SessionAuthMiddleware:
     ) -> Iterable[bytes]:
         authenticator, passive = self._authenticator, False
         if authenticator.minds_paths:
-            path = _path_of(environ)
+            path = path_in_environ(environ, "PATH_INFO")
             rule = authenticator.find_skipped(path)
             if rule is not None:
                 skipped = environ["sessiongate"] = authenticator.skipped[rule]
@@ -94,7 +94,7 @@ class SessionAuthMiddleware:
             authenticator = authenticator.choose(authorizations)
         session = authenticator.parse_request(method, cookies, authorizations, client, passive)
         if self._endpoints is not None:
-            session.root = _path_of(environ, "SCRIPT_NAME")
+            session.root = path_in_environ(environ, "SCRIPT_NAME")
         if session.pending_flow is not None:
             authenticator.manager.run(session.pending_flow)
         if authenticator.reporter.observer is not None:
@@ -200,12 +200,6 @@ class _WatchedBody:
 def _undo_login(session: RequestSession) -> None:
     if session.opened is not None:
         session.settings.manager.run(session.undo_login())
-
-
-def _path_of(environ: WSGIEnvironment, name: str = "PATH_INFO") -> str:
-    """The path below ``SCRIPT_NAME``, from the Latin-1 that PEP 3333 has it in."""
-    path: str = environ.get(name, "")
-    return path.encode("latin-1", "replace").decode(errors="replace")
 
 
 def _set_remote_user(environ: WSGIEnvironment, session: RequestSession) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from sessiongate.device_bound.binding import RULE, Binding, unavailable
 from sessiongate.errors import StoreError
-from sessiongate.http.fields import find_in_environ
+from sessiongate.http.fields import find_in_environ, path_in_environ
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -30,16 +30,10 @@ class Endpoints:
             return self._app(environ, start_response)
         find = partial(find_in_environ, environ)
         try:
-            root, path = (_text(environ, name) for name in ("SCRIPT_NAME", "PATH_INFO"))
+            root, path = (path_in_environ(environ, name) for name in ("SCRIPT_NAME", "PATH_INFO"))
             asked = environ["REQUEST_METHOD"], root, path, find
             answer = self._manager.run(self._binding.answer(asked))
         except StoreError:
             answer = unavailable()
         start_response(f"{answer.status} {HTTPStatus(answer.status).phrase}", answer.fields)
         return [] if environ["REQUEST_METHOD"] == "HEAD" else [answer.text.encode()]
-
-
-def _text(environ: WSGIEnvironment, name: str) -> str:
-    """A path, from the Latin-1 that PEP 3333 has it in."""
-    text: str = environ.get(name, "")
-    return text.encode("latin-1", "replace").decode(errors="replace")

@@ -17,6 +17,12 @@ def find_in_environ(environ: Mapping[str, Any], name: bytes) -> list[bytes]:
     return [] if value is None else [value.encode("latin-1", "replace")]
 
 
+def path_in_environ(environ: Mapping[str, Any], name: str) -> str:
+    """``PATH_INFO`` or ``SCRIPT_NAME``, from the Latin-1 that PEP 3333 has it in."""
+    path: str = environ.get(name, "")
+    return path.encode("latin-1", "replace").decode(errors="replace")
+
+
 def find_in_headers(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> list[bytes]:
     """The values of a field in the headers of an ASGI scope."""
     return [value for known, value in headers if known == name]
