@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Final
 
 from flask import Flask
@@ -27,7 +28,7 @@ def _open_for_everybody() -> str:
     """One session of the same name in each worker, whose memories are apart: its token."""
     _manager.create_session("alice")
     (row,) = execute(_store, List("alice", _manager.now()))
-    known = row._replace(sid="a-session-of-everybody")
+    known = replace(row, sid="a-session-of-everybody")
     execute(_store, Open(known, _manager.now(), "new", ((row.sid, None),), None, None, evict=False))
     return _manager.operations.codec.mint(known)
 

@@ -210,10 +210,8 @@ def _path_below(root: str, path: str) -> str:
 def _take_subprotocol(scope: Scope, authorizations: list[bytes]) -> list[str] | None:
     """Read a token that came as a subprotocol; the others, if the answer has to name one."""
     if scope["type"] == "http":
-        offered = websockets.split_subprotocols(
-            find_in_headers(scope["headers"], b"sec-websocket-protocol")
-        )
-        websockets.take_subprotocol(offered, authorizations)
+        offered = find_in_headers(scope["headers"], b"sec-websocket-protocol")
+        websockets.take_from_header(offered, authorizations)
         return None
     others = websockets.take_subprotocol(scope.get("subprotocols") or (), authorizations)
     if others is not None:

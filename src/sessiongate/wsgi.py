@@ -81,10 +81,8 @@ class SessionAuthMiddleware:
         upgrades = find_in_environ(environ, b"upgrade") if "HTTP_UPGRADE" in environ else ()
         if upgrades and websockets.is_handshake(method, upgrades[0]):
             method = WEBSOCKET
-            offered = websockets.split_subprotocols(
-                find_in_environ(environ, b"sec-websocket-protocol")
-            )
-            others = websockets.take_subprotocol(offered, authorizations)
+            offered = find_in_environ(environ, b"sec-websocket-protocol")
+            others = websockets.take_from_header(offered, authorizations)
             if others is not None:
                 environ["HTTP_SEC_WEBSOCKET_PROTOCOL"] = ", ".join(others)
         # Not the environ itself, in which the session is going to be: neither would go at once.

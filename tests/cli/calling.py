@@ -7,7 +7,7 @@ import pty
 import subprocess
 import sys
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -119,8 +119,8 @@ def session(sid: str, username: str = "alice", *, expires_at: int, **fields: Any
         shared=False,
         scopes_and_claims="",
         device="",
-    )._replace(**fields)
-    return Open(row, SECOND, "new", (), None, None, evict=False)
+    )
+    return Open(replace(row, **fields), SECOND, "new", (), None, None, evict=False)
 
 
 def everything(store: Store) -> tuple[Any, Any]:

@@ -6,6 +6,7 @@ import hmac
 import json
 import string
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
@@ -152,7 +153,7 @@ def test_a_token_that_is_newer_than_the_store(
     cli: Caller, app: SessionManager, store: SQLiteStore
 ) -> None:
     token = created(app, cli)
-    ahead = everything(store)[0][0]._replace(generation=7)
+    ahead = replace(everything(store)[0][0], generation=7)
     told = inspected(cli, app.operations.codec.mint(ahead), code=1)
     assert (told["verdict"], told["standing"], told["signature"]) == ("invalid", "unissued", "good")
     assert inspected(cli, token)["verdict"] == "valid"

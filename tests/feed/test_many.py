@@ -7,6 +7,7 @@ import gc
 import threading
 import tracemalloc
 from contextlib import closing
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -63,14 +64,14 @@ def still_hub(look: Any, now: Any) -> Hub:
 @pytest.mark.slow
 def test_what_is_watched_for_a_moment_leaves_nothing() -> None:
     row = Row("", "alice", 0, 0, FOREVER, FOREVER)
-    hub = still_hub(lambda sid: row._replace(sid=sid), ManualClock())
-    stays = hub.watch(row._replace(sid="stays"))
+    hub = still_hub(lambda sid: replace(row, sid=sid), ManualClock())
+    stays = hub.watch(replace(row, sid="stays"))
     tracemalloc.start()
     try:
         before = growth(0)
         for number in range(20_000):
-            hub.unwatch(hub.watch(row._replace(sid=f"session {number}")))
-            hub.watch(row._replace(sid="stays"))  # and is given up
+            hub.unwatch(hub.watch(replace(row, sid=f"session {number}")))
+            hub.watch(replace(row, sid="stays"))  # and is given up
             if number % 100 == 0:
                 hub.look()
         hub.look(everywhere=True)

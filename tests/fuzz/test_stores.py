@@ -6,7 +6,7 @@ commands that show it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -85,7 +85,8 @@ class Program:
     def new(self, username: str, lifetime: int, scopes_and_claims: str) -> Any:
         sid = f"{len(self.sids):022d}"
         self.sids.append(sid)
-        return ROW._replace(
+        return replace(
+            ROW,
             sid=sid,
             username=username,
             created_at=self.now,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hmac
 import json
+from dataclasses import replace
 from typing import Any
 
 import jwt
@@ -166,7 +167,7 @@ GENERATIONS = st.integers(0, 2**53 - 1)
 
 @given(SIDS, GENERATIONS)
 def test_an_opaque_token_says_what_it_was_minted_for(sid: str, generation: int) -> None:
-    row = ROW._replace(sid=sid, generation=generation)
+    row = replace(ROW, sid=sid, generation=generation)
     for codec in (CODEC, OLD):
         token = codec.mint(row)
         payload = CODEC.verify(token)
@@ -179,7 +180,7 @@ def test_an_opaque_token_says_what_it_was_minted_for(sid: str, generation: int) 
 def mutants(draw: st.DrawFn) -> str:
     """A genuine opaque token, changed in one place or more, or parts of two put together."""
     one, other = (
-        CODEC.mint(ROW._replace(sid=draw(SIDS), generation=draw(st.integers(0, 11))))
+        CODEC.mint(replace(ROW, sid=draw(SIDS), generation=draw(st.integers(0, 11))))
         for _ in range(2)
     )
     if draw(st.booleans()):
@@ -199,7 +200,7 @@ OPAQUE_MANAGER = SessionManager(
 def test_only_what_was_minted_is_a_token(token: str) -> None:
     payload = CODEC.parse_key(token)
     if payload is not None:
-        row = ROW._replace(sid=payload.sid, generation=payload.generation)
+        row = replace(ROW, sid=payload.sid, generation=payload.generation)
         assert token in {CODEC.mint(row), OLD.mint(row)}
     assert OPAQUE_MANAGER.validate_session(token) is None
     assert OPAQUE_MANAGER.refresh_session(token) is None

@@ -6,6 +6,7 @@ import asyncio
 import gc
 import logging
 import warnings
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -96,7 +97,7 @@ def test_an_exception_ends_no_session_that_was_there_before(make: MakeSite, verb
             await call.logout()
         elif verb == "limit":
             call.session.user.row = None  # as if nobody had come, so that nothing makes room
-            call.session.credentials = call.session.credentials._replace(tokens=())
+            call.session.credentials = replace(call.session.credentials, tokens=())
             assert await call.login("bob") is None
         raise BugError
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from hypothesis import given
@@ -88,13 +89,13 @@ def by_cookie(*names: str, cookies: int = 1) -> Credentials:
     """What cookies of these names come down to."""
     tokens = tuple(PAYLOADS[name] for name in names)
     found = Credentials("cookie", tokens, tokens[0].generation, renews_cookie=True)
-    return found._replace(cookies=cookies)
+    return replace(found, cookies=cookies)
 
 
 def by_bearer(name: str, sent_generation: int, **more: Any) -> Credentials:
     """What a bearer token of this name comes down to."""
     found = Credentials("bearer", (PAYLOADS[name],), sent_generation, by_authorization=True)
-    return found._replace(**more)
+    return replace(found, **more)
 
 
 def test_of_two_tokens_of_one_session_the_newer_counts_and_the_older_is_to_be_renewed() -> None:
@@ -134,7 +135,7 @@ def test_of_more_than_four_sessions_the_last_four_count() -> None:
 def test_nothing_that_is_ours_is_nothing() -> None:
     read = reader()[0].read
     assert read([b"a=b"], [b"Basic x"], NOW) == NOTHING
-    assert read([NAME + b"=forged"], [], NOW) == NOTHING._replace(cookies=1)
+    assert read([NAME + b"=forged"], [], NOW) == replace(NOTHING, cookies=1)
 
 
 def test_a_token_from_the_future_is_none_beside_another() -> None:
@@ -144,4 +145,4 @@ def test_a_token_from_the_future_is_none_beside_another() -> None:
     both = by_bearer("early", 3, renews_cookie=True, cookies=1)
     assert read([early], genuine, 10) == both
     assert read([early], [], 10) == by_cookie("early")
-    assert read([early], [], 9) == NOTHING._replace(cookies=1), "the clock was set back"
+    assert read([early], [], 9) == replace(NOTHING, cookies=1), "the clock was set back"

@@ -16,8 +16,8 @@ import pytest
 from tests.http.harness import MakeSite, Site, Way, bearer, cookie, enter
 
 import sessiongate
-from sessiongate.core.row import Row
 from sessiongate.stores import SQLiteStore
+from sessiongate.stores.codec import FIELDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,7 +59,7 @@ def damaged(data: bytes, field: str, value: Any) -> bytes:
     if field == "data":
         return bytes(value)
     members = json.loads(data)
-    members[("version", *Row._fields).index(field)] = value
+    members[("version", *FIELDS).index(field)] = value
     return json.dumps(members).encode()
 
 

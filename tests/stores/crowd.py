@@ -7,6 +7,7 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from dataclasses import astuple
 from pathlib import Path
 from threading import Barrier
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -72,7 +73,7 @@ class Crowd:
 
     def _tell(self, worker: subprocess.Popen[str], what: Any) -> None:
         assert worker.stdin is not None
-        print(json.dumps(what), file=worker.stdin, flush=True)
+        print(json.dumps(what, default=astuple), file=worker.stdin, flush=True)
 
     def _hear(self, worker: subprocess.Popen[str]) -> Any:
         assert worker.stdout is not None

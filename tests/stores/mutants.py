@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import replace
 from threading import Lock
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -784,7 +785,7 @@ class KeepsSeconds(Right):
     ) -> Trips:
         if new is not None:
             row: Any = decode(new.data, new.sid)
-            new = _record(row._replace(created_at=row.created_at - row.created_at % SECOND))
+            new = _record(replace(row, created_at=row.created_at - row.created_at % SECOND))
         return (yield from super()._commit(username, out, new, seen, live, now))
 
 

@@ -135,7 +135,7 @@ def full(path: str) -> None:
     except StoreError:
         say("full")
     resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
-    say(isinstance(execute(store, Read(named("first"), START)), tuple))
+    say(execute(store, Read(named("first"), START)) == session("first"))
     say(execute(store, Count(START)) == acknowledged)
     say(isinstance(execute(store, login(session("last"))), Opened))
     store.close()

@@ -6,12 +6,13 @@ import json
 import logging
 import sys
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from sessiongate.core.row import FOREVER
-from sessiongate.stores.codec import VERSION, decode, encode
+from sessiongate.stores.codec import VERSION, decode, encode, values_of
 from sessiongate.testing.contract._material import session
 
 if TYPE_CHECKING:
@@ -47,17 +48,17 @@ def test_a_row_of_before_sessions_were_remembered_is_read() -> None:
 def test_a_row_that_is_not_bound_is_what_it_was_before_rows_could_be() -> None:
     """So an older sessiongate reads it, while a newer one takes its place."""
     version, *fields = json.loads(encode(ROW))
-    assert (version, fields) == (3, list(ROW[:15]))
-    assert json.loads(encode(BOUND)) == [VERSION, *BOUND]
+    assert (version, fields) == (3, list(values_of(ROW)[:15]))
+    assert json.loads(encode(BOUND)) == [VERSION, *values_of(BOUND)]
 
 
 def test_equal_rows_give_equal_data_and_others_do_not() -> None:
-    assert encode(ROW) == encode(ROW._replace())
-    assert encode(ROW) != encode(ROW._replace(last_accessed=ROW.last_accessed + 1))
+    assert encode(ROW) == encode(replace(ROW))
+    assert encode(ROW) != encode(replace(ROW, last_accessed=ROW.last_accessed + 1))
 
 
 def altered(**fields: Any) -> bytes:
-    return encode(ROW._replace(**fields))
+    return encode(replace(ROW, **fields))
 
 
 DAMAGED = {
@@ -67,12 +68,12 @@ DAMAGED = {
     "no array": b"{}",
     "a number": b"2",
     "an empty array": b"[]",
-    "a field less": json.dumps([VERSION, *ROW][:-1]).encode(),
-    "a field more": json.dumps([VERSION, *ROW, 1]).encode(),
-    "a newer version": json.dumps([VERSION + 1, *ROW]).encode(),
-    "the version before": json.dumps([1, *ROW]).encode(),
-    "a version that is none": json.dumps([True, *ROW]).encode(),
-    "a version as a fraction": json.dumps([2.0, *ROW]).encode(),
+    "a field less": json.dumps([VERSION, *values_of(ROW)][:-1]).encode(),
+    "a field more": json.dumps([VERSION, *values_of(ROW), 1]).encode(),
+    "a newer version": json.dumps([VERSION + 1, *values_of(ROW)]).encode(),
+    "the version before": json.dumps([1, *values_of(ROW)]).encode(),
+    "a version that is none": json.dumps([True, *values_of(ROW)]).encode(),
+    "a version as a fraction": json.dumps([2.0, *values_of(ROW)]).encode(),
     "a negative time": altered(expires_at=-1),
     "a time after the last": altered(expires_at=FOREVER + 1),
     "a time as text": altered(expires_at="1"),
@@ -81,7 +82,7 @@ DAMAGED = {
     "no time": altered(expires_at=None),
     "a number for a truth": altered(shared=1),
     "a username that is none": altered(username=7),
-    "half a character": json.dumps([VERSION, *ROW._replace(username="\ud800")]).encode(),
+    "half a character": json.dumps([VERSION, *values_of(replace(ROW, username="\ud800"))]).encode(),
     "generations out of order": altered(oldest_accepted=1),
     "retired out of order": altered(generation=3, oldest_accepted=1, revoked_below=2),
     "no JSON inside": altered(scopes_and_claims='{"scopes": ['),
@@ -94,7 +95,7 @@ DAMAGED = {
     "a key that is too short": altered(bound_key="A" * 85, proved_until=1),
     "a key that is a number": altered(bound_key=7, proved_until=1),
     "a proof at no time": altered(bound_key="A" * 86, proved_until=None),
-    "a bound row of before there were any": json.dumps([3, *BOUND]).encode(),
+    "a bound row of before there were any": json.dumps([3, *values_of(BOUND)]).encode(),
     "deep": b"[" * 60_000 + b"]" * 60_000,
     "deep inside": b"[2," + b"[" * 60_000 + b"]" * 60_000 + b"]",
     "deep scopes": altered(scopes_and_claims="[" * 60_000),
@@ -131,7 +132,7 @@ def test_data_of_another_session_is_none_of_this_one() -> None:
 
 def test_a_row_is_understood_again_after_a_look_that_had_no_room() -> None:
     nested = "[" * 12 + "]" * 12
-    row = session("deep")._replace(scopes_and_claims=f'{{"scopes":[],"claims":{{"a":{nested}}}}}')
+    row = session("deep", scopes_and_claims=f'{{"scopes":[],"claims":{{"a":{nested}}}}}')
 
     def look(depth: int) -> Row | None:
         return look(depth - 1) if depth else decode(encode(row), row.sid)

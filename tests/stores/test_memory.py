@@ -7,6 +7,7 @@ import logging
 import os
 import time
 import warnings
+from dataclasses import replace
 from itertools import count
 from threading import Event, Thread
 from typing import TYPE_CHECKING, Any
@@ -194,7 +195,7 @@ def test_sessions_that_are_extended_leave_nothing_behind() -> None:
         execute(store, login(row))
     for second in range(2, 5_000):
         place = second % many
-        new = rows[place]._replace(expires_at=START + second * SECOND)
+        new = replace(rows[place], expires_at=START + second * SECOND)
         assert store.replace(rows[place], new)
         rows[place] = new
         assert len(store._records._seconds) <= 2 * many + 20

@@ -11,6 +11,7 @@ import sys
 import time
 import traceback
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from threading import Barrier, Event, Thread
 from typing import TYPE_CHECKING, Any
@@ -80,7 +81,7 @@ def later(old: Record, ends: int | None = None) -> Record:
     row = decode(old.data, old.sid)
     assert row is not None
     expires_at = old.expires_at if ends is None else ends
-    row = row._replace(last_accessed=row.last_accessed + 60 * SECOND, expires_at=expires_at)
+    row = replace(row, last_accessed=row.last_accessed + 60 * SECOND, expires_at=expires_at)
     return Record(old.sid, old.username, expires_at, encode(row))
 
 

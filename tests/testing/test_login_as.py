@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -173,7 +174,7 @@ def test_a_cookie_that_would_not_be_sent_is_an_error_and_leaves_nothing(
 
 
 def test_a_manager_at_its_limit_is_an_error(visitors: Visitors, manager: SessionManager) -> None:
-    manager.operations.policy = manager.operations.policy._replace(limit=1)
+    manager.operations.policy = replace(manager.operations.policy, limit=1)
     login_as(visitors().client, "alice")
     with pytest.raises(
         ConfigurationError, match="'bob' is not let in: the manager is at its limit"

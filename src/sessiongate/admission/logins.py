@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sessiongate.admission.rules import Admission, Login
@@ -78,7 +79,7 @@ class Logins:
             device="" if device is None else to_json(device, "device"),
             remembered=remembered,
         )
-        row = row._replace(**fields) if fields else row
+        row = replace(row, **fields) if fields else row
         login = Login(
             row=row,
             now=now,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from sessiongate.core.recent import Recent, Superseded
 from sessiongate.core.rotation import NOW, Change, close, may_end, present
-from sessiongate.core.row import FOREVER, Record, Row, event_of, record_of, renewed_of
+from sessiongate.core.row import FOREVER, Record, Row, event_of, record_of, renewed_of, touched
 from sessiongate.core.steps import CROWDED, TRIES
 from sessiongate.errors import StoreError
 
@@ -174,4 +174,4 @@ class Decisions:
 
 def _is_touched(old: Row, new: Row) -> bool:
     """Whether the rows of one session are the same but for ``last_accessed``, ``expires_at``."""
-    return old[5:] == new[5:] and old[:3] == new[:3]
+    return touched(old, new.last_accessed, new.expires_at, old.previous_until) == new

@@ -6,6 +6,7 @@ proof that it goes back to. ``core.rotation`` says what a token of a bound sessi
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sessiongate.core.row import FOREVER
@@ -23,7 +24,8 @@ def bind(row: Row, generation: int, key: str, now: int, until: int) -> Row | Non
     if row.generation != generation or row.bound_key or row.shared:
         return None
     oldest = row.oldest_accepted if now < row.previous_until else generation
-    return row._replace(
+    return replace(
+        row,
         generation=generation + 1,
         rotated_at=now,
         previous_until=FOREVER,
@@ -47,7 +49,8 @@ def prove(row: Row, now: int, until: int, *, arrived: bool) -> Row:
         oldest, previous_until = row.oldest_accepted, row.proved_until
     else:
         oldest, previous_until = row.revoked_below, min(row.previous_until, row.proved_until)
-    return row._replace(
+    return replace(
+        row,
         generation=row.generation + 1,
         rotated_at=now,
         previous_until=previous_until,

@@ -7,6 +7,7 @@ answers in the app's place in one case only: the store cannot say who it is.
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, Unpack
 
@@ -192,7 +193,7 @@ class RequestAuthenticator:
             session.problem = "invalid_request" if live else "invalid_token"
             return None
         sent = live[0][0][0].generation
-        session.credentials = session.credentials._replace(sent_generation=sent)
+        session.credentials = replace(session.credentials, sent_generation=sent)
         return (yield from self._settle(*live[0]))
 
     def _settle(self, check: Check, data: Any) -> Flow[Row | None]:

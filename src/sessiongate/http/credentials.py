@@ -9,8 +9,10 @@ broken neighbour never hides our cookie; the cost is linear in the bytes, whatev
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
+from functools import partial
 from operator import attrgetter
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from sessiongate.core.recent import Recent
 from sessiongate.tokens import TokenPayload  # noqa: TC001 - a field of a tuple, for who resolves it
@@ -102,8 +104,9 @@ def read_bearer(fields: Sequence[bytes]) -> str | None:
     return token.decode("latin-1")
 
 
-class Credentials(NamedTuple):
-    """What the fields of a request mean. Shared between requests, so never changed."""
+@dataclass(slots=True)
+class Credentials:
+    """What the fields of a request mean. Shared between requests, so never changed in place."""
 
     transport: Transport | None = None
     """How the tokens that count came."""
@@ -154,7 +157,7 @@ class TokenReader:
         else:
             recent, field = self._by_bearer, authorizations[0]
         known = recent[field]
-        if known is not None and known[1][0].valid_from <= now:
+        if known is not None and known.tokens[0].valid_from <= now:
             return known
         found = self._resolve(cookies, authorizations, now)
         if len(found.tokens) == 1 and not found.beside and len(field) <= _LONGEST_CACHED:
@@ -169,32 +172,27 @@ class TokenReader:
         bearer = read_bearer(authorizations)
         early = tuple(token for token in by_cookie if now < token.valid_from)
         by_cookie = tuple(token for token in by_cookie if now >= token.valid_from)
-        found = Credentials(cookies=len(values), beside=early)
+        made = partial(Credentials, cookies=len(values))
         if bearer is None:
             if not by_cookie:
-                return found
+                return made(beside=early)
             sent = by_cookie[0].generation
-            return found._replace(
-                transport="cookie", tokens=by_cookie, sent_generation=sent, renews_cookie=True
-            )
-        found = found._replace(by_authorization=True, beside=(*by_cookie, *early))
+            return made("cookie", by_cookie, sent, renews_cookie=True, beside=early)
+        made = partial(made, by_authorization=True)
+        beside = (*by_cookie, *early)
         if bearer == MALFORMED:
-            return found._replace(problem="invalid_request")
+            return made(problem="invalid_request", beside=beside)
         token = self._read(bearer, now)
         if token is None:
-            return found._replace(problem="invalid_token")
+            return made(problem="invalid_token", beside=beside)
         if now < token.valid_from:
-            return found._replace(problem="invalid_token", beside=(*found.beside, token))
+            return made(problem="invalid_token", beside=(*beside, token))
         # One of the two may have been renewed without the other: the newer one counts.
         same = [other for other in by_cookie if other.sid == token.sid]
         by_age = sorted((token, *same), key=attrgetter("generation"))
-        return found._replace(
-            transport="bearer",
-            tokens=(by_age[-1],),
-            sent_generation=by_age[0].generation,
-            renews_cookie=bool(same),
-            beside=tuple(other for other in found.beside if other not in same),
-        )
+        beside = tuple(other for other in beside if other not in same)
+        newest, sent = by_age[-1:], by_age[0].generation
+        return made("bearer", tuple(newest), sent, renews_cookie=bool(same), beside=beside)
 
     def _newest(self, values: Iterable[str], now: int) -> tuple[TokenPayload, ...]:
         """The newest genuine token of each session; what was not minted here is ignored.

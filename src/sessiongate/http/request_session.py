@@ -79,40 +79,8 @@ class RequestSession:
     block the event loop. What is not documented here is the middleware's business.
     """
 
-    # A request changes few of these: their first values are the class's, which saves time.
-
-    transport: Transport | None = None
-    """How the token came, ``"cookie"`` or ``"bearer"``; ``None`` for the anonymous."""
-    problem: Problem | None = None
-    """Why a credential that came makes no user; ``None`` if none came or it is valid.
-
-    ``"invalid_token"``: expired, ended, or not minted here;
-    ``"invalid_request"``: malformed, or two live sessions came;
-    ``"cross_site"``: a cookie that another site sent along.
-    """
-    credentials: Credentials = NOTHING
-    pending_check: Check | None = None
-    """What the store must be asked about the one token that came."""
-    pending_flow: Flow[None] | None = None
-    """What must run where several sessions came, or the one has to change."""
-    delivery: TokenDelivery = NO_DELIVERY
-    opened: str | None = None
-    """The session that this request has opened, until its token has gone out."""
-    not_awaited: tuple[str, ...] = ()
-    """The async verbs that were called and have not begun."""
     api_token: str | None = None
     """What the user calls the API token that came; ``None``: no valid one did."""
-    watch: Watch | None = None
-    """What tells of the end of the session, once somebody asked for it."""
-    streams: Watch | None = None
-    """The same, for an answer that ends between two chunks with its session."""
-    skipped: str | None = None
-    """The rule of ``skip`` that covers this request, so that no credential was read."""
-    root: str = ""
-    """The path of the mount, where sessions may be bound below it."""
-    response_started: bool = False
-    store_failed: bool = False
-    """Whether the store failed this request, so that its answer is a 503."""
 
     def __init__(
         self,
@@ -125,6 +93,36 @@ class RequestSession:
         self._cross_site = cross_site
         self.user: User = User(settings.inform)
         """Who it is; one object for the whole request."""
+        self.transport: Transport | None = None
+        """How the token came, ``"cookie"`` or ``"bearer"``; ``None`` for the anonymous."""
+        self.problem: Problem | None = None
+        """Why a credential that came makes no user; ``None`` if none came or it is valid.
+
+        ``"invalid_token"``: expired, ended, or not minted here;
+        ``"invalid_request"``: malformed, or two live sessions came;
+        ``"cross_site"``: a cookie that another site sent along.
+        """
+        self.credentials: Credentials = NOTHING
+        self.pending_check: Check | None = None
+        """What the store must be asked about the one token that came."""
+        self.pending_flow: Flow[None] | None = None
+        """What must run where several sessions came, or the one has to change."""
+        self.delivery: TokenDelivery = NO_DELIVERY
+        self.opened: str | None = None
+        """The session that this request has opened, until its token has gone out."""
+        self.not_awaited: tuple[str, ...] = ()
+        """The async verbs that were called and have not begun."""
+        self.watch: Watch | None = None
+        """What tells of the end of the session, once somebody asked for it."""
+        self.streams: Watch | None = None
+        """The same, for an answer that ends between two chunks with its session."""
+        self.skipped: str | None = None
+        """The rule of ``skip`` that covers this request, so that no credential was read."""
+        self.root: str = ""
+        """The path of the mount, where sessions may be bound below it."""
+        self.response_started: bool = False
+        self.store_failed: bool = False
+        """Whether the store failed this request, so that its answer is a 503."""
 
     def __repr__(self) -> str:
         return f"<RequestSession: {self.user!r} by {self.transport}>"
@@ -459,10 +457,7 @@ class SkippedSession(RequestSession):
     """The session of all requests that one rule of ``skip`` covers: nobody's, and frozen."""
 
     def __init__(self, settings: MiddlewareSettings, rule: str) -> None:
-        user = User(settings.inform)
-        vars(self).update(
-            settings=settings, _client=None, _cross_site=None, user=user, skipped=rule
-        )
+        vars(self).update(vars(RequestSession(settings)), skipped=rule)
 
     def __setattr__(self, name: str, _value: object) -> None:
         msg = f"{name} cannot be set: all requests on a path of skip= share this session"

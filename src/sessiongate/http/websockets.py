@@ -27,12 +27,6 @@ def is_handshake(method: str, upgrade: bytes) -> bool:
     return method == "GET" and b"websocket" in upgrade.lower()
 
 
-def split_subprotocols(values: Sequence[bytes]) -> list[str]:
-    """The subprotocols that a handshake offers in its header."""
-    header = b",".join(values)[:_LONGEST].decode("latin-1")
-    return [one.strip(" \t") for one in header.split(",")]
-
-
 def take_subprotocol(offered: Iterable[str], authorizations: list[bytes]) -> list[str] | None:
     """Move a token that a browser's websocket offers as a subprotocol to the ``Authorization``.
 
@@ -50,6 +44,12 @@ def take_subprotocol(offered: Iterable[str], authorizations: list[bytes]) -> lis
     token = ",".join(tokens)  # a comma makes two of them malformed
     authorizations.append(b"Bearer " + token.encode("latin-1", "replace"))
     return others
+
+
+def take_from_header(values: Sequence[bytes], authorizations: list[bytes]) -> list[str] | None:
+    """The same for the subprotocols that a handshake offers in its header."""
+    header = b",".join(values)[:_LONGEST].decode("latin-1")
+    return take_subprotocol((one.strip(" \t") for one in header.split(",")), authorizations)
 
 
 def can_deny(scope: Mapping[str, Any]) -> bool:

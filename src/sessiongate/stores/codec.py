@@ -6,23 +6,32 @@ what this one does not know. Neither is an error of the request that finds it, n
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import logging
 import re
-from typing import Any, Final
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, Final
 
 from sessiongate.core.arguments import check_claims, check_scopes, check_username
 from sessiongate.core.recent import Recent, remembering
 from sessiongate.core.row import FOREVER, Row, device_of
 
-__all__ = ["VERSION", "decode", "encode"]
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["FIELDS", "VERSION", "decode", "encode", "values_of"]
 
 VERSION: Final = 4
 """Of the format. Data of a greater version was written by a newer sessiongate."""
 _UNBOUND: Final = 3
 """Of the rows that are bound to no device: without the two last fields, as an older sessiongate
 writes and reads them. So both may serve from one store while one takes the place of the other."""
-_REMEMBERED, _BOUND_KEY = map(Row._fields.index, ("remembered", "bound_key"))
+FIELDS: Final = tuple(field.name for field in dataclasses.fields(Row))
+"""The names of a row's fields, in the order in which they are stored."""
+values_of: Final[Callable[[Row], tuple[Any, ...]]] = attrgetter(*FIELDS)
+"""The values of a row, in the order of ``FIELDS``."""
+_REMEMBERED, _BOUND_KEY = map(FIELDS.index, ("remembered", "bound_key"))
 _WIDTHS: Final = {2: _REMEMBERED, _UNBOUND: _BOUND_KEY}
 _ADDED: Final = False, "", 0
 """What older rows lack, as it was then."""
@@ -37,8 +46,8 @@ _to_json: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).en
 def encode(row: Row) -> bytes:
     """Return the data of a row."""
     if row.bound_key:
-        return _to_json((VERSION, *row)).encode()
-    return _to_json((_UNBOUND, *row[:_BOUND_KEY])).encode()
+        return _to_json((VERSION, *values_of(row))).encode()
+    return _to_json((_UNBOUND, *values_of(row)[:_BOUND_KEY])).encode()
 
 
 def decode(data: bytes, sid: str) -> Row | None:
@@ -60,14 +69,16 @@ def decode(data: bytes, sid: str) -> Row | None:
 @remembering
 def _decode(data: bytes) -> Row | None:
     """Check types, ranges and order, and that texts are text and JSON is JSON."""
+    fields: list[Any]
     try:
         version, *fields = json.loads(data)
         if type(version) is int and version in _WIDTHS and len(fields) == _WIDTHS[version]:
-            version, fields = VERSION, [*fields, *_ADDED[len(fields) - _REMEMBERED :]]
-        if type(version) is not int or version != VERSION or len(fields) != len(Row._fields):
+            version = VERSION
+            fields.extend(_ADDED[len(fields) - _REMEMBERED :])
+        if type(version) is not int or version != VERSION or len(fields) != len(FIELDS):
             return None
-        row = tuple.__new__(Row, fields)  # pyright: ignore[reportUnknownMemberType]
-        sid, username, *numbers, shared, scopes_and_claims, device, remembered, key, proved = row
+        row = Row(*fields)
+        sid, username, *numbers, shared, scopes_and_claims, device, remembered, key, proved = fields
         numbers.append(proved)
         texts = (sid, username, scopes_and_claims, device)
         if key != "" and not _KEY.fullmatch(key):

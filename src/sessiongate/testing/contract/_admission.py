@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -38,7 +39,7 @@ class Admission:
             session(4, "bob", scopes_and_claims=READ),
         ]
         _open(call, *rows)
-        marked = rows[1]._replace(shared=True)
+        marked = replace(rows[1], shared=True)
         answer = call(login(session(5, scopes_and_claims=READ), existing="reuse"))
         assert answer == Existing(marked)
         assert call(List(None, START)) == (rows[0], marked, *rows[2:])
@@ -48,10 +49,10 @@ class Admission:
         windows = {later: 4, later + 1: 3, FOREVER: 3}
         for previous_until, oldest in windows.items():
             row = session(previous_until, generation=4, oldest_accepted=3, revoked_below=1)
-            row = row._replace(previous_until=previous_until)
+            row = replace(row, previous_until=previous_until)
             _open(call, row)
             answer = call(login(session("more"), later, existing="reuse"))
-            shared = row._replace(shared=True, oldest_accepted=oldest, revoked_below=oldest)
+            shared = replace(row, shared=True, oldest_accepted=oldest, revoked_below=oldest)
             assert answer == Existing(shared)
             assert call(login(session("again"), later + HOUR // 2, existing="reuse")) == answer
             call(Close(row.sid, later))
@@ -67,7 +68,7 @@ class Admission:
         command = login(
             session(3), existing="reuse", replaces=(second.sid,), limit=1, user_limit=1, evict=True
         )
-        assert call(command) == Existing(first._replace(shared=True))
+        assert call(command) == Existing(replace(first, shared=True))
         assert call(Read(second.sid, START)) == second
 
     def test_new_opens_beside(self, call: Call) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -90,7 +91,7 @@ class Content:
         call(login(row))
         assert call(Read(row.sid, FOREVER - 1)) == row
         assert call(List(None, FOREVER - 1)) == (row,)
-        never = POLICY._replace(rotate_after=FOREVER, timeout=HOUR)
+        never = replace(POLICY, rotate_after=FOREVER, timeout=HOUR)
         for now in (FOREVER - 2 * HOUR, FOREVER - 2 * HOUR + 1):
             assert call(touch(row, now, policy=never)).last_accessed == (FOREVER - 2 * HOUR)
 

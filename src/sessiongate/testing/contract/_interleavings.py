@@ -7,6 +7,7 @@ out as a whole. This needs no threads and no luck: every order of two is tried, 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import combinations_with_replacement, permutations, product
 from random import Random
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -59,7 +60,7 @@ def no_check(_row: Row) -> None:
     """Any token is short enough."""
 
 
-EXTENDING: Final = POLICY._replace(touch_extends=True)
+EXTENDING: Final = replace(POLICY, touch_extends=True)
 CHANGE: Final = Change(("read",), None, no_check)
 OTHER_CHANGE: Final = Change(None, {"team": 1}, no_check)
 
@@ -76,7 +77,7 @@ def _of_session(row: Row, now: int) -> Iterator[Command]:
     yield touch(row, now)
     yield touch(row, now, generation=generation + 1)
     yield touch(row, now, rotation=NOW)
-    yield touch(row, now, rotation=NEVER, policy=POLICY._replace(touch_every=0))
+    yield touch(row, now, rotation=NEVER, policy=replace(POLICY, touch_every=0))
     yield touch(row, now, rotation=PASSIVE)
     yield touch(row, now, policy=EXTENDING)
     yield touch(row, now, rotation=CHANGE)
@@ -100,9 +101,9 @@ def _logins(row: Row, now: int) -> Iterator[Command]:
     for name in ("N", "M"):
         new = session(name, expires_at=END + HOUR)
         yield login(new, now)
-        yield login(new._replace(scopes_and_claims=READ), now)
+        yield login(replace(new, scopes_and_claims=READ), now)
         yield login(new, now, existing="reuse")
-        yield login(new._replace(scopes_and_claims=READ), now, existing="reuse", limit=4)
+        yield login(replace(new, scopes_and_claims=READ), now, existing="reuse", limit=4)
         yield login(new, now, existing="replace")
         yield login(new, now, user_limit=2)
         yield login(new, now, user_limit=2, evict=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from sessiongate.core.buckets import bucket_of
@@ -49,7 +50,7 @@ def session(name: object = "one", username: str = "alice", **changes: Any) -> Ro
         scopes_and_claims="",
         device="",
     )
-    return row._replace(**changes)
+    return replace(row, **changes)
 
 
 def login(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sessiongate.core.rotation import NEVER, NOW, WHEN_DUE
@@ -27,7 +28,7 @@ class Removal:
         call(login(row))
         last = END - 1
         assert call(Read(row.sid, last)) == row
-        assert call(touch(row, last, rotation=NEVER)) == row._replace(last_accessed=last)
+        assert call(touch(row, last, rotation=NEVER)) == replace(row, last_accessed=last)
         assert call(Count(last)) == len(call(List(None, last))) == len(call(List("alice", last)))
         assert call(Count(END)) == 0
         assert call(List(None, END)) == call(List("alice", END)) == ()

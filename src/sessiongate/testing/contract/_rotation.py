@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sessiongate.core.rotation import NEVER, NOW, WHEN_DUE
@@ -43,25 +44,26 @@ class Rotation:
         call(login(row))
         call(touch(row, START + MINUTE - 1))
         assert call(Read(row.sid, START)) == row, "written before touch_every was over"
-        slid = row._replace(last_accessed=START + MINUTE)
+        slid = replace(row, last_accessed=START + MINUTE)
         assert call(touch(row, START + MINUTE)) == slid
         assert call(Read(row.sid, START)) == slid
         assert call(touch(row, START)) == slid, "an earlier clock must not set last_accessed back"
         assert call(Read(row.sid, START)) == slid
 
     def test_with_touch_every_0_each_touch_counts(self, call: Call) -> None:
-        row, policy = session(), POLICY._replace(touch_every=0)
+        row, policy = session(), replace(POLICY, touch_every=0)
         call(login(row))
         for now in (START, START + 1, START + 2, START + MINUTE):
-            assert call(touch(row, now, policy=policy)) == row._replace(last_accessed=now)
+            assert call(touch(row, now, policy=policy)) == replace(row, last_accessed=now)
             assert call(Read(row.sid, now)).last_accessed == now
 
     def test_rotates_at_the_very_instant_it_is_due(self, call: Call) -> None:
         row = session()
         call(login(row))
         early = call(touch(row, DUE - 1))
-        assert early == row._replace(last_accessed=DUE - 1), "rotated before it was due"
-        successor = row._replace(
+        assert early == replace(row, last_accessed=DUE - 1), "rotated before it was due"
+        successor = replace(
+            row,
             generation=1,
             rotated_at=DUE,
             last_accessed=DUE,
@@ -75,7 +77,7 @@ class Rotation:
         row = session()
         call(login(row))
         answer = call(touch(row, DUE + MINUTE, rotation=NEVER))
-        assert answer == row._replace(last_accessed=DUE + MINUTE)
+        assert answer == replace(row, last_accessed=DUE + MINUTE)
 
     def test_racers_and_lost_responses_get_the_one_successor(self, call: Call) -> None:
         row = session()
@@ -90,7 +92,7 @@ class Rotation:
         row = session()
         call(login(row))
         successor = call(touch(row, DUE)).row
-        seen = successor._replace(previous_until=DUE + 5 + POLICY.grace, last_accessed=DUE + 5)
+        seen = replace(successor, previous_until=DUE + 5 + POLICY.grace, last_accessed=DUE + 5)
         assert call(touch(successor, DUE + 5)) == seen
         assert call(touch(row, DUE + 5 + POLICY.grace - 1)) == seen, "dead within the grace"
         again = call(touch(successor, DUE + 6))
@@ -125,7 +127,8 @@ class Rotation:
         row = session()
         call(login(row))
         later = START + 7
-        successor = row._replace(
+        successor = replace(
+            row,
             generation=1,
             rotated_at=later,
             last_accessed=later,
@@ -141,13 +144,13 @@ class Rotation:
 
     def test_no_rotation_goes_past_the_lifetime(self, call: Call) -> None:
         for name, rotation in (("due", WHEN_DUE), ("now", NOW)):
-            row = session(name, lifetime_ends_at=DUE + 1)._replace(expires_at=DUE + 1)
+            row = session(name, lifetime_ends_at=DUE + 1, expires_at=DUE + 1)
             call(login(row))
             assert call(touch(row, DUE, rotation=rotation)).row.expires_at == DUE + 1
             assert call(touch(row, DUE + 1, generation=1, rotation=rotation)) is None
 
     def test_two_predecessors_but_never_three(self, call: Call) -> None:
-        policy = POLICY._replace(rotate_after=SECOND)
+        policy = replace(POLICY, rotate_after=SECOND)
         row = session()
         call(login(row))
         now = START
@@ -177,14 +180,14 @@ class Rotation:
         row = session(shared=True, generation=4, oldest_accepted=4)
         call(login(row))
         kept = call(touch(row, DUE + MINUTE))
-        assert kept == row._replace(last_accessed=DUE + MINUTE)
+        assert kept == replace(row, last_accessed=DUE + MINUTE)
         assert call(touch(row, DUE + MINUTE, generation=1)) == kept, "its older tokens stay valid"
         refreshed = call(touch(row, DUE + MINUTE, generation=1, rotation=NOW))
         assert isinstance(refreshed, Rotated)
         assert (refreshed.row.generation, refreshed.row.shared) == (5, False)
 
     def test_whole_seconds_where_the_quantum_asks_for_them(self, call: Call) -> None:
-        policy = POLICY._replace(time_resolution=SECOND)
+        policy = replace(POLICY, time_resolution=SECOND)
         for name, rotation in (("due", WHEN_DUE), ("now", NOW)):
             row = session(name)
             call(login(row))

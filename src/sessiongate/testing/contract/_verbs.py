@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from sessiongate.core.row import FOREVER, Record
@@ -30,7 +31,7 @@ class Verbs:
     def test_swap_replaces_what_is_still_the_same(self, store: Store, verb: Verb) -> None:
         row = session()
         (old,) = _added(store, verb, row)
-        new = _record(store, row._replace(expires_at=END + HOUR, generation=1))
+        new = _record(store, replace(row, expires_at=END + HOUR, generation=1))
         assert verb("swap", old, new, START) is True
         assert verb("read", old.sid) == new.data
         assert verb("of_user", "alice")[1] == [new], "the user's list shows another record"
@@ -40,8 +41,8 @@ class Verbs:
     def test_swap_changes_nothing_of_what_is_another_by_now(self, store: Store, verb: Verb) -> None:
         row = session()
         (first,) = _added(store, verb, row)
-        second = _record(store, row._replace(last_accessed=START + 1))
-        third = _record(store, row._replace(last_accessed=START + 2))
+        second = _record(store, replace(row, last_accessed=START + 1))
+        third = _record(store, replace(row, last_accessed=START + 2))
         assert verb("swap", first, second, START) is True
         for new in (third, None, first):
             assert verb("swap", first, new, START) == second.data, "not what is there now"
@@ -51,7 +52,7 @@ class Verbs:
 
     def test_swap_never_inserts(self, store: Store, verb: Verb) -> None:
         row = session()
-        old, new = _record(store, row), _record(store, row._replace(generation=1))
+        old, new = _record(store, row), _record(store, replace(row, generation=1))
         assert verb("swap", old, new, START) is None
         assert verb("read", row.sid) is None
         (old,) = _added(store, verb, row)
@@ -153,7 +154,7 @@ class Verbs:
         self, store: Store, verb: Verb
     ) -> None:
         rows = [session(name, f"user {name % 3}") for name in range(11)]
-        rows[4] = rows[4]._replace(expires_at=START + 1)
+        rows[4] = replace(rows[4], expires_at=START + 1)
         now = START + 1
         records = _added(store, verb, *rows)
         first = verb("live", now, 3)
