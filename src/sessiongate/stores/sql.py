@@ -52,6 +52,8 @@ class SQLStore(EngineStore):
     """How to choose the rows of a query that has a limit."""
     _locked = ""
     """How to lock the rows of a query in one order, so that nobody waits in a circle."""
+    _where = "WHERE"
+    """Begins the condition of each look: an engine may have one of its own."""
     _rows: str
     """How many rows there are: an engine counts a table by reading all of it."""
 
@@ -59,12 +61,12 @@ class SQLStore(EngineStore):
         session = f"{schema}session"
         record = "SELECT sid, username, expires_at, data"
         expired = f"SELECT sid FROM {session} WHERE expires_at <= ? ORDER BY expires_at LIMIT ?"
-        live = f"{self._rows} - (SELECT count(*) FROM {session} WHERE expires_at <= ?)"
+        live = f"{self._rows} - (SELECT count(*) FROM {session} {self._where} expires_at <= ?)"
 
         def sql(text: str) -> str:
             return text.format(schema=schema).replace("?", self._placeholder)
 
-        self._select = sql(f"SELECT data FROM {session} WHERE sid = ?")
+        self._select = sql(f"SELECT data FROM {session} {self._where} sid = ?")
         self._update = sql(
             f"UPDATE {session} SET expires_at = ?, data = ? WHERE sid = ? AND data = ?"
         )
@@ -76,13 +78,15 @@ class SQLStore(EngineStore):
         self._insert = sql(
             f"INSERT INTO {session} (sid, username, expires_at, data) VALUES (?, ?, ?, ?)"
         )
-        self._select_user = sql(f"{record} FROM {session} WHERE username = ? ORDER BY opened")
+        self._select_user = sql(
+            f"{record} FROM {session} {self._where} username = ? ORDER BY opened"
+        )
         # The sum keeps an engine from another index, after which it would have to sort.
         self._select_live = sql(
-            f"{record}, opened FROM {session} WHERE expires_at + 0 > ? AND opened > ? "
+            f"{record}, opened FROM {session} {self._where} expires_at + 0 > ? AND opened > ? "
             "ORDER BY opened LIMIT ?"
         )
-        self._any_expired = sql(f"SELECT 1 FROM {session} WHERE expires_at <= ? LIMIT 1")
+        self._any_expired = sql(f"SELECT 1 FROM {session} {self._where} expires_at <= ? LIMIT 1")
         self._expire = sql(
             f"DELETE FROM {session} WHERE expires_at <= ? AND {self._limited.format(expired)}"
         )
