@@ -66,7 +66,8 @@ def measure(url: str, setting: str, touch: str, sessions: int, touches: int) -> 
             admin.execute(_TOUCHES[touch].encode(), (chosen,))
         rate = touches / (time.perf_counter() - start)
         after = _row(admin, _SIZES)
-        time.sleep(1.5)  # until the server has counted
+        time.sleep(1.5)  # for the last vacuum
+        admin.execute("SELECT pg_stat_force_next_flush()")
         hot, dead, vacuums = _row(admin, _COUNTS)
     grown = (f"{old:.0f} → {new:.0f}" for old, new in zip(before, after, strict=True))
     return setting, touch, f"{hot:.0f}", *grown, f"{dead:,}", str(vacuums), f"{rate:,.0f}"
