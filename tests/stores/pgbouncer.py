@@ -59,6 +59,10 @@ class Pooler:
         self.url = f"postgresql://owner@127.0.0.1:{port}/postgres"
         self._admin = f"postgresql://owner@127.0.0.1:{port}/pgbouncer"
 
+    @property
+    def settings(self) -> str:
+        return self._settings.read_text()
+
     def write(self, server: PostgresServer) -> None:
         self._settings.write_text(_SETTINGS.format(server=server, **self._with))
         self._settings.chmod(0o644)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -69,6 +71,27 @@ def test_many_clients_take_turns_on_the_servers(server: PostgresServer, mode: st
     ):
         list(threads.map(partial(live, store), range(CLIENTS)))
         asyncio.run(all_alive(store))
+
+
+def test_the_advice_of_the_guide_is_taken_and_kept(server: PostgresServer) -> None:
+    guide = (Path(__file__).parents[2] / "docs/deployment.md").read_text(encoding="utf-8")
+    advice = re.findall(r"```sql\n(.*?)```", guide, re.DOTALL)
+    assert len(advice) == 2
+    with server.admin() as admin:
+        admin.execute("CREATE ROLE app")
+        for sql in (*advice, PostgresStore.schema()):
+            admin.execute(sql.encode())
+        ((table,),) = admin.execute(
+            "SELECT reloptions FROM pg_class WHERE oid = 'sessiongate.session'::regclass"
+        ).fetchall()
+        ((role,),) = admin.execute(
+            "SELECT rolconfig FROM pg_roles WHERE rolname = 'app'"
+        ).fetchall()
+    assert {"fillfactor=90", "autovacuum_vacuum_scale_factor=0.02"} < set(table)
+    assert "statement_timeout=200ms" in role
+    (advised,) = re.findall(r"^    (pool_mode = .*?)\n\n", guide, re.DOTALL | re.MULTILINE)
+    with any_pooler(server) as pooler:
+        assert {line.strip() for line in advised.splitlines()} < set(pooler.settings.splitlines())
 
 
 @pytest.mark.slow
