@@ -798,7 +798,9 @@ def test_a_limit_counts_no_more_of_the_expired_than_it_must(
         "FROM generate_series(1, 3000) i"
     )
     explained = f"EXPLAIN (ANALYZE, TIMING OFF, SUMMARY OFF) {store._live_now}"
-    lines = [str(line) for (line,) in admin.execute(explained, (START, least, least)).fetchall()]
+    lines = [
+        str(line) for (line,) in admin.execute(explained.encode(), (START, least, least)).fetchall()
+    ]
     (index,) = [line for line in lines if "Limit" in line]
     assert f"actual rows={counted} " in index.replace(".00 ", " ")
 
