@@ -1,4 +1,7 @@
-"""What a million sessions cost beside a thousand: ``make bench-scale``. Never fails on a number."""
+"""What a million sessions cost beside a thousand: ``make bench-scale``. Never fails on a number.
+
+In PostgreSQL, ten million.
+"""
 
 from __future__ import annotations
 
@@ -50,15 +53,35 @@ _SQLITE_FILL: Final = """
     INSERT INTO session (sid, username, expires_at, data)
     SELECT printf('%022d', i), 'user' || i, {now} + 3600000000, zeroblob(150) FROM n"""
 _POSTGRES_FILL: Final = """
+    ALTER TABLE sessiongate.session DROP CONSTRAINT session_pkey;
+    DROP INDEX sessiongate.session_of_user, sessiongate.session_by_expiry,
+        sessiongate.session_in_order;
+    WITH one AS (SELECT sid, username, expires_at, convert_from(data, 'UTF8') AS data
+        FROM sessiongate.session),
+    more AS (SELECT i,
+        translate(substr(encode(sha256(i::text::bytea), 'base64'), 1, 22), '+/', '-_') AS sid
+        FROM generate_series(1, {count}) i)
     INSERT INTO sessiongate.session
-    SELECT lpad(i::text, 22, '0'), 'user' || i, {now} + 3600000000, repeat(' ', 150)::bytea
-    FROM generate_series(1, {count}) i;
-    ANALYZE sessiongate.session"""
+    SELECT more.sid, 'user' || i, expires_at + i % 600000000, convert_to(
+        replace(replace(one.data, one.sid, more.sid), one.username, 'user' || i), 'UTF8')
+    FROM one, more;
+    ALTER TABLE sessiongate.session ADD PRIMARY KEY (sid)"""
+"""Indexes are made after that, which takes a third of the time."""
+_POSTGRES_BYTES: Final = """
+    SELECT pg_table_size('sessiongate.session')::float / count(*),
+        pg_indexes_size('sessiongate.session')::float / count(*) FROM sessiongate.session"""
 
 
-def _manager(store: Store, clock: Callable[[], float] = time.time) -> SessionManager:
+def _manager(
+    store: Store, clock: Callable[[], float] = time.time, limit: int | None = None, **limits: Any
+) -> SessionManager:
     return SessionManager(
-        max_concurrent_sessions=None, store=store, secret_key=SECRET, clock=clock, existing="new"
+        max_concurrent_sessions=limit,
+        store=store,
+        secret_key=SECRET,
+        clock=clock,
+        existing="new",
+        **limits,
     )
 
 
@@ -136,10 +159,53 @@ def _fill_sqlite(store: SQLiteStore, path: Path, count: int) -> None:
     connection.close()
 
 
-def _fill_postgres(store: PostgresStore, url: str, count: int) -> None:
-    _manager(store).n_active_sessions()  # makes the tables
+def _fill_postgres(store: PostgresStore, url: str, count: int) -> tuple[float, float]:
+    """Fill it with copies of a session: bytes of one in the table, and in the indexes."""
+    _manager(store).create_session("somebody")  # makes the tables
     with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(_POSTGRES_FILL.format(count=count, now=time.time_ns() // 1000).encode())
+        connection.execute("SET maintenance_work_mem = '1GB'")
+        connection.execute(_POSTGRES_FILL.format(count=count).encode())
+        connection.execute(PostgresStore.schema().encode())
+        connection.execute("VACUUM ANALYZE sessiongate.session")
+        (taken,) = connection.execute(_POSTGRES_BYTES.encode()).fetchall()
+    return taken
+
+
+def _limited(store: Store, count: int) -> dict[str, Case]:
+    """What is counted, and logins that are, in a store of about ``count`` sessions."""
+    manager, full = _manager(store, limit=2 * count), _manager(store, limit=1)
+    each = _manager(store, max_sessions_per_user=1, on_limit="evict_oldest")
+
+    def counts() -> None:
+        assert manager.n_active_sessions() >= count  # noqa: S101
+
+    def below() -> None:
+        manager.invalidate_session(manager.create_session("dora") or "")
+
+    def above() -> None:
+        assert full.create_session("dora") is None  # noqa: S101
+
+    def evicting() -> None:
+        assert each.create_session("erin")  # noqa: S101
+
+    said = f"PostgreSQL, {count:,} sessions"
+    return {
+        "count": Case(f"{said}: count", counts, "ours"),
+        "login below a limit on all, and logout": Case(f"{said}: below", below, "ours"),
+        "login refused by it": Case(f"{said}: above", above, "ours"),
+        "login that ends the user's oldest": Case(f"{said}: evicting", evicting, "ours"),
+    }
+
+
+def _bites(store: Store) -> list[float]:
+    """Purge what has expired in a day: milliseconds that each of a few bites took."""
+    bites, now = [], time.time_ns() // 1000 + 86_400 * SECOND
+    for _ in range(20):
+        start = time.perf_counter()
+        if store.sweep(now, BATCH_SIZE) != BATCH_SIZE:
+            break
+        bites.append((time.perf_counter() - start) * 1000)
+    return bites
 
 
 def _redis_bytes(url: str, count: int) -> float:
@@ -156,9 +222,13 @@ def _redis_bytes(url: str, count: int) -> float:
     return taken
 
 
-async def measure(folder: Path, redis: str | None, postgres: list[str], many: int) -> None:
-    """Fill all stores twice, with few and with many, and compare."""
+async def measure(
+    folder: Path, redis: str | None, postgres: list[str], many: int, most: int
+) -> None:
+    """Fill all stores twice, with few and with many, and compare; PostgreSQL with most."""
     sizes = (FEW, many)
+    remotes: list[PostgresStore] = []
+    table_bytes: list[tuple[float, float]] = []
     by_store: dict[str, list[dict[str, Case]]] = {"memory": [], "SQLite": [], "PostgreSQL": []}
     numbers: list[tuple[str, str]] = []
     kept: list[Kept] = []
@@ -177,25 +247,28 @@ async def measure(folder: Path, redis: str | None, postgres: list[str], many: in
         sqlite = SQLiteStore(path, timeout=_PATIENCE)
         _fill_sqlite(sqlite, path, size)
         by_store["SQLite"].append(_verbs("SQLite", _manager(sqlite), size))
-    for url, size in zip(postgres, sizes, strict=False):
+    for url, size in zip(postgres, (FEW, most), strict=False):
         remote = PostgresStore(url, timeout=_PATIENCE)
-        _fill_postgres(remote, url, size)
-        by_store["PostgreSQL"].append(_verbs("PostgreSQL", _manager(remote), size))
+        table_bytes.append(_fill_postgres(remote, url, size))
+        verbs = _verbs("PostgreSQL", _manager(remote), size)
+        by_store["PostgreSQL"].append(verbs | _limited(remote, size))
+        remotes.append(remote)
     cases = [case for verbs in by_store.values() for one in verbs for case in one.values()]
     await interleaved(cases)
 
     report = Report("scale", "make bench-scale", ("sessiongate", "psycopg", "redis"))
     lines: dict[str, list[tuple[float, float]]] = {}
     for name, (few, lots) in ((n, v) for n, v in by_store.items() if v):
+        large = most if name == "PostgreSQL" else many
         report.table(
             f"{name}: µs, best",
-            ("case", *(f"{size:,} sessions" for size in sizes), "ratio"),
+            ("case", *(f"{size:,} sessions" for size in (FEW, large)), "ratio"),
             [(verb, *_compared(few[verb], lots[verb])) for verb in few],
         )
         for verb in few:
             ratio = lots[verb].minimum / few[verb].minimum
-            kept.append(Kept(f"{name}: {verb}, {many:,} against {FEW:,} sessions", 1.5, ratio))
-            lines[f"{name}: {verb}"] = list(zip(sizes, (1.0, ratio), strict=True))
+            kept.append(Kept(f"{name}: {verb}, {large:,} against {FEW:,} sessions", 1.5, ratio))
+            lines[f"{name}: {verb}"] = [(FEW, 1.0), (large, ratio)]
     bites = _purge(managers[-1], memory[-1][0], memory[-1][1])
     numbers += [
         (
@@ -206,6 +279,15 @@ async def measure(folder: Path, redis: str | None, postgres: list[str], many: in
         ("memory: ms of the processor for the middle one", f"{sorted(bites)[len(bites) // 2]:.2f}"),
     ]
     kept.append(Kept("memory: ms that a purge holds the lock", 5, max(bites)))
+    if remotes:
+        _, (table, indexes) = table_bytes
+        purged = [min(_bites(remote)) for remote in remotes]
+        numbers += [
+            (f"PostgreSQL: bytes of one of {most:,} sessions, in the table", f"{table:.0f}"),
+            ("PostgreSQL: bytes of it in the four indexes", f"{indexes:.0f}"),
+            (f"PostgreSQL: ms of a bite of a purge, of {FEW:,} sessions", f"{purged[0]:.1f}"),
+            (f"PostgreSQL: ms of a bite of a purge, of {most:,}", f"{purged[1]:.1f}"),
+        ]
     if redis is not None:
         numbers.append(("Redis: bytes of a session", f"{_redis_bytes(redis, 5_000):.0f}"))
     report.table("Numbers", ("number", "measured"), numbers)
@@ -228,6 +310,7 @@ def main() -> None:
     """Read the command line, start the servers, measure."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sessions", type=int, default=1_000_000)
+    parser.add_argument("--postgres", type=int, default=10_000_000, help="sessions in PostgreSQL")
     options = parser.parse_args()
     logging.disable(logging.CRITICAL)
     with ExitStack() as stack:
@@ -236,7 +319,7 @@ def main() -> None:
             redis = stack.enter_context(redis_server())
             servers = [stack.enter_context(postgres_server()) for _ in range(2)]
         postgres = [url for url in servers if url is not None]
-        asyncio.run(measure(folder, redis, postgres, options.sessions))
+        asyncio.run(measure(folder, redis, postgres, options.sessions, options.postgres))
 
 
 if __name__ == "__main__":

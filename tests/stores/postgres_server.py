@@ -52,9 +52,13 @@ def _children(process: subprocess.Popen[Any]) -> list[int]:
 
 
 class PostgresServer:
-    """One server process. The port stays the same when it is started again."""
+    """One server process. The port stays the same when it is started again.
 
-    def __init__(self) -> None:
+    Args:
+        standby_of: The server that runs whose standby it is, to be started.
+    """
+
+    def __init__(self, standby_of: PostgresServer | None = None) -> None:
         self._binaries = _binaries()
         # Not among pytest's own, which root keeps to itself.
         self._home = TemporaryDirectory(prefix="sessiongate-")
@@ -69,15 +73,22 @@ class PostgresServer:
             who = pwd.getpwnam(_UNPRIVILEGED)
             os.chown(data, who.pw_uid, who.pw_gid)
             self._as = {"user": who.pw_uid, "group": who.pw_gid, "extra_groups": []}
-        password = directory / "password"
-        password.write_text(_PASSWORD)
-        password.chmod(0o644)
         self._data = data
+        if standby_of is None:
+            password = directory / "password"
+            password.write_text(_PASSWORD)
+            password.chmod(0o644)
+            self._fill(
+                *("initdb", "-D", data, "-U", "owner", "--no-sync", "-A", "scram-sha-256"),
+                *("--pwfile", password, "-E", "UTF8", "--locale", "C"),
+            )
+        else:
+            where = standby_of.url
+            self._fill("pg_basebackup", "-D", data, "-d", where, "-R", "-c", "fast", "--no-sync")
+
+    def _fill(self, program: str, *arguments: str | Path) -> None:
         subprocess.run(
-            [
-                *(self._binaries / "initdb", "-D", data, "-U", "owner", "--no-sync"),
-                *("-A", "scram-sha-256", "--pwfile", password, "-E", "UTF8", "--locale", "C"),
-            ],
+            [self._binaries / program, *arguments],
             check=True,
             capture_output=True,
             cwd="/",
@@ -146,6 +157,21 @@ class PostgresServer:
             signal_file.touch()
         else:
             signal_file.unlink()
+
+    def wait_for_standby(self) -> None:
+        """From now on, acknowledge nothing that the standby has not written."""
+        with self.admin() as admin:
+            admin.execute("ALTER SYSTEM SET synchronous_standby_names = '*'")
+            admin.execute("SELECT pg_reload_conf()")
+            while admin.execute("SELECT sync_state FROM pg_stat_replication").fetchall() != [
+                ("sync",)
+            ]:
+                pass
+
+    def promote(self) -> None:
+        """Make a standby the primary, and return when it is."""
+        with self.admin() as admin:
+            assert admin.execute("SELECT pg_promote()").fetchone() == (True,)
 
     def admin(self) -> psycopg.Connection[Any]:
         """A connection of the test's own; close it."""

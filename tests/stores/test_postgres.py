@@ -788,6 +788,23 @@ def test_the_number_of_rows_is_kept(store: PostgresStore, admin: psycopg.Connect
     assert tallied(admin) == counted(admin) == 2
 
 
+@pytest.mark.parametrize(("least", "counted"), [(5000, 0), (2000, 1000), (-1, 3000)])
+def test_a_limit_counts_no_more_of_the_expired_than_it_must(
+    store: PostgresStore, admin: psycopg.Connection[Any], least: int, counted: int
+) -> None:
+    """A night may leave millions of them: a login that counts all would never end in time."""
+    admin.execute(
+        "INSERT INTO sessiongate.session SELECT 'old ' || i, '', 0, '' "
+        "FROM generate_series(1, 3000) i"
+    )
+    explained = f"EXPLAIN (ANALYZE, TIMING OFF, SUMMARY OFF) {store._live_now}"
+    lines = [
+        str(line) for (line,) in admin.execute(explained.encode(), (START, least, least)).fetchall()
+    ]
+    (index,) = [line for line in lines if "Limit" in line]
+    assert f"actual rows={counted} " in index.replace(".00 ", " ")
+
+
 @pytest.mark.parametrize("evict", [True, False])
 def test_rows_that_somebody_else_removed_keep_nobody_out(
     store: PostgresStore,

@@ -7,13 +7,13 @@ import re
 import shutil
 import time
 from contextlib import closing
-from threading import Event, Thread
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import redis
 from redis.asyncio.sentinel import Sentinel as AsyncSentinel
 from redis.sentinel import Sentinel
+from tests.stores.checks import Checks
 from tests.stores.redis_cluster import RedisCluster
 from tests.stores.redis_sentinels import SERVICE, Watched
 from tests.stores.redis_server import RedisServer, certificates
@@ -28,7 +28,7 @@ from sessiongate.testing.contract._material import START, login, session
 from sessiongate.testing.contract._verbs import Verbs
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
 PATIENCE: Any = {"connect_timeout": 10, "timeout": 10}
@@ -209,52 +209,6 @@ def test_a_failover_under_load_needs_no_restart_and_loses_nothing(
     assert {type(error) for error in checks.errors} <= {StoreError}
     assert checks.slowest < PROMISED
     assert checks.errors or how == "asked"
-
-
-class Checks:
-    """Checks tokens in a thread and in a task, as fast as they can, and notes what is wrong."""
-
-    def __init__(self, manager: SessionManager, kept: list[str], ended: list[str]) -> None:
-        self._manager, self._kept, self._ended = manager, kept, ended
-        self.errors: list[Exception] = []
-        self.wrong: set[str] = set()
-        self.slowest = 0.0
-        self.served = Event()
-        self._stopping = Event()
-        self._threads = [
-            Thread(target=lambda: asyncio.run(self._check(self._called))),
-            Thread(target=lambda: asyncio.run(self._check(manager.asession_username))),
-        ]
-        for thread in self._threads:
-            thread.start()
-
-    def go_on(self) -> None:
-        """Return when the store has answered once more."""
-        self.served.clear()
-        assert self.served.wait(60), self.errors[-1:]
-
-    def stop(self) -> None:
-        self._stopping.set()
-        for thread in self._threads:
-            thread.join()
-
-    async def _called(self, token: str) -> str | None:
-        return self._manager.session_username(token)
-
-    async def _check(self, username_of: Callable[[str], Awaitable[str | None]]) -> None:
-        while not self._stopping.is_set():
-            started = time.monotonic()
-            try:
-                if await username_of(self._kept[len(self.errors) % 20]) != "alice":
-                    self.wrong.add("a session is lost")
-                if await username_of(self._ended[len(self.errors) % 20]) is not None:
-                    self.wrong.add("an ended session is accepted")
-                self.served.set()
-                await asyncio.sleep(0)
-            except StoreError as error:
-                self.errors.append(error)
-                self.slowest = max(self.slowest, time.monotonic() - started)
-                await asyncio.sleep(0.02)
 
 
 def users_of(server: RedisServer) -> list[Any]:

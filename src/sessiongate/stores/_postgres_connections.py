@@ -31,12 +31,16 @@ _Selector: Final[Any] = getattr(selectors, "PollSelector", selectors.SelectSelec
 
 async def _connect(connect: Any, *args: Any, refused: list[Error], **options: Any) -> Any:
     """Connect, and keep why it failed the last time: the pool only logs it."""
+    connection: Any = None
     try:
         connection = await answer_of(connect(*args, **options))
+        await connection.look_for_pooler()
     except Error as error:
         refused[:] = [error]
+        await _close(connection)
         raise
     except asyncio.CancelledError as cancelled:
+        await _close(connection)
         # What is half open would stay so until the garbage is collected.
         clear_frames(cancelled.__traceback__)
         # The pool's worker takes this for a failed attempt and would work on, for ever.
@@ -47,11 +51,19 @@ async def _connect(connect: Any, *args: Any, refused: list[Error], **options: An
     return connection
 
 
+async def _close(connection: Any) -> None:
+    if connection is not None:
+        await answer_of(connection.close())
+
+
 class _ConnectionMixin:
     """What a connection of either face can do besides."""
 
     due = float("inf")
     """When the answer must be there."""
+    _prepares = False
+    """Not behind a pooler: the next statement may go to another server process, where the name is
+    unknown, or that of another statement."""
 
     @classmethod
     def connect(cls, *args: Any, **options: Any) -> Any:
@@ -60,6 +72,12 @@ class _ConnectionMixin:
 
     def wait(self, steps: Any, *_: Any, **__: Any) -> Any:
         return super().wait(steps, timeout=self.due - monotonic())  # type: ignore[misc] # likewise
+
+    async def look_for_pooler(self: Any) -> None:
+        """Ask which process answers: a pooler has named another one, of its own invention."""
+        self.due = monotonic() + _CONNECTING
+        ((answers,),) = await self.send("SELECT pg_backend_pid()", None)
+        self._prepares = answers == self.info.backend_pid
 
     @cached_property
     def _cursor(self: Any) -> Any:
@@ -80,8 +98,9 @@ class _ConnectionMixin:
 
     async def send(self, sql: str, arguments: Any) -> Any:
         cursor, reads = self._cursor, sql.startswith("SELECT")
+        prepare = self._prepares and arguments is not None
         try:
-            await answer_of(cursor.execute(sql, arguments, prepare=arguments is not None))
+            await answer_of(cursor.execute(sql, arguments, prepare=prepare))
             return await answer_of(cursor.fetchall()) if reads else cursor.rowcount
         except OperationalError:
             if monotonic() < self.due:

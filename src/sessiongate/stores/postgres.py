@@ -33,6 +33,17 @@ _FACTS: Final = (
     "SELECT current_setting('server_version'), current_setting('fsync'), "
     "current_setting('synchronous_commit'), extract(epoch FROM clock_timestamp())"
 )
+_REMEDIES: Final = {
+    "read-only": (
+        "a standby is never believed, for it lags: let url name the primary, or all servers as in "
+        "postgresql://user@a,b/database, of which the primary is found"
+    ),
+    "unsupported startup parameter": (
+        "a pooler refuses what it does not know: set ignore_startup_parameters = options in "
+        "pgbouncer.ini, or let url go past the pooler"
+    ),
+    "in statement pooling mode": "set pool_mode = transaction, or session, in pgbouncer.ini",
+}
 _NAME: Final = re.compile(r"[a-z_][a-z0-9_]{0,40}")
 
 
@@ -45,7 +56,8 @@ class PostgresStore(NetworkStore, SQLStore):
 
     Safe for any number of threads and event loops, and after ``fork``. Each loop has a pool of its
     own; ``asyncio.run`` closes it at its end. Nothing is retried: after a lost answer the change
-    may have been made. A server that is read-only, or a replica, is an error.
+    may have been made. A server that is read-only, or a standby, is an error; of several in ``url``
+    the primary is found. Behind a pooler, statements are not prepared.
 
     Args:
         url: A connection URI or string, as libpq reads it. A password in it appears in no message
@@ -71,6 +83,9 @@ class PostgresStore(NetworkStore, SQLStore):
     _locked = "ORDER BY sid FOR UPDATE"
     # An array is made once, a subquery perhaps for each row. Who holds a row has just extended it.
     _limited = "sid = ANY (ARRAY({} FOR UPDATE SKIP LOCKED))"
+    # Behind a pooler a standby may come in the place of the primary, which no answer would show. So
+    # it divides by zero there, and before the first row: no trip more.
+    _where = "WHERE (SELECT 1 / (1 - pg_is_in_recovery()::integer)) = 1 AND"
     _rows = "(SELECT coalesce(sum(sessions), 0) FROM {schema}tally)"
 
     def __init__(
@@ -104,6 +119,7 @@ class PostgresStore(NetworkStore, SQLStore):
         self._create = create
         self._errors = (Error, OSError)
         self._forbidden = errors.InsufficientPrivilege
+        self._divided = errors.DivisionByZero
         self._missing = (errors.UndefinedTable, errors.InvalidSchemaName)
         self._clients, self._busy, self._connect = pools(
             url,
@@ -213,7 +229,10 @@ class PostgresStore(NetworkStore, SQLStore):
                 f"the role of url may not make or use schema {self._schema!r}: let one that may "
                 "apply PostgresStore.schema(), and grant this one the use of what it makes"
             )
-        return failure("PostgreSQL", error, self._hidden)
+        if isinstance(error, self._divided):
+            error = ConnectionError("a standby has answered, which is read-only")
+        hints = (remedy for words, remedy in _REMEDIES.items() if words in str(error))
+        return failure("PostgreSQL", error, self._hidden, next(hints, ""))
 
 
 def _check_schema(schema: str) -> str:

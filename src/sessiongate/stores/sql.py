@@ -8,6 +8,7 @@ A verb yields ``(sql, arguments)`` and is sent the rows, or how many were change
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from sessiongate.core.row import FOREVER, SECOND, Page, Record, Renewed
@@ -52,19 +53,24 @@ class SQLStore(EngineStore):
     """How to choose the rows of a query that has a limit."""
     _locked = ""
     """How to lock the rows of a query in one order, so that nobody waits in a circle."""
+    _where = "WHERE"
+    """Begins the condition of each look: an engine may have one of its own."""
     _rows: str
     """How many rows there are: an engine counts a table by reading all of it."""
+
+    _as_far = "LIMIT CASE WHEN {rows} > ? THEN {rows} - ? ELSE 0 END"
+    """How far the expired are counted for a limit: a night may leave millions of them."""
 
     def __init__(self, schema: str = "") -> None:
         session = f"{schema}session"
         record = "SELECT sid, username, expires_at, data"
         expired = f"SELECT sid FROM {session} WHERE expires_at <= ? ORDER BY expires_at LIMIT ?"
-        live = f"{self._rows} - (SELECT count(*) FROM {session} WHERE expires_at <= ?)"
+        live = f"{self._rows} - (SELECT count(*) FROM {session} {self._where} expires_at <= ?)"
 
         def sql(text: str) -> str:
             return text.format(schema=schema).replace("?", self._placeholder)
 
-        self._select = sql(f"SELECT data FROM {session} WHERE sid = ?")
+        self._select = sql(f"SELECT data FROM {session} {self._where} sid = ?")
         self._update = sql(
             f"UPDATE {session} SET expires_at = ?, data = ? WHERE sid = ? AND data = ?"
         )
@@ -76,20 +82,26 @@ class SQLStore(EngineStore):
         self._insert = sql(
             f"INSERT INTO {session} (sid, username, expires_at, data) VALUES (?, ?, ?, ?)"
         )
-        self._select_user = sql(f"{record} FROM {session} WHERE username = ? ORDER BY opened")
+        self._select_user = sql(
+            f"{record} FROM {session} {self._where} username = ? ORDER BY opened"
+        )
         # The sum keeps an engine from another index, after which it would have to sort.
         self._select_live = sql(
-            f"{record}, opened FROM {session} WHERE expires_at + 0 > ? AND opened > ? "
+            f"{record}, opened FROM {session} {self._where} expires_at + 0 > ? AND opened > ? "
             "ORDER BY opened LIMIT ?"
         )
-        self._any_expired = sql(f"SELECT 1 FROM {session} WHERE expires_at <= ? LIMIT 1")
+        self._any_expired = sql(f"SELECT 1 FROM {session} {self._where} expires_at <= ? LIMIT 1")
         self._expire = sql(
             f"DELETE FROM {session} WHERE expires_at <= ? AND {self._limited.format(expired)}"
         )
         self._select_count = sql(f"SELECT {live}")
         # To be joined, for two statements look at two moments.
         self._set_now = sql(f"SELECT sid, NULL FROM {session} WHERE username = ?")
-        self._live_now = sql(f"SELECT NULL, {live}")
+        as_far = self._as_far.format(rows=self._rows)
+        counted = f"SELECT 1 FROM {session} {self._where} expires_at <= ? {as_far}"
+        self._live_now = sql(
+            f"SELECT NULL, {self._rows} - (SELECT count(*) FROM ({counted}) AS expired)"
+        )
 
     def _add(self, new: Record, expired: Sequence[object]) -> Verb[None]:
         """Add a record, after a few that are ``expired`` were removed."""
@@ -169,17 +181,19 @@ class SQLStore(EngineStore):
 
         What was looked at is locked. Others may still end sessions: later, as it were.
         """
-        looks: dict[str, object] = {} if seen is None else {self._set_now: username}
+        looks: dict[str, tuple[object, ...]] = {} if seen is None else {self._set_now: (username,)}
+        added = (new is not None) - sum(now < old.expires_at for old in out)
         if live is not None:
-            looks[self._live_now] = now
+            # Nothing is less than none; else one too few tells as much as many.
+            told = _bounded((live[0] - 1 if live[0] > 0 else live[1]) - added)
+            looks[self._live_now] = (now, *[told] * self._as_far.count("?"))
         if looks:
-            rows = yield " UNION ALL ".join(looks), tuple(looks.values())
+            rows = yield " UNION ALL ".join(looks), tuple(chain.from_iterable(looks.values()))
             if seen not in (None, frozenset(sid for sid, _ in rows if sid is not None)):
                 return False
             if live is not None:
                 (number,) = (int(number) for _, number in rows if number is not None)
-                number += (new is not None) - sum(now < old.expires_at for old in out)
-                if not live[0] <= number <= live[1]:
+                if not live[0] <= number + added <= live[1]:
                     return False
         if len(out) == 1:
             if not (yield self._delete, (out[0].sid, out[0].data)):

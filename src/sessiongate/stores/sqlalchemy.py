@@ -100,6 +100,7 @@ class SQLAlchemyStore(SQLStore):
 
     _one_of = "sid IN ?"
     _rows = "(SELECT count(*) FROM {schema}session)"
+    _as_far = ""  # MySQL takes only a number there, and all rows are counted anyway
     _owns = False
     """Whether nobody else has the engine."""
 
