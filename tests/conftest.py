@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sqlite3
 from functools import partial
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import HealthCheck, settings
 from tests.hygiene import every_record, leaks
+from tests.stores.templates import TEMPLATES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
 # How long an example takes is the machine's matter.
 settings.register_profile(
@@ -25,6 +28,27 @@ settings.load_profile("any machine")
 def pytest_xdist_auto_num_workers() -> int:
     """One worker more than there are cores: a third of the time, tests wait for others."""
     return (os.cpu_count() or 1) + 1
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the folder that all processes of this run share: a worker finds it named already."""
+    if TEMPLATES not in os.environ:
+        folder = TemporaryDirectory(prefix="sessiongate-")
+        config.add_cleanup(folder.cleanup)
+        environment = pytest.MonkeyPatch()
+        environment.setenv(TEMPLATES, folder.name)
+        config.add_cleanup(environment.undo)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Thousands of tests are made to stay: none of them is garbage, now or later."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+        gc.freeze()
 
 
 @pytest.fixture(autouse=True)

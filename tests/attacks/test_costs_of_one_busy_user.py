@@ -25,13 +25,13 @@ def seconds(live: int, removal: str) -> float:
         manager.create_session("kiosk")
     if removal == "expiry":
         clock.advance(700)
-    start = time.process_time()
+    start = time.thread_time()
     if removal == "expiry":
         manager.cleanup_expired_sessions()
     else:
         for token in tokens:
             manager.invalidate_session(token)
-    spent = time.process_time() - start
+    spent = time.thread_time() - start
     assert manager.n_active_sessions() == live
     return spent
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from base64 import urlsafe_b64encode
 from typing import Any
 
@@ -10,6 +9,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from tests.http.harness import HOST, environ_of
+from tests.processor import MILLISECOND, yardsticks
 
 from sessiongate import JWTSessionManager, SessionManager
 from sessiongate.wsgi import SessionAuthMiddleware
@@ -17,15 +17,12 @@ from sessiongate.wsgi import SessionAuthMiddleware
 CURVES = {"ES384": (ec.SECP384R1(), 96), "ES512": (ec.SECP521R1(), 132)}
 """And the bytes of a signature."""
 
+MOST = 20 * MILLISECOND
+
 
 def cpu(app: Any, environ: dict[str, Any]) -> float:
-    """Seconds of the best of three."""
-    best = 9.0
-    for _ in range(3):
-        start = time.process_time()
-        app(dict(environ), lambda *_: print)
-        best = min(best, time.process_time() - start)
-    return best
+    """The yardsticks of a request."""
+    return yardsticks(lambda: app(dict(environ), lambda *_: print), enough=MOST)
 
 
 @pytest.mark.parametrize("algorithm", CURVES)
@@ -43,7 +40,7 @@ def test_many_forged_signatures_in_one_request_cost_little(algorithm: str) -> No
         forged.append(f"{header}.e30.{urlsafe_b64encode(raw).rstrip(b'=').decode()}")
     field = "; ".join(f"__Host-session={one}" for one in forged).encode()
     spent = cpu(app, environ_of("GET", [HOST, (b"cookie", field)]))
-    assert spent < 0.020, f"{spent * 1000:.1f} ms of CPU for {len(field)} bytes"
+    assert spent <= MOST, f"about {spent:.1f} ms of CPU for {len(field)} bytes"
 
 
 def test_a_megabyte_of_commas_in_the_subprotocols_costs_little() -> None:
@@ -52,4 +49,4 @@ def test_a_megabyte_of_commas_in_the_subprotocols_costs_little() -> None:
         "GET", [HOST, (b"upgrade", b"websocket"), (b"sec-websocket-protocol", b"," * 1_000_000)]
     )
     spent = cpu(app, environ)
-    assert spent < 0.020, f"{spent * 1000:.1f} ms"
+    assert spent <= MOST, f"about {spent:.1f} ms"

@@ -8,9 +8,11 @@ import subprocess
 import sys
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from typer import main, testing
 from typer.testing import CliRunner
 
 from sessiongate.cli import app
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
 __all__ = ["KEY", "Caller", "Done", "Process", "everything", "on_a_terminal", "session"]
 
 KEY: Final = "a-key-that-must-not-be-printed-" + "k" * 40
+
+# It would make all commands anew for each call, from the types of their functions.
+testing.__dict__["_get_command"] = cache(main.get_command)
 
 PROGRAM: Final = Path(sys.executable).with_name("sessiongate")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import signal
 import subprocess
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
 import httpx
+from tests.examples.quickly import quick_environment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,9 +54,7 @@ class Demo:
         cls, data: Path, *options: str, flask_port: int = 0, secret_key: str | None = None
     ) -> Demo:
         """Start it and return when it says that it is ready, or has given up."""
-        environment = {k: v for k, v in os.environ.items() if k != "SESSIONGATE_SECRET_KEY"}
-        if secret_key is not None:
-            environment["SESSIONGATE_SECRET_KEY"] = secret_key
+        key = {} if secret_key is None else {"SESSIONGATE_SECRET_KEY": secret_key}
         process = subprocess.Popen(
             [
                 *(sys.executable, str(DEMO), "--data", str(data)),
@@ -65,7 +63,7 @@ class Demo:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            env=environment,
+            env=quick_environment(**key),
         )
         return cls(process, "".join(cls._until_ready(process)))
 

@@ -35,6 +35,7 @@ def wait_for(condition: Callable[[], object]) -> None:
     due = time.monotonic() + 30
     while not condition():
         assert time.monotonic() < due, "that takes too long"
+        time.sleep(0.005)  # the other thread has the processor
 
 
 class Failing(PassingStore):

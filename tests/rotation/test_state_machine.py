@@ -207,7 +207,7 @@ class Sessions(RuleBasedStateMachine):
         return self.model.now < min(made_at + TIMEOUT, session.ends_at)
 
 
-@pytest.mark.parametrize("examples", [40, pytest.param(200, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("examples", [15, pytest.param(200, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("kind", [SessionManager, JWTSessionManager])
 def test_live_sessions_are_the_promised_ones(
     kind: type[SessionManager], fresh_store: Callable[[], Store], examples: int

@@ -1,18 +1,18 @@
 """Requirement 22: hostile sizes cost a scan of what came, and no store call.
 
 Counted is work, not time: bytes that are copied, and calls that Python makes. Only at the end,
-where neither shows it, the processor's time.
+where neither shows it, the processor's time beside that of other work.
 """
 
 from __future__ import annotations
 
 import gc
 import sys
-from time import process_time
 from typing import Any
 
 import pytest
 from tests.http.harness import Header, MakeSite, Site, Way, bare, bearer, cookie
+from tests.processor import MILLISECOND, yardsticks
 from tests.security.test_11_cookies_in import NAME, raw
 
 from sessiongate.http.credentials import read_cookies
@@ -191,20 +191,19 @@ def test_json_is_bounded_before_it_is_parsed(make: MakeSite) -> None:
 
 # What a search costs is neither copied nor called, so here it is the processor's time.
 
-MOST = 0.02
-"""Seconds of one processor that the requirement allows."""
+MOST = 20 * MILLISECOND
+"""Of one processor, as the requirement allows."""
 
 
 def spent(site: Site, field: bytes) -> float:
-    """The processor's seconds of a request, at best: others may run on this machine."""
+    """The yardsticks of a request."""
     site.validates = False  # the validators take twice as long as the rest
-    times = []
-    for _ in range(4):
-        before = process_time()
+
+    def ask() -> None:
         response = site.ask((b"cookie", field), view=bare)
-        times.append(process_time() - before)
         assert (response.status, response.who, response.problem) == (200, None, None)
-    return min(times)
+
+    return yardsticks(ask, enough=MOST)
 
 
 def filled(unit: bytes, size: int) -> bytes:
@@ -231,7 +230,7 @@ REPEATED = {
 def test_whatever_repeats_in_cookies_is_read_in_no_time(site: Site, unit: bytes, size: int) -> None:
     field = filled(unit, size)
     for repeated in (field, b"v=" + field, field + b"; v=1"):
-        assert spent(site, repeated) < MOST
+        assert spent(site, repeated) <= MOST
     assert site.store.calls == 0
 
 
@@ -245,9 +244,9 @@ def test_semicolons_and_thousands_of_ours_are_read_in_no_time(make: MakeSite) ->
     long = [token + "x" * 3000 + str(number) for number in range(300)]
     for values in (range(10_000), foreign * 100, forged, long):
         field = b"; ".join(NAME + f"={value}".encode() for value in values)
-        assert spent(site, field[:1_000_000]) < MOST
+        assert spent(site, field[:1_000_000]) <= MOST
     for field in (b";" * 1_000_000, b"; " * 500_000, b"=;" * 500_000, b" " * 1_000_000):
-        assert spent(site, field) < MOST
+        assert spent(site, field) <= MOST
     assert site.store.calls == 0
 
 

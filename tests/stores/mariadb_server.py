@@ -16,6 +16,7 @@ import pymysql
 import pytest
 from tests.stores.ports import free_port
 from tests.stores.stopping import stop_now
+from tests.stores.templates import fill
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,7 +44,7 @@ class MariaDBServer:
 
     def __init__(self) -> None:
         self._program = _program("mariadbd")
-        install = _program("mariadb-install-db")
+        self._install = _program("mariadb-install-db")
         # Not among pytest's own, which root keeps to itself.
         self._home = TemporaryDirectory(prefix="sessiongate-")
         self._process: subprocess.Popen[Any] | None = None
@@ -58,9 +59,13 @@ class MariaDBServer:
             os.chown(data, who.pw_uid, who.pw_gid)
             self._as = {"user": who.pw_uid, "group": who.pw_gid, "extra_groups": []}
         self._data = data
+        fill(data, "mariadb", self._make)
+        self.start()
+
+    def _make(self, data: Path) -> None:
         subprocess.run(
             [
-                *(install, "--no-defaults", f"--datadir={data}", "--skip-test-db"),
+                *(self._install, "--no-defaults", f"--datadir={data}", "--skip-test-db"),
                 *("--auth-root-authentication-method=normal", "--skip-name-resolve"),
                 "--innodb-log-file-size=8M",
             ],
@@ -74,6 +79,7 @@ class MariaDBServer:
             admin.cursor().execute("CREATE DATABASE app CHARACTER SET utf8mb4")
             admin.cursor().execute(f"CREATE USER app@'%' IDENTIFIED BY '{_PASSWORD}'")
             admin.cursor().execute("GRANT ALL ON *.* TO app@'%'")
+        self.stop()  # its files are whole
 
     @property
     def url(self) -> str:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import os
 import pwd
 import select
 import shutil
 import signal
 import subprocess
+from base64 import b64encode
 from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,6 +20,7 @@ import psycopg
 import pytest
 from tests.stores.ports import free_port
 from tests.stores.stopping import stop_now
+from tests.stores.templates import fill
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,6 +44,16 @@ def _binaries() -> Path:
     if os.environ.get("SESSIONGATE_REQUIRE_BACKENDS") == "1":
         pytest.fail(reason)
     pytest.skip(reason)
+
+
+def _verifier(password: str) -> str:
+    """What the server keeps of a password. One round, for thousands would slow each login."""
+    salt = b"of these tests"
+    salted = hashlib.pbkdf2_hmac("sha256", password.encode(), salt, 1)
+    stored = hashlib.sha256(hmac.digest(salted, b"Client Key", "sha256")).digest()
+    server = hmac.digest(salted, b"Server Key", "sha256")
+    salt_text, *keys = (b64encode(part).decode() for part in (salt, stored, server))
+    return f"SCRAM-SHA-256$1:{salt_text}${':'.join(keys)}"
 
 
 def _children(process: subprocess.Popen[Any]) -> list[int]:
@@ -75,18 +89,21 @@ class PostgresServer:
             self._as = {"user": who.pw_uid, "group": who.pw_gid, "extra_groups": []}
         self._data = data
         if standby_of is None:
-            password = directory / "password"
-            password.write_text(_PASSWORD)
-            password.chmod(0o644)
-            self._fill(
-                *("initdb", "-D", data, "-U", "owner", "--no-sync", "-A", "scram-sha-256"),
-                *("--pwfile", password, "-E", "UTF8", "--locale", "C"),
-            )
+            fill(data, "postgres", self._make)
         else:
             where = standby_of.url
-            self._fill("pg_basebackup", "-D", data, "-d", where, "-R", "-c", "fast", "--no-sync")
+            self._run("pg_basebackup", "-D", data, "-d", where, "-R", "-c", "fast", "--no-sync")
 
-    def _fill(self, program: str, *arguments: str | Path) -> None:
+    def _make(self, data: Path) -> None:
+        password = data.parent / "password"
+        password.write_text(_verifier(_PASSWORD))
+        password.chmod(0o644)
+        self._run(
+            *("initdb", "-D", data, "-U", "owner", "--no-sync", "-A", "scram-sha-256"),
+            *("--pwfile", password, "-E", "UTF8", "--locale", "C", "--wal-segsize=1"),
+        )
+
+    def _run(self, program: str, *arguments: str | Path) -> None:
         subprocess.run(
             [self._binaries / program, *arguments],
             check=True,

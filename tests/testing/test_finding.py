@@ -102,8 +102,21 @@ def test_two_managers_need_a_word(manager: SessionManager) -> None:
     assert client.get("/b/").json()["username"] == "bob"
 
 
+class Yielding:
+    """An app that has whatever it is asked for, and that again, as mocks do."""
+
+    def __getattr__(self, name: str) -> Yielding:
+        return Yielding()
+
+
 @pytest.mark.parametrize(
-    "app", [Starlette(), Mock(), around(Starlette().__call__)], ids=["bare", "mock", "wrapped"]
+    "app",
+    [
+        pytest.param(Starlette(), id="bare"),
+        pytest.param(Yielding(), id="yielding"),
+        pytest.param(Mock(), id="mock", marks=pytest.mark.slow),
+        pytest.param(around(Starlette().__call__), id="wrapped"),
+    ],
 )
 def test_without_a_middleware_it_says_so(app: Any) -> None:
     with pytest.raises(ConfigurationError, match="no SessionAuthMiddleware was found"):

@@ -10,8 +10,10 @@ _KEPT: Final = 300
 """Characters."""
 _REMOVED: Final = "…"
 _CREDENTIALS: Final = re.compile(
-    r"\bsgp?_[\w.~+/=-]{16,}"  # a token of ours
-    r"|\beyJ[\w-]*(?:\.[\w-]*){1,4}"  # a JWT, signed or encrypted
+    # The whole word goes: an id may look like one of these from its middle on.
+    r"(?<![\w-])(?:[\w-]*-)?sgp?_[\w.~+/=-]{16,}"  # a token of ours
+    # A JWT, signed or encrypted; that a dot follows is asked once.
+    r"|(?<![\w-])(?=[\w-]*+\.)(?:[\w-]*-)?eyJ[\w-]*(?:\.[\w-]*){1,4}"
     r"|(?<=://)\S*(?=@)"  # a user and a password in a URL
     r"|(?:(?<=\bpassword=)|(?<=\bpasswd=)|(?<=\bpwd=)|(?<=\bsecret=)|(?<=\btoken=))"
     r"""(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|[^\s&,;)]+)"""
