@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
-from sessiongate.core.rotation import Change, present
-from sessiongate.core.row import Row
-from sessiongate.testing.contract._material import MINUTE, POLICY, START, session
+import pytest
+
+from sessiongate.core.rotation import (
+    CURRENT,
+    PASSIVE,
+    PREVIOUS,
+    WHEN_DUE,
+    Change,
+    Policy,
+    classify,
+    present,
+)
+from sessiongate.core.row import FOREVER, Row
+from sessiongate.testing.contract._material import HOUR, MINUTE, POLICY, START, session
 
 NOW = START + MINUTE
 
@@ -21,3 +32,38 @@ def test_a_change_within_the_overlap_keeps_them() -> None:
     changed = present(row, 5, NOW, POLICY, Change(("read",), None, lambda _: None))
     assert isinstance(changed, Row)
     assert changed.oldest_accepted == 3
+
+
+def test_the_first_poll_with_a_new_token_begins_the_grace() -> None:
+    row = session(generation=5, oldest_accepted=4, previous_until=FOREVER)
+    seen = present(row, 5, NOW, POLICY, PASSIVE)
+    assert isinstance(seen, Row)
+    assert seen.previous_until == NOW + POLICY.grace
+
+
+@pytest.mark.parametrize(
+    ("generation", "previous_until"), [(4, FOREVER), (5, NOW + 1), (4, NOW + 1), (5, NOW - 1)]
+)
+def test_no_other_poll_writes_anything(generation: int, previous_until: int) -> None:
+    row = session(generation=5, oldest_accepted=4, previous_until=previous_until)
+    assert present(row, generation, NOW, POLICY, PASSIVE) is row
+
+
+def test_two_requests_of_one_microsecond_are_one_touch() -> None:
+    always = Policy(timeout=HOUR, rotate_after=HOUR, grace=0, touch_every=0, time_resolution=1)
+    touched = present(session(), 0, NOW, always, WHEN_DUE)
+    assert isinstance(touched, Row)
+    assert touched.last_accessed == NOW
+    assert present(touched, 0, NOW, always, WHEN_DUE) is touched
+
+
+def test_an_older_token_of_a_shared_session_changes_it_by_one_generation() -> None:
+    row = session(generation=5, oldest_accepted=4, previous_until=NOW, shared=True)
+    changed = present(row, 3, NOW, POLICY, Change(("read",), None, lambda _: None))
+    assert isinstance(changed, Row)
+    assert changed.generation == 6
+
+
+def test_only_the_newest_token_of_a_bound_session_is_called_current() -> None:
+    row = session(generation=5, oldest_accepted=4, bound_key="key", proved_until=NOW + 1)
+    assert [classify(row, generation, NOW) for generation in (5, 4)] == [CURRENT, PREVIOUS]
