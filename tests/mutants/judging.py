@@ -36,9 +36,9 @@ SURVIVED: Final = "survived"
 NOT_JUDGED: Final = "not judged"
 """The time was over before."""
 
-TOO_LONG: Final = 2.0
+TOO_LONG: Final = 1.5
 """Seconds; tests that take longer judge no mutant."""
-MOST: Final = 20.0
+MOST: Final = 6.0
 """Seconds that the tests of one mutant take as measured, from the most telling on."""
 PATIENCE: Final = 30
 """Seconds beside, before a mutant counts as one that does not end."""
@@ -56,6 +56,8 @@ class Judge:
     jobs: int
     deadline: float
     """By ``time.monotonic``."""
+    survived: Callable[[Mutant], None]
+    """Told of each survivor, at once."""
     verdicts: dict[Mutant, str] = field(default_factory=dict)
     problem: str = ""
     reached: dict[tuple[str, int], set[str]] = field(default_factory=lambda: defaultdict(set))
@@ -101,6 +103,8 @@ class Judge:
         said = wait()
         # A process that died, or did not end, was killed as well.
         self.verdicts[mutant] = SURVIVED if said == b"" else KILLED
+        if said == b"":
+            self.survived(mutant)
         if said:
             self.kills[said.decode()] += 1
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-__all__ = ["RULES", "TESTS"]
+__all__ = ["NOT_THESE", "RULES", "TESTS"]
 
 RULES: Final = (
     "core/rotation",
@@ -45,3 +45,10 @@ TESTS: Final = (
     "fuzz/test_responses.py",
 )
 """Without servers, and without what takes seconds."""
+
+NOT_THESE: Final = (
+    "attacks/test_forks_of_several_threads.py",
+    "managers/test_hammer.py",
+    "managers/test_threads.py",
+)
+"""Many threads: they may stand still where each line is noted."""

@@ -23,10 +23,12 @@ from typing import TYPE_CHECKING, Final
 import pytest
 from tests.mutants.judging import KILLED, NOT_JUDGED, SURVIVED, Judge
 from tests.mutants.mutations import mutants_of
-from tests.mutants.rules import RULES, TESTS
+from tests.mutants.rules import NOT_THESE, RULES, TESTS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+
+    from tests.mutants.mutations import Mutant
 
 ROOT: Final = Path(__file__).parents[2]
 LISTED: Final = "change nothing"
@@ -51,44 +53,61 @@ def accepted() -> dict[tuple[str, str, str], str]:
     }
 
 
+class Report:
+    """What is printed: survivors as they come, the counts in the end."""
+
+    def __init__(self, rules: Sequence[str]) -> None:
+        self._reasons = accepted()
+        self._counts = {rule: Counter[str]() for rule in rules}
+        self._out = os.fdopen(os.dup(1), "w", encoding="utf-8")  # pytest captures the other one
+
+    def say(self, *parts: str) -> None:
+        print(*parts, file=self._out, flush=True)
+
+    def survived(self, mutant: Mutant) -> None:
+        if not self._is_listed(mutant):
+            self.say(f"src/sessiongate/{mutant.rule}.py:{mutant.lines[0]}: {mutant.function}")
+            self.say("    " + mutant.diff.replace("\n", "\n    "))
+
+    def finish(self, verdicts: Mapping[Mutant, str]) -> int:
+        """Print the counts; return the status."""
+        for mutant, verdict in verdicts.items():
+            listed = verdict == SURVIVED and self._is_listed(mutant)
+            self._counts[mutant.rule][LISTED if listed else verdict] += 1
+        total = sum(self._counts.values(), Counter[str]())
+        share = total[KILLED] / ((total[KILLED] + total[SURVIVED]) or 1)
+        for rule, found in (*self._counts.items(), ("all", total)):
+            kinds = (KILLED, SURVIVED, LISTED, NOT_JUDGED)
+            self.say(f"{rule:20}", *(f"{found[kind]:5} {kind}" for kind in kinds))
+        self.say(f"{share:.1%} of those that change anything are killed")
+        return int(total[SURVIVED] > 0 or share < WANTED)
+
+    def _is_listed(self, mutant: Mutant) -> bool:
+        return (mutant.rule, mutant.function, mutant.diff) in self._reasons
+
+
 def main() -> int:
     args = arguments()
     os.chdir(ROOT)
     package = ROOT / "src" / "sessiongate"
     rules = [rule for rule in RULES if any(part in rule for part in args.rule or [""])]
+    report = Report(rules)
     mutants = [
         mutant
         for rule in rules
         for mutant in mutants_of(rule, (package / f"{rule}.py").read_text(encoding="utf-8"))
     ]
-    judge = Judge(package, mutants, args.jobs, time.monotonic() + 60 * args.minutes)
-    print(f"{len(mutants)} mutants; the tests run once as they are", flush=True)
+    report.say(f"{len(mutants)} mutants; first, the tests run once as they are")
+    deadline = time.monotonic() + 60 * args.minutes
+    judge = Judge(package, mutants, args.jobs, deadline, report.survived)
     options = ["-m", "not slow", "-p", "no:cacheprovider", *(f"tests/{name}" for name in TESTS)]
+    options += [f"--ignore=tests/{name}" for name in NOT_THESE]
     with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere):
         pytest.main(options, plugins=[judge])
     if judge.problem or not judge.verdicts:
-        print(judge.problem or "there is no mutant of such a rule")
+        report.say(judge.problem or "no rule has such a name")
         return 2
-    return report(judge, rules)
-
-
-def report(judge: Judge, rules: Sequence[str]) -> int:
-    """Print the survivors and the counts; return the status."""
-    reasons = accepted()
-    counts = {rule: Counter[str]() for rule in rules}
-    for mutant, verdict in judge.verdicts.items():
-        listed = verdict == SURVIVED and (mutant.rule, mutant.function, mutant.diff) in reasons
-        counts[mutant.rule][LISTED if listed else verdict] += 1
-        if verdict == SURVIVED and not listed:
-            print(f"src/sessiongate/{mutant.rule}.py:{mutant.lines[0]}: {mutant.function}")
-            print("    " + mutant.diff.replace("\n", "\n    "))
-    kinds = (KILLED, SURVIVED, LISTED, NOT_JUDGED)
-    for rule, found in counts.items():
-        print(f"{rule:20}", *(f"{found[kind]:5} {kind}" for kind in kinds))
-    total = sum(counts.values(), Counter[str]())
-    share = total[KILLED] / ((total[KILLED] + total[SURVIVED]) or 1)
-    print(f"{'all':20}", *(f"{total[kind]:5} {kind}" for kind in kinds), f"  {share:.1%}")
-    return int(total[SURVIVED] > 0 or share < WANTED)
+    return report.finish(judge.verdicts)
 
 
 if __name__ == "__main__":
