@@ -12,6 +12,7 @@ from sessiongate.core.rotation import (
     Change,
     Policy,
     classify,
+    close,
     present,
 )
 from sessiongate.core.row import FOREVER, Row
@@ -67,3 +68,34 @@ def test_an_older_token_of_a_shared_session_changes_it_by_one_generation() -> No
 def test_only_the_newest_token_of_a_bound_session_is_called_current() -> None:
     row = session(generation=5, oldest_accepted=4, bound_key="key", proved_until=NOW + 1)
     assert [classify(row, generation, NOW) for generation in (5, 4)] == [CURRENT, PREVIOUS]
+
+
+def test_a_change_by_a_token_of_the_proof_before_makes_none_of_the_newer_proof() -> None:
+    row = session(
+        generation=5,
+        oldest_accepted=5,
+        revoked_below=4,
+        previous_until=NOW + 10,
+        bound_key="key",
+        proved_until=NOW + 1000,
+    )
+    changed = present(row, 4, NOW, POLICY, Change(("read",), None, lambda _: None))
+    assert isinstance(changed, Row)
+    assert changed.proved_until == NOW + 10
+
+
+def test_a_touch_that_gains_as_much_as_is_written_at_once_extends() -> None:
+    each = Policy(
+        HOUR, rotate_after=HOUR, grace=0, touch_every=1, time_resolution=1, touch_extends=True
+    )
+    row = session(last_accessed=NOW, expires_at=NOW + HOUR - 1)
+    extended = present(row, 0, NOW, each, WHEN_DUE)
+    assert isinstance(extended, Row)
+    assert extended.expires_at == NOW + HOUR
+
+
+def test_how_a_session_is_closed() -> None:
+    row = session(generation=5, oldest_accepted=4, revoked_below=3, previous_until=NOW)
+    ends = [close(row, generation, "alice", NOW) for generation in (None, 5, 4, 2, 6)]
+    assert ends == ["logout", "logout", "replayed", None, None]
+    assert close(row, 5, "bob", NOW) is None
