@@ -33,6 +33,8 @@ LEFT_AS_IT_IS: Final = (
     | matchers.Assign(targets=[matchers.AssignTarget(matchers.Name("msg"))])
     | matchers.Assign(value=matchers.Call(func=matchers.Name("TypeVar")))
     | matchers.Call(func=matchers.Name("cast"))
+    | matchers.SimpleString(value='"latin-1"')  # codecs have these names in any case
+    | matchers.SimpleString(value='"utf-8"')
 )
 
 
