@@ -23,7 +23,7 @@ WHEEL_TESTS ?= tests/managers tests/observability tests/tokens tests/http tests/
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-forward test test-slow fuzz chaos coverage package sbom test-wheel lint spelling workflows types \
+.PHONY: help demo demo-forward test test-slow fuzz chaos mutants coverage package sbom test-wheel lint spelling workflows types \
 	public-types format words docs bench bench-scale bench-servers bench-threads budget lock clean
 
 help:  ## What can be made
@@ -58,6 +58,9 @@ fuzz: $(VENV)/test.installed  ## Fuzz for as long as you like: ARGS='--minutes 6
 
 chaos: $(VENV)/test.installed  ## Processes, faults and a judge: ARGS='--minutes 10 --store redis'
 	$(BIN)/python -m tests.feed.chaos.run $(ARGS)
+
+mutants: $(VENV)/test.installed  ## Break the rules in one place at a time; each must be noticed: ARGS='--rule rotation'
+	$(BIN)/python -m tests.mutants.run $(ARGS)
 
 coverage: $(VENV)/test.installed  ## Run the quick tests with the branch coverage gate
 	$(PYTEST) -m "not slow" --cov --cov-report=term $(EXTRA)

@@ -160,7 +160,7 @@ class TokenReader:
         if known is not None and known.tokens[0].valid_from <= now:
             return known
         found = self._resolve(cookies, authorizations, now)
-        if len(found.tokens) == 1 and not found.beside and len(field) <= _LONGEST_CACHED:
+        if len(found.tokens) == 1 and found.cookies <= 1 and len(field) <= _LONGEST_CACHED:
             recent.keep(field, found)
         return found
 
