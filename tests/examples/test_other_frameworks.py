@@ -13,7 +13,7 @@ from tests.servers.running import serving_asgi, serving_wsgi
 PAGE = "docs/other-frameworks.md"
 PASSWORD = {"username": "alice", "password": "open sesame"}
 APPS = {
-    **dict.fromkeys(("falcon", "bottle", "asgi-in-wsgi"), "wsgi"),
+    **dict.fromkeys(("falcon", "bottle", "pyramid", "asgi-in-wsgi"), "wsgi"),
     **dict.fromkeys(("sanic", "wsgi-in-asgi", "flask-in-starlette"), "asgi"),
 }
 ELSEWHERE = {"Sec-Fetch-Site": "cross-site", "Origin": "https://elsewhere.example"}
@@ -24,6 +24,11 @@ def app_of(name: str) -> Any:
     return run.__wrapped__(PAGE, "common", name)["app"]
 
 
+@pytest.mark.filterwarnings(  # of Pyramid's dependencies
+    "ignore:'cgi' is deprecated:DeprecationWarning",
+    "ignore:pkg_resources is deprecated:UserWarning",
+    "ignore:Deprecated call to `pkg_resources:DeprecationWarning",
+)
 @pytest.mark.parametrize(("name", "kind"), APPS.items())
 def test_the_app_keeps_a_login_until_the_logout(name: str, kind: str) -> None:
     home = "/old/" if name == "flask-in-starlette" else "/"

@@ -14,14 +14,13 @@ from django.contrib.auth.middleware import AuthenticationMiddleware
 from django.core.exceptions import ImproperlyConfigured
 from django.http import HttpResponse
 from django.utils.cache import patch_cache_control, patch_vary_headers
-from django.utils.functional import SimpleLazyObject
 
 from sessiongate.core.row import scopes_and_claims_of
 from sessiongate.django import data
 from sessiongate.django.apps import SessionGateConfig
 from sessiongate.django.configuration import configured
 from sessiongate.django.streams import end_with
-from sessiongate.django.users import RequestUser, of_request
+from sessiongate.django.users import FollowedSession, RequestUser, of_request
 from sessiongate.errors import StoreError
 from sessiongate.http import websockets
 from sessiongate.http.authenticator import RequestAuthenticator
@@ -72,7 +71,9 @@ class SessionAuthMiddleware(AuthenticationMiddleware):
         self._configuration = configured()
         manager, options = self._configuration.manager, self._configuration.options
         try:
-            self._authenticator = RequestAuthenticator(manager, awaits=self.async_mode, **options)
+            self._authenticator = RequestAuthenticator(
+                manager, awaits=self.async_mode, make_session=FollowedSession, **options
+            )
             for one in (self._authenticator, self._authenticator.for_api_tokens):
                 if one is not None:
                     one.reporter.check_listener()
@@ -170,7 +171,6 @@ class SessionAuthMiddleware(AuthenticationMiddleware):
         current = RequestUser(request, session, self._configuration)
         given: Any = request
         given.sessiongate, given._sessiongate = session, current  # noqa: SLF001 - ours
-        given.user, given.auser = SimpleLazyObject(current.get), current.aget
         if session.credentials.by_authorization:
             # No other site can make a browser send this header, so no form token is needed.
             given._dont_enforce_csrf_checks = True  # noqa: SLF001 - as all do who need it

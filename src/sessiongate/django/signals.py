@@ -10,7 +10,6 @@ from django.contrib.auth import SESSION_KEY, get_user_model, user_logged_in, use
 from django.core.exceptions import FieldDoesNotExist
 from django.db import transaction
 from django.db.models.signals import post_delete, post_save, pre_save
-from django.utils.functional import SimpleLazyObject
 
 from sessiongate.django import data
 from sessiongate.django.apps import LABEL, SessionGateConfig
@@ -64,7 +63,7 @@ def _open(
     except BaseException:
         # Nobody is half logged in: who it was before, it still is.
         stored.flush()
-        request.user = cast("AbstractBaseUser", SimpleLazyObject(current.get))
+        current.attach()
         raise
     # A login in the transaction of the change rests upon what the user is now.
     cast("list[str | None]", getattr(user, _KEPT, [])).append(current.session.session)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast, final
 
 from asgiref.sync import sync_to_async
 from django.apps import apps
@@ -26,19 +26,36 @@ from sessiongate.django.apps import LABEL, SessionGateConfig
 from sessiongate.django.lookup import look_up
 from sessiongate.django.refusals import SessionRefused
 from sessiongate.errors import ConfigurationError
+from sessiongate.http.request_session import RequestSession
 from sessiongate.kits import verbs
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from django.contrib.auth.base_user import AbstractBaseUser
     from django.contrib.sessions.backends.base import SessionBase
     from django.http import HttpRequest
 
+    from sessiongate.core.row import Row
     from sessiongate.django.configuration import Configuration
+    from sessiongate.http.credentials import Transport
     from sessiongate.http.refusals import Refusal
-    from sessiongate.http.request_session import LoginOptions, RequestSession
+    from sessiongate.http.request_session import LoginOptions
 
 CLAIM: Final = "django"
 """The claim that holds which backend let the user in, and Django's own hash of the password."""
+
+
+@final
+class FollowedSession(RequestSession):
+    """A ``RequestSession`` whose own verbs, such as ``logout()``, are told to ``follow``."""
+
+    follow: Callable[[], None] | None = None
+
+    def _set_session(self, row: Row | None, transport: Transport | None) -> None:
+        super()._set_session(row, transport)
+        if self.follow is not None:
+            self.follow()
 
 
 class RequestUser:
@@ -59,6 +76,21 @@ class RequestUser:
         self._request = request
         self._found: tuple[str | None, AbstractBaseUser] | None = None
         """The session, and its user."""
+        self._attached_to = session.session
+        if isinstance(session, FollowedSession):
+            session.follow = self._follow
+        self.attach()
+
+    def attach(self) -> None:
+        """Put the user on the request: looked up when first asked for, in sync or async."""
+        given: Any = self._request
+        given.user, given.auser = SimpleLazyObject(self.get), self.aget
+
+    def _follow(self) -> None:
+        """Forget who the user was: the request has another session, or none."""
+        if self._attached_to != self.session.session:
+            self._attached_to = self.session.session
+            self.attach()
 
     def get(self) -> AbstractBaseUser | AnonymousUser:
         """The user; one query, once. A session without a user who may log in is ended."""
@@ -91,8 +123,7 @@ class RequestUser:
         """
         self._accepts_api_tokens = True
         if self.session.api_token is not None:
-            request: Any = self._request
-            request.user = SimpleLazyObject(self.get)
+            self.attach()
 
     def open(self, user: AbstractBaseUser, **options: Any) -> str:
         """Open a session of ours for this user; the options count for more than the setting's.
@@ -105,6 +136,7 @@ class RequestUser:
         username = self.configuration.username_of(user)
         self.token = session.run(verbs.login(session, SessionRefused, username, **wanted))
         self._found = session.session, user
+        self._request.user = cast("Any", user)
         data.own(stored, session)
         return self.token
 
