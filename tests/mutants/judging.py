@@ -78,7 +78,11 @@ class Judge:
         if session.testsfailed:
             self.problem = "the tests cannot be collected"
             return True
+        gc.unfreeze()  # or what was there before the tests were collected is not listed
         functions, caches = _loaded_functions(self.root), _caches()
+        if not functions:
+            self.problem = "no function of the package is loaded"
+            return True
         gc.collect()
         gc.freeze()  # so that the processes share what there is
         if not self._measured(session):
