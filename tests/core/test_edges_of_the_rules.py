@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from sessiongate.core.rotation import (
@@ -56,6 +58,13 @@ def test_two_requests_of_one_microsecond_are_one_touch() -> None:
     assert isinstance(touched, Row)
     assert touched.last_accessed == NOW
     assert present(touched, 0, NOW, always, WHEN_DUE) is touched
+
+
+def test_a_touch_by_a_clock_that_was_set_back_takes_no_time_away() -> None:
+    extends = replace(POLICY, touch_extends=True)
+    row = session(previous_until=FOREVER, last_accessed=NOW + 1, expires_at=NOW + 2 * HOUR)
+    touched = present(row, 0, NOW, extends, WHEN_DUE)
+    assert touched == replace(row, previous_until=NOW + POLICY.grace)
 
 
 def test_an_older_token_of_a_shared_session_changes_it_by_one_generation() -> None:
