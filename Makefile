@@ -24,7 +24,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help demo demo-forward test test-slow fuzz chaos mutants coverage package sbom test-wheel lint spelling workflows types \
-	public-types format words docs bench bench-scale bench-servers bench-threads budget lock clean
+	public-types format words docs bench bench-capacity bench-scale bench-servers bench-threads budget lock clean
 
 help:  ## What can be made
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -126,6 +126,9 @@ docs: $(VENV)/docs.installed  ## Build the documentation as a site, in site/
 
 bench: $(VENV)/types.installed  ## Measure, beside what one would pick instead
 	$(BIN)/python benchmarks/run.py $(ARGS)
+
+bench-capacity: $(VENV)/types.installed  ## Measure what a call and a session cost a server
+	$(BIN)/python benchmarks/capacity.py $(ARGS)
 
 bench-scale: $(VENV)/types.installed  ## Measure a million sessions, beside a thousand
 	$(BIN)/python benchmarks/scale.py $(ARGS)
