@@ -34,7 +34,7 @@ def table(times: dict[str, float]) -> tuple[str, tuple[str, ...], list[tuple[str
         (f"import {module}", f"{taken:.1f}", f"{taken / times['jwt']:.2f}")
         for module, taken in times.items()
     ]
-    return "Loading", ("", "minimum ms", "of the first"), rows
+    return "Loading", ("module", "minimum ms", "of the first"), rows
 
 
 def promises(times: dict[str, float]) -> list[Kept]:

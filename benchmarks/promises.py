@@ -213,6 +213,26 @@ REQUESTS: Final = (
         "MariaDB check, against SQLAlchemy's read by primary key",
         usually=True,
     ),
+    *(
+        _against(
+            f"{name}: check",
+            f"{name}: one bare GET",
+            1.25,
+            f"{name}: a check, against one bare GET of the cluster client",
+            usually=True,
+        )
+        for name in ("Redis Cluster", "Redis Cluster, awaited")
+    ),
+    *(
+        _against(
+            f"SQLAlchemy on {name}: check",
+            f"SQLAlchemy on {name}: read by primary key",
+            1.5,
+            f"a check by SQLAlchemy on {name}, against its read by primary key",
+            usually=name == "PostgreSQL",
+        )
+        for name in ("PostgreSQL", "SQLite")
+    ),
     _against(
         "SQLite: check",
         "SQLite: read by primary key",

@@ -40,7 +40,14 @@ class Report:
         self._console.print(self._lines[-1], highlight=False, markup=False)
 
     def table(self, title: str, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-        """Add a table; the first column is text, the others are numbers."""
+        """Add a table; the first column is text, the others are numbers.
+
+        Raises:
+            ValueError: A column has no name, which a screen reader needs.
+        """
+        if not all(heads):
+            msg = f"each column of {title!r} needs a name"
+            raise ValueError(msg)
         printed = Table(title=title, title_justify="left")
         for number, head in enumerate(heads):
             printed.add_column(head, justify="right" if number else "left")

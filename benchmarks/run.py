@@ -1,6 +1,6 @@
 """Measure what users pay for a request: ``make bench``. Never fails on a number.
 
-Starts a Redis, a PostgreSQL and a MariaDB of its own where they are installed.
+Starts a Redis, a Redis Cluster, a PostgreSQL and a MariaDB of its own where they are installed.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 import imports
 import plots
-from backends import apart, mariadb_server, postgres_server, redis_server
+from backends import apart, mariadb_server, postgres_server, redis_cluster, redis_server
 from measure import ROUNDS, interleaved
 from promises import REQUESTS, Kept, Measured, judge
 from report import Report
@@ -30,6 +30,7 @@ from rows import (
     feed,
     flask_apps,
     hostile,
+    other_stores,
     plain_asgi,
     service_tokens,
     verbs,
@@ -50,7 +51,12 @@ _PATIENCE: Final = 10
 
 
 async def measure(
-    folder: Path, redis: str | None, postgres: str | None, mariadb: str | None, rounds: int
+    folder: Path,
+    redis: str | None,
+    cluster: str | None,
+    postgres: str | None,
+    mariadb: str | None,
+    rounds: int,
 ) -> None:
     """Take all measurements in one run, and say what came out."""
     stores: dict[str, Store] = {"SQLite": SQLiteStore(folder / "sessions.db", timeout=_PATIENCE)}
@@ -88,6 +94,9 @@ async def measure(
         bad,
     ]:  # all together would push each other out of the caches
         await interleaved(group, rounds)
+    async with other_stores.cases(folder, cluster, postgres, _PATIENCE) as others:
+        for group in others:
+            await interleaved(group, rounds)
     near = feed.near_cache(stores)  # from here on, threads listen
     await interleaved(near, rounds)
 
@@ -96,13 +105,15 @@ async def measure(
         report.cases(f"One request: over the {group[0].name}", group)
     for group in on_stores:
         report.cases(f"Verbs of a manager: {group[0].name.partition(':')[0]}", group)
+    for group in others:
+        report.cases(f"A check: {group[0].name.partition(':')[0]}", group)
     report.cases("A check with near_cache=", near)
     report.cases("A token for another service", issuing)
     report.cases("Device-bound sessions", binding)
     report.cases("Bad input", bad)
     loading = imports.measure()
     report.table(*imports.table(loading))
-    measured = Measured([*groups, *on_stores, issuing, binding, near])
+    measured = Measured([*groups, *on_stores, *others, issuing, binding, near])
     kept = [*judge(REQUESTS, measured), *imports.promises(loading)]
     worst = max(case.minimum for case in bad)
     kept.append(Kept("bad input, µs at the worst", hostile.LIMIT, worst))
@@ -133,9 +144,10 @@ def main() -> None:
         folder = Path(stack.enter_context(TemporaryDirectory()))
         with apart():
             redis = options.redis or stack.enter_context(redis_server())
+            cluster = stack.enter_context(redis_cluster())
             postgres = options.postgres or stack.enter_context(postgres_server())
             mariadb = options.mariadb or stack.enter_context(mariadb_server())
-        asyncio.run(measure(folder, redis, postgres, mariadb, options.rounds))
+        asyncio.run(measure(folder, redis, cluster, postgres, mariadb, options.rounds))
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from sessiongate.stores import Store
 
-__all__ = ["bare_reads", "verbs"]
+__all__ = ["bare_reads", "sqlalchemy_read", "verbs"]
 
 
 def verbs(name: str, store: Store) -> list[Case]:
@@ -67,7 +67,7 @@ def bare_reads(folder: Path, stores: dict[str, Store], postgres_url: str | None)
         reads["PostgreSQL"] = Case("PostgreSQL: pooled read by primary key", read, "floor")
     mariadb = stores.get("MariaDB")
     if isinstance(mariadb, SQLAlchemyStore):
-        read = _sqlalchemy_read(mariadb)
+        read = sqlalchemy_read(mariadb)
         reads["MariaDB"] = Case("MariaDB: SQLAlchemy's read by primary key", read, "floor")
     return reads
 
@@ -85,7 +85,8 @@ def _redis_get(store: RedisStore) -> Any:
     return lambda: client.get("sessiongate-benchmark")
 
 
-def _sqlalchemy_read(store: SQLAlchemyStore) -> Any:
+def sqlalchemy_read(store: SQLAlchemyStore) -> Any:
+    """One read by primary key, of the table and by the engine of a store, to call."""
     store.count(0)  # makes the table
     process: Any = store._threads  # noqa: SLF001 - the same engine, to compare
     engine: Engine = process.engine

@@ -32,6 +32,10 @@ class MovingStore(Store):
     at the moment when an old session ends may be refused, or evict one more. Of a crowd of logins
     of one user some may be a ``StoreError``.
 
+    Beside processes with ``MovingStore(new, old)`` a logout is final in all of them, but logins at
+    one moment may exceed a limit: that of a user by one session, ``max_concurrent_sessions`` by as
+    many as log in then. Where it must hold, stop all processes between the two.
+
     The check of an old session is one read more. There is no ``feed``.
 
     Safe as both stores are.
