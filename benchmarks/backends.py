@@ -14,17 +14,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Final
 
-from redis import Redis
-
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
 __all__ = [
     "apart",
     "free_port",
     "mariadb_server",
     "postgres_server",
-    "redis_cluster",
     "redis_server",
     "wait_for_port",
 ]
@@ -68,7 +65,7 @@ def apart() -> Iterator[None]:
 
 
 @contextmanager
-def redis_server(*more: str) -> Iterator[str | None]:
+def redis_server() -> Iterator[str | None]:
     """The URL of a server in memory alone, ``None`` where Redis is not installed."""
     program = shutil.which("redis-server")
     if program is None:
@@ -76,29 +73,8 @@ def redis_server(*more: str) -> Iterator[str | None]:
         return
     port = free_port()
     options = ["--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
-    options += more
     with TemporaryDirectory() as folder, _running([program, *options, "--dir", folder], port):
         yield f"redis://127.0.0.1:{port}/0"
-
-
-@contextmanager
-def redis_cluster() -> Iterator[str | None]:
-    """The URL of a cluster of one node, which has all slots."""
-    options = ["--cluster-enabled", "yes", "--cluster-port", str(free_port())]
-    with redis_server(*options) as url:
-        if url is None:
-            yield None
-            return
-        with Redis.from_url(url) as node:
-            node.execute_command("CLUSTER ADDSLOTSRANGE", 0, 16383)
-            give_up = time.monotonic() + _PATIENCE
-            ask: Callable[..., Any] = node.execute_command
-            while ask("CLUSTER INFO")["cluster_state"] != "ok":
-                if time.monotonic() > give_up:
-                    msg = "the cluster does not come up"
-                    raise TimeoutError(msg)
-                time.sleep(0.05)
-        yield url.removesuffix("/0").replace("redis://", "redis+cluster://")
 
 
 @contextmanager

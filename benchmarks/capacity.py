@@ -22,7 +22,7 @@ from redis.cluster import ClusterNode, RedisCluster
 from sqlalchemy import create_engine, text
 
 from backends import apart, mariadb_server, postgres_server, redis_server
-from cluster import redis_cluster
+from cluster import redis_cluster, url_of
 from report import Report
 from requesting import SECRET
 from sessiongate import SessionManager
@@ -189,12 +189,11 @@ def _on_cluster(ports: list[int], processes: list[int]) -> Engine:
     for key in keys:
         client.set(key, _ROW)
     turns = cycle(keys)
-    url = "redis+cluster://" + ",".join(f"127.0.0.1:{port}" for port in ports)
     return Engine(
         "Redis Cluster",
         "GET",
         processes,
-        RedisStore(url, connect_timeout=_PATIENCE, timeout=_PATIENCE),
+        RedisStore(url_of(ports), connect_timeout=_PATIENCE, timeout=_PATIENCE),
         lambda: client.get(next(turns)),
         lambda: _memory(ports),
         len(ports),

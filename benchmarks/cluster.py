@@ -17,7 +17,7 @@ from backends import free_port, wait_for_port
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["redis_cluster"]
+__all__ = ["redis_cluster", "url_of"]
 
 _SLOTS: Final = 16_384
 _PRIMARIES: Final = 3
@@ -55,6 +55,11 @@ def redis_cluster() -> Iterator[list[int] | None]:
                 _ask(port, "CLUSTER", "MEET", "127.0.0.1", ports[0], buses[0])
         _wait_until_well(ports)
         yield ports
+
+
+def url_of(ports: list[int]) -> str:
+    """The URL of the cluster, for ``RedisStore``."""
+    return "redis+cluster://" + ",".join(f"127.0.0.1:{port}" for port in ports)
 
 
 def _wait_until_well(ports: list[int]) -> None:

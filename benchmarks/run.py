@@ -19,7 +19,8 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 import imports
 import plots
-from backends import apart, mariadb_server, postgres_server, redis_cluster, redis_server
+from backends import apart, mariadb_server, postgres_server, redis_server
+from cluster import redis_cluster, url_of
 from measure import ROUNDS, interleaved
 from promises import REQUESTS, Kept, Measured, judge
 from report import Report
@@ -144,7 +145,8 @@ def main() -> None:
         folder = Path(stack.enter_context(TemporaryDirectory()))
         with apart():
             redis = options.redis or stack.enter_context(redis_server())
-            cluster = stack.enter_context(redis_cluster())
+            ports = stack.enter_context(redis_cluster())
+            cluster = None if ports is None else url_of(ports)
             postgres = options.postgres or stack.enter_context(postgres_server())
             mariadb = options.mariadb or stack.enter_context(mariadb_server())
         asyncio.run(measure(folder, redis, cluster, postgres, mariadb, options.rounds))

@@ -191,8 +191,8 @@ class TokenReader:
         same = [other for other in by_cookie if other.sid == token.sid]
         by_age = sorted((token, *same), key=attrgetter("generation"))
         beside = tuple(other for other in beside if other not in same)
-        newest, sent = by_age[-1:], by_age[0].generation
-        return made("bearer", tuple(newest), sent, renews_cookie=bool(same), beside=beside)
+        newest, sent = (by_age[-1],), by_age[0].generation
+        return made("bearer", newest, sent, renews_cookie=bool(same), beside=beside)
 
     def _newest(self, values: Iterable[str], now: int) -> tuple[TokenPayload, ...]:
         """The newest genuine token of each session; what was not minted here is ignored.
